@@ -1,0 +1,111 @@
+"""ClickHouse, the only home of its driver: a small pool of clients over one URL, and errors by what to do next."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import clickhouse_connect
+import pyarrow as pa
+from clickhouse_connect import common
+from clickhouse_connect.driver import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+Row = tuple[Any, ...]
+
+# Sessions allow one query at a time; without them a pool of HTTP clients runs side by side.
+common.set_setting("autogenerate_session_id", False)
+
+
+class StoreError(Exception):
+    """ClickHouse refused a statement; `code` is its error number, 0 if it gave none."""
+
+    def __init__(self, message: str, code: int = 0) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class StoreUnavailable(StoreError):
+    """ClickHouse cannot be reached, or the connection broke: the outcome of a write is unknown."""
+
+
+class Store:
+    """Thread-safe access to one ClickHouse database, by HTTP (`clickhouse://…`) or in-process (`chdb:///path`)."""
+
+    def __init__(self, url: str, *, connections: int = 8, timeout: float = 60.0) -> None:
+        self.url = url
+        self._timeout = timeout
+        self._slots: queue.LifoQueue[Client | None] = queue.LifoQueue()
+        for _ in range(connections):
+            self._slots.put(None)
+
+    @property
+    def embedded(self) -> bool:
+        return self.url.startswith("chdb:")
+
+    @property
+    def address(self) -> str:
+        """The URL without its credentials, for messages."""
+        parts = urlsplit(self.url)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+    def query(
+        self, sql: str, parameters: Mapping[str, Any] | None = None, settings: dict[str, Any] | None = None
+    ) -> Sequence[Row]:
+        """Rows of a SELECT; `parameters` bind to `{name:Type}` places on the server."""
+        with self._client() as client:
+            return client.query(sql, parameters=dict(parameters or {}), settings=settings).result_rows
+
+    def command(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
+        with self._client() as client:
+            client.command(sql, parameters=dict(parameters or {}))
+
+    def insert(self, table: str, rows: Sequence[Sequence[Any]], columns: Sequence[str]) -> None:
+        """A few rows, written before this returns."""
+        with self._client() as client:
+            client.insert(table, rows, column_names=columns, settings={"async_insert": 0})
+
+    def insert_arrow(self, table: str, batch: pa.Table, settings: dict[str, Any]) -> None:
+        """One Arrow body, which ClickHouse takes whole or refuses whole."""
+        with self._client() as client:
+            client.insert_arrow(table, batch, settings=settings)
+
+    def ping(self) -> bool:
+        try:
+            return self.query("SELECT 1") == [(1,)]
+        except StoreError:
+            return False
+
+    def close(self) -> None:
+        while not self._slots.empty():
+            if client := self._slots.get_nowait():
+                client.close()
+
+    @contextmanager
+    def _client(self) -> Iterator[Client]:
+        client = self._slots.get()
+        try:
+            client = client or self._connect()
+            yield client
+        except (ClickHouseError, OSError) as error:
+            code = getattr(error, "code", None)
+            if code:
+                raise StoreError(str(error), code) from error
+            if client is not None:
+                client.close()
+                client = None
+            raise StoreUnavailable(f"ClickHouse at {self.address} is not reachable: {error}") from error
+        finally:
+            self._slots.put(client)
+
+    def _connect(self) -> Client:
+        if self.embedded:
+            Path(urlsplit(self.url).path).mkdir(parents=True, exist_ok=True)
+            return clickhouse_connect.get_client(dsn=self.url)
+        return clickhouse_connect.get_client(
+            dsn=self.url, connect_timeout=5, send_receive_timeout=self._timeout, query_retries=0
+        )

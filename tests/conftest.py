@@ -1,0 +1,32 @@
+"""One real engine for the whole test process (chDB opens one directory at a time), emptied between tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rollups.migrate import migrate
+from rollups.store import Store
+
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    path: Path = tmp_path_factory.mktemp("engine")
+    store = Store(f"chdb://{path}")
+    migrate(store)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def store(engine: Store) -> Store:
+    """The migrated database, with every table empty."""
+    tables = engine.query(
+        "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree' "
+        "AND name != 'schema_migrations'"
+    )
+    for (name,) in tables:
+        engine.command(f"TRUNCATE TABLE {name}")
+    return engine
