@@ -34,7 +34,7 @@ FROM rollup WHERE grain = 'ledger'
 GROUP BY source, partition, reason;
 
 CREATE OR REPLACE VIEW watermarks AS
-SELECT source, partition, maxIf(next, grain = 'watermark') AS next, maxIf(as_of, grain = 'watermark') AS as_of,
-    maxIf(next, grain = 'fence') AS epoch
-FROM rollup WHERE grain IN ('watermark', 'fence')
+SELECT source, partition, maxIf(r.next, grain = 'watermark') AS next, max(r.as_of) AS as_of,
+    maxIf(r.next, grain = 'fence') AS epoch
+FROM rollup AS r WHERE grain IN ('watermark', 'fence')
 GROUP BY source, partition;

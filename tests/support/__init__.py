@@ -1,0 +1,1 @@
+"""Real engines and brokers for the tests."""
