@@ -1,0 +1,26 @@
+"""Which decoded clicks are clicks of people, in time: the rest gets its reason here."""
+
+from __future__ import annotations
+
+from ingest.event import clicked_at_ms, encode
+from rollups.bots import is_bot, is_prefetch
+from rollups.decode import DeadLetter, Decoded, Reason
+
+
+def admit(decoded: Decoded, now_ms: int, future_tolerance_ms: int) -> None:
+    """Marks clicks from the future (dead letters), bots and prefetches. `now_ms` is the worker's clock."""
+    for row in decoded.rows:
+        click = row.click
+        if click is None:
+            continue
+        ahead = clicked_at_ms(click) - now_ms
+        if ahead > future_tolerance_ms:
+            row.reason, row.click = Reason.FUTURE, None
+            message = f"clicked_at is {ahead / 60_000:.0f} minutes ahead of the worker's clock"
+            decoded.dead.append(
+                DeadLetter(row.offset, Reason.FUTURE, "future", message, encode(click), None, None)
+            )
+        elif is_prefetch(click.method, click.purpose):
+            row.reason = Reason.PREFETCH
+        elif click.user_agent and is_bot(click.user_agent):
+            row.reason = Reason.BOT

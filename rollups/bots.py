@@ -1,0 +1,28 @@
+"""Who is not a person: bots and link previews by user agent, prefetches by what the browser says it is doing."""
+
+from __future__ import annotations
+
+from functools import cache, lru_cache
+
+import crawleruseragents
+from crawlerdetect import CrawlerDetect
+
+_PREFETCH = ("prefetch", "prerender", "preview")
+
+
+@cache
+def _crawler_detect() -> CrawlerDetect:
+    return CrawlerDetect()
+
+
+@lru_cache(maxsize=65536)
+def is_bot(user_agent: str) -> bool:
+    """Two kept lists, either of them; the measured verdicts are in docs/decisions/0005-bots.md."""
+    return crawleruseragents.is_crawler(user_agent) or bool(_crawler_detect().isCrawler(user_agent))
+
+
+def is_prefetch(method: str | None, purpose: str | None) -> bool:
+    """A HEAD request, or one whose `Purpose`/`Sec-Purpose` says that nobody has clicked yet."""
+    if method is not None and method.upper() == "HEAD":
+        return True
+    return purpose is not None and any(word in purpose.lower() for word in _PREFETCH)

@@ -1,0 +1,141 @@
+"""Claims: how a worker comes to own partitions, so that nothing of an earlier owner can still be applied.
+
+assigned → CLAIMING: raise the fence, drain inserts under way, read the markers again, compare the log's bounds, seek
+to the watermark → READY. Anything unclear later on leads back to CLAIMING; there is no other way to recover.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
+
+from rollups.lease import Cursor, Lease, State
+from rollups.markers import Marker, Markers
+from rollups.store import StoreError
+
+log = logging.getLogger(__name__)
+
+_FIRST_BACKOFF = 0.1  # seconds
+_LAST_BACKOFF = 5.0
+
+
+class Log(Protocol):
+    """What a claim needs of Kafka."""
+
+    async def bounds(self, partitions: Iterable[int]) -> Mapping[int, tuple[int, int]]:
+        """First offset that the log still has, and the offset after its last record, of each partition."""
+
+    async def seek(self, cursors: Mapping[int, Cursor]) -> None:
+        """Fetching of these partitions goes on at their cursors."""
+
+
+class Claims:
+    """The leases of one worker. `assigned`, `revoked` and `reclaim` do not block; `run` does the claiming."""
+
+    def __init__(
+        self,
+        markers: Markers,
+        kafka_log: Log,
+        on_ready: Callable[[Lease], None],
+        skip_to: Callable[[Lease, int], None],
+    ) -> None:
+        self._markers = markers
+        self._log = kafka_log
+        self._on_ready = on_ready
+        self._skip_to = skip_to
+        self._wake = asyncio.Event()
+        self.leases: dict[int, Lease] = {}
+
+    def assigned(self, partitions: set[int]) -> None:
+        """The group gave us exactly these; every one of them is claimed anew."""
+        self.leases = {partition: Lease(partition) for partition in partitions}
+        self._wake.set()
+
+    def revoked(self) -> None:
+        """The group takes everything back; what is in flight will find its lease gone."""
+        self.leases = {}
+
+    def holds(self, lease: Lease) -> bool:
+        return self.leases.get(lease.partition) is lease and lease.ready
+
+    def reclaim(self, leases: Iterable[Lease], why: str) -> None:
+        for lease in leases:
+            if self.leases.get(lease.partition) is lease:
+                log.info("partition %d: claiming again: %s", lease.partition, why)
+                self.leases[lease.partition] = Lease(lease.partition)
+        self._wake.set()
+
+    def halted(self) -> dict[int, str]:
+        """Why partitions stand still, by partition."""
+        return {lease.partition: lease.why for lease in self.leases.values() if lease.state is State.HALTED}
+
+    async def run(self) -> None:
+        backoff = _FIRST_BACKOFF
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            leases = [lease for lease in self.leases.values() if lease.state is State.CLAIMING]
+            if not leases:
+                continue
+            try:
+                await self._claim(leases)
+                backoff = _FIRST_BACKOFF
+            except Exception as error:
+                level = logging.WARNING if isinstance(error, StoreError) else logging.ERROR
+                log.log(level, "claiming failed, trying again in %.1f s: %s", backoff, error, exc_info=level > 30)
+                await asyncio.sleep(backoff)
+                backoff = min(backoff * 2, _LAST_BACKOFF)
+            if any(lease.state is State.CLAIMING for lease in self.leases.values()):
+                self._wake.set()
+
+    async def _claim(self, leases: list[Lease]) -> None:
+        partitions = [lease.partition for lease in leases]
+        epochs, markers = await asyncio.to_thread(self._fence, partitions)
+        won = [lease for lease in leases if markers[lease.partition].epoch == epochs[lease.partition]]
+        if len(won) < len(leases):
+            log.warning("somebody else claims partitions too: %s", sorted({*partitions} - {w.partition for w in won}))
+            await asyncio.sleep(_FIRST_BACKOFF)
+        bounds = await self._log.bounds([lease.partition for lease in won])
+        for lease in won:
+            marker = markers[lease.partition]
+            lease.epoch, lease.next = marker.epoch, marker.next
+            await self._check_bounds(lease, marker, *bounds[lease.partition])
+        ready = [lease for lease in won if lease.state is State.CLAIMING and self.leases.get(lease.partition) is lease]
+        for lease in ready:
+            lease.tail, lease.cursor = lease.next, Cursor(lease.next)
+        await self._log.seek({lease.partition: lease.cursor for lease in ready if lease.cursor})
+        for lease in ready:
+            lease.state = State.READY
+            self._on_ready(lease)
+        if ready:
+            log.info("ready: %s", ", ".join(f"{lease.partition} from {lease.next}" for lease in ready))
+
+    def _fence(self, partitions: list[int]) -> tuple[dict[int, int], dict[int, Marker]]:
+        epochs = self._markers.raise_fences(partitions)
+        self._markers.drain(partitions)
+        return epochs, self._markers.read()
+
+    async def _check_bounds(self, lease: Lease, marker: Marker, first: int, end: int) -> None:
+        if first > lease.next and not marker.started:
+            # The log had lost its head before anybody looked: it is accounted for as a gap, once.
+            await asyncio.to_thread(self._skip_to, lease, first)
+            lease.next = first
+        elif first > lease.next:
+            self._halt(lease, f"offsets {lease.next} to {first - 1} are gone from the log (retention)")
+        elif end < lease.next:
+            self._halt(lease, f"the log ends at {end}, before the watermark {lease.next}")
+
+    def _halt(self, lease: Lease, why: str) -> None:
+        lease.state, lease.why = State.HALTED, why
+        log.error(
+            "partition %d stands still: %s. Nothing of it is counted until an operator decides; see docs/operations.md",
+            lease.partition,
+            why,
+        )
+
+    async def reseek(self, lease: Lease) -> None:
+        """Fetch again from the tail, after Faust dropped a batch on its way."""
+        lease.cursor = Cursor(lease.tail)
+        await self._log.seek({lease.partition: lease.cursor})

@@ -1,0 +1,88 @@
+"""The Faust app of a worker: its settings, its one agent, and its view of the log."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import faust
+from faust.types import TP
+
+from ingest.kafka import ssl_context
+from ingest.settings import Settings
+from rollups.lease import Cursor
+from rollups.pipeline import Pipeline
+from rollups.transport import BatchSchema, ClickApp
+
+_MIB = 1024 * 1024
+
+
+def build_app(settings: Settings, pipeline: Pipeline) -> ClickApp:
+    """Faust keeps group membership, rebalancing and supervision; batches go to the pipeline."""
+    app = ClickApp(
+        settings.group,
+        broker=";".join(f"kafka://{host}" for host in settings.kafka_url.split(",")),
+        broker_credentials=_credentials(settings),
+        consumer_auto_offset_reset="none",  # positions come from ClickHouse; a lost one must be seen, not reset
+        consumer_max_fetch_size=4 * _MIB,
+        producer_max_request_size=32 * _MIB,  # a dead letter may be as large as the largest record
+        broker_rebalance_timeout=settings.rebalance_timeout_seconds,
+        broker_commit_interval=5.0,
+        stream_buffer_maxsize=64,
+        stream_recovery_delay=0.0,
+        stream_wait_empty=False,
+        topic_disable_leader=True,
+        web_enabled=False,
+        autodiscover=False,
+    )
+    app.clicks_topic = settings.topic
+    topic = app.topic(settings.topic, schema=BatchSchema(), acks=False)
+
+    @app.agent(topic, name="clicks")
+    async def feed(batches: Any) -> None:
+        async for batch in batches:
+            await pipeline.put(batch)
+
+    return app
+
+
+def _credentials(settings: Settings) -> faust.SASLCredentials | faust.SSLCredentials | None:
+    context: ssl.SSLContext | None = ssl_context(settings)
+    if settings.kafka_security.startswith("SASL"):
+        return faust.SASLCredentials(
+            username=settings.kafka_username,
+            password=settings.kafka_password,
+            mechanism=settings.kafka_sasl_mechanism,
+            ssl_context=context,
+        )
+    return faust.SSLCredentials(context=context) if context else None
+
+
+class FaustLog:
+    """The log as a claim needs it, by way of the app's consumer thread."""
+
+    def __init__(self, app: ClickApp) -> None:
+        self._app = app
+
+    def _tps(self, partitions: Iterable[int]) -> list[TP]:
+        return [TP(self._app.clicks_topic, partition) for partition in partitions]
+
+    async def bounds(self, partitions: Iterable[int]) -> Mapping[int, tuple[int, int]]:
+        tps = self._tps(partitions)
+        if not tps:
+            return {}
+        first = await self._app.consumer.earliest_offsets(*tps)
+        end = await self._app.consumer.highwaters(*tps)
+        return {tp.partition: (first[tp], end[tp]) for tp in tps}
+
+    async def seek(self, cursors: Mapping[int, Cursor]) -> None:
+        topic = self._app.clicks_topic
+        await self._app.consumer._thread.seek_cursors({TP(topic, p): cursor for p, cursor in cursors.items()})
+
+    async def forget(self, partitions: Iterable[int]) -> None:
+        await self._app.consumer._thread.forget_cursors(self._tps(partitions))
+
+    async def empty_tails(self) -> dict[int, tuple[int, datetime]]:
+        return await self._app.consumer._thread.empty_tails()  # type: ignore[no-any-return]

@@ -1,0 +1,175 @@
+"""The main path of a worker: take batches in, decode, admit, find duplicates, insert; all that is pending at once.
+
+While one insert is under way batches gather, so inserts grow with the load and stay small without it. A failure of
+any kind leads to new claims, never to a blind retry.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from ingest.settings import Settings
+from rollups.admit import admit
+from rollups.claims import Claims
+from rollups.columns import Columns
+from rollups.decode import DeadLetter, Decoded, Reason, Row, decode
+from rollups.insert import Outcome, insert_batch
+from rollups.lease import Lease, LogBatch
+from rollups.memory import PartitionMemory
+from rollups.store import Store
+
+log = logging.getLogger(__name__)
+
+_FIRST_BACKOFF = 0.05  # seconds
+_LAST_BACKOFF = 5.0
+
+
+@dataclass(slots=True)
+class Portion:
+    """What one insert takes of one partition."""
+
+    lease: Lease
+    batch: LogBatch
+    decoded: Decoded = field(default_factory=Decoded)
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts since the start of the process."""
+
+    events: Counter[str] = field(default_factory=Counter)
+    inserts: Counter[str] = field(default_factory=Counter)
+
+
+class Pipeline:
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        source: int,
+        columns: Columns,
+        bury: Callable[[int, list[DeadLetter]], Awaitable[None]],
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._source = source
+        self._columns = columns
+        self._bury = bury
+        self._memory: dict[int, PartitionMemory] = {}
+        self._pending: dict[int, Portion] = {}
+        self._pending_records = 0
+        self._arrived = asyncio.Event()
+        self._room = asyncio.Event()
+        self._backoff = _FIRST_BACKOFF
+        self.tally = Tally()
+        self.claims: Claims
+
+    # -- intake ---------------------------------------------------------------------------------------------
+
+    async def put(self, batch: LogBatch) -> None:
+        """Takes a fetched batch in, waiting while as much as one insert holds is pending already."""
+        while self._pending_records >= self._settings.batch_max_events:
+            self._room.clear()
+            await self._room.wait()
+        lease = self.claims.leases.get(batch.partition)
+        if lease is None or not lease.ready or batch.cursor is not lease.cursor:
+            return  # fetched for a claim or a position that is over; its records come again
+        if batch.start != lease.tail:
+            log.info("partition %d: a batch went missing on its way, fetching again from %d", batch.partition, lease.tail)
+            await self.claims.reseek(lease)
+            return
+        lease.tail = batch.end
+        portion = self._pending.get(batch.partition)
+        if portion is not None and portion.lease is lease:
+            portion.batch.records.extend(batch.records)
+            portion.batch.end = batch.end
+        else:
+            self._pending[batch.partition] = Portion(lease, batch)
+        self._pending_records = sum(len(portion.batch.records) for portion in self._pending.values())
+        self._arrived.set()
+
+    def claimed(self, lease: Lease) -> None:
+        """A claim is done: what was pending of the partition is void, its memory must fit the watermark."""
+        self._pending.pop(lease.partition, None)
+        memory = self._memory.get(lease.partition)
+        if memory is None:
+            memory = self._memory[lease.partition] = PartitionMemory(self._settings.dedupe_horizon_minutes)
+        memory.applied(lease.next)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is pending and nothing under way."""
+        return not self._pending and all(lease.next == lease.tail for lease in self.claims.leases.values())
+
+    # -- the path -------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        linger = self._settings.batch_linger_ms / 1000
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            portions = [portion for portion in self._pending.values() if self.claims.holds(portion.lease)]
+            self._pending, self._pending_records = {}, 0
+            self._room.set()
+            if portions:
+                started = time.monotonic()
+                await self._apply(portions)
+                await asyncio.sleep(linger - (time.monotonic() - started))
+
+    async def _apply(self, portions: list[Portion]) -> None:
+        leases = [portion.lease for portion in portions]
+        try:
+            table = await asyncio.to_thread(self._prepare, portions)
+            for portion in portions:
+                await self._bury(portion.lease.partition, portion.decoded.dead)
+            partitions = [lease.partition for lease in leases]
+            outcome, why = await asyncio.to_thread(insert_batch, self._store, self._source, partitions, table)
+        except Exception as error:
+            outcome, why = Outcome.UNKNOWN, f"{type(error).__name__}: {error}"
+            log.exception("a batch was not applied")
+        self.tally.inserts[outcome.value] += 1
+        if outcome is Outcome.APPLIED:
+            self._backoff = _FIRST_BACKOFF
+            for portion in portions:
+                self._applied(portion)
+            return
+        self.claims.reclaim(leases, f"insert {outcome.value}: {why[:300]}")
+        await asyncio.sleep(self._backoff)
+        self._backoff = min(self._backoff * 2, _LAST_BACKOFF)
+
+    def _prepare(self, portions: list[Portion]) -> pa.Table:
+        """Decode → admit → dedupe → columns. No garbage collection meanwhile: it would walk every event."""
+        gc.freeze()
+        try:
+            return pa.concat_tables([self._prepare_one(portion) for portion in portions])
+        finally:
+            gc.unfreeze()
+
+    def _prepare_one(self, portion: Portion) -> pa.Table:
+        lease, batch = portion.lease, portion.batch
+        portion.decoded = decode(batch)
+        admit(portion.decoded, time.time_ns() // 1_000_000, self._settings.future_tolerance_minutes * 60_000)
+        self._memory[lease.partition].mark_duplicates(portion.decoded.rows, batch.end)
+        return self._columns.of(portion.decoded.rows, lease, self._source, expect=batch.start)
+
+    def _applied(self, portion: Portion) -> None:
+        portion.lease.next = portion.batch.end
+        self._memory[portion.lease.partition].applied(portion.batch.end)
+        for row in portion.decoded.rows:
+            self.tally.events[row.reason.name.lower()] += 1
+
+    def skip_to(self, lease: Lease, offset: int) -> None:
+        """Accounts for offsets before `offset`, which the log no longer has, as one gap. Blocks."""
+        row = Row(offset - 1, 0, offset - lease.next, None, Reason.GAP)
+        table = self._columns.of([row], lease, self._source, expect=lease.next)
+        outcome, why = insert_batch(self._store, self._source, [lease.partition], table)
+        if outcome is not Outcome.APPLIED:
+            raise RuntimeError(f"the gap before offset {offset} was not written: {why}")

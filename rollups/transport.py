@@ -1,0 +1,154 @@
+"""Faust's Kafka transport, with two things changed: a message is a whole fetched batch, and positions are ours.
+
+Faust hands over one record at a time and starts at the group's committed offset. Here one message is everything one
+fetch returned of a partition, and fetching goes on only where a claim has said (`Cursor`), so the committed offset is
+advisory. All cursor state is touched in the consumer's own thread, between two awaits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from faust import App, Schema
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
+from faust.types import TP
+
+from rollups.lease import Cursor, LogBatch
+
+log = logging.getLogger(__name__)
+
+
+class BatchSchema(Schema):  # type: ignore[misc]
+    """The value of a message is a LogBatch already."""
+
+    def loads_key(self, app: Any, message: Any, **_: Any) -> Any:
+        return None
+
+    def loads_value(self, app: Any, message: Any, **_: Any) -> Any:
+        return message.value
+
+
+class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._cursors: dict[TP, Cursor] = {}
+
+    async def _fetch_records(
+        self, consumer: Any, active_partitions: set[TP] | None, timeout: float | None = None, max_records: Any = None
+    ) -> dict[TP, list[LogBatch]]:
+        wanted = [tp for tp in self._cursors if active_partitions is None or tp in active_partitions]
+        if not self.consumer.flow_active or not wanted:
+            await asyncio.sleep(0.05)
+            return {}
+        try:
+            with consumer._fetcher._subscriptions.fetch_context():
+                fetched = await consumer._fetcher.fetched_records(wanted, timeout=timeout)
+        except NoOffsetForPartitionError:
+            return {}  # a partition that is assigned and not claimed yet has no position
+        except OffsetOutOfRangeError as error:
+            self.consumer.app.on_out_of_range({tp.partition for tp in error.args[0]})
+            return {}
+        return {tp: [self._batch(consumer, tp, records)] for tp, records in fetched.items() if tp in self._cursors}
+
+    def _batch(self, consumer: Any, tp: TP, records: list[Any]) -> LogBatch:
+        cursor = self._cursors[tp]
+        start, cursor.position = cursor.position, _state(consumer, tp).position
+        return LogBatch(tp.partition, cursor, start, cursor.position, records)
+
+    async def seek_cursors(self, cursors: Mapping[TP, Cursor]) -> None:
+        """Fetching of these partitions goes on at their cursors, and of no others."""
+        await self.call_thread(self._seek_cursors, cursors)
+
+    async def _seek_cursors(self, cursors: Mapping[TP, Cursor]) -> None:
+        consumer = self._ensure_consumer()
+        for tp, cursor in cursors.items():
+            if tp in consumer.assignment():
+                consumer.seek(tp, cursor.position)
+                self._cursors[tp] = cursor
+
+    async def forget_cursors(self, tps: Iterable[TP]) -> None:
+        await self.call_thread(self._forget_cursors, set(tps))
+
+    async def _forget_cursors(self, tps: set[TP]) -> None:
+        for tp in tps:
+            self._cursors.pop(tp, None)
+
+    async def empty_tails(self) -> dict[int, tuple[int, datetime]]:
+        """(position, time of the look) of each partition of which the last fetch found nothing more."""
+        return await self.call_thread(self._empty_tails)  # type: ignore[no-any-return]
+
+    async def _empty_tails(self) -> dict[int, tuple[int, datetime]]:
+        consumer = self._ensure_consumer()
+        tails = {}
+        for tp, cursor in self._cursors.items():
+            state = _state(consumer, tp)
+            if state is not None and state.timestamp and state.highwater == cursor.position == state.position:
+                tails[tp.partition] = (cursor.position, datetime.fromtimestamp(state.timestamp / 1000, UTC))
+        return tails
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        """The committed offset is for lag monitors only, so a commit that fails must not stop the worker."""
+        try:
+            await self._ensure_consumer().commit(dict(offsets))
+        except KafkaError as error:
+            log.info("the group's offsets were not committed, the next commit makes up for it: %r", error)
+            return False
+        return True
+
+
+def _state(consumer: Any, tp: TP) -> Any:
+    assignment = consumer._subscription.subscription.assignment
+    return assignment.state_value(tp) if assignment is not None and tp in assignment.tps else None
+
+
+class BatchConsumer(Consumer):  # type: ignore[misc]
+    """Hands partitions to `app.on_assigned` to be claimed and commits what `app.applied` says."""
+
+    def _new_consumer_thread(self) -> BatchConsumerThread:
+        return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, list[LogBatch]]:
+        return await self._thread.getmany(active_partitions, timeout)  # type: ignore[no-any-return]
+
+    def _to_message(self, tp: TP, record: LogBatch) -> Any:
+        return _Envelope(tp, record, self.app.consumer_generation_id)
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Called once partitions are assigned. Positions come from claims, so none is known here yet."""
+        self.app.on_assigned({tp.partition for tp in self.assignment()})
+        return {}
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterable[TP]:
+        return [TP(self.app.clicks_topic, partition) for partition in self.app.applied()]
+
+    def _new_offset(self, tp: TP) -> int | None:
+        return self.app.applied().get(tp.partition)  # type: ignore[no-any-return]
+
+
+def _Envelope(tp: TP, batch: LogBatch, generation_id: int) -> Any:
+    from faust.types import ConsumerMessage
+
+    return ConsumerMessage(
+        tp.topic, tp.partition, batch.start, 0.0, 0, None, None, batch, None, 0, 0, tp, generation_id=generation_id
+    )
+
+
+class BatchTransport(Transport):  # type: ignore[misc]
+    Consumer = BatchConsumer
+
+
+class ClickApp(App):  # type: ignore[misc]
+    """A Faust app over the batch transport. The callbacks tell the worker about its partitions."""
+
+    clicks_topic: str
+    on_assigned: Callable[[set[int]], None]
+    on_out_of_range: Callable[[set[int]], None]
+    applied: Callable[[], dict[int, int]]
+
+    def _new_transport(self) -> BatchTransport:
+        return BatchTransport(self.conf.broker_consumer, self, loop=self.loop)

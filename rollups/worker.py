@@ -1,0 +1,193 @@
+"""A worker from start to stop: put together here, restarted with back-off when Kafka or ClickHouse fail it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+from ingest.kafka import ensure_topics, topic_identity, wait_for_broker
+from ingest.settings import Settings
+from rollups.claims import Claims
+from rollups.columns import Columns
+from rollups.dead_letters import publish
+from rollups.decode import DeadLetter
+from rollups.faust_app import FaustLog, build_app
+from rollups.markers import Markers
+from rollups.pipeline import Pipeline, Tally
+from rollups.sources import register_source
+from rollups.store import Store, StoreError, StoreUnavailable
+from rollups.transport import ClickApp
+from rollups.zones import OwnerZones
+
+log = logging.getLogger(__name__)
+
+_TOUCH_EVERY = 5.0  # seconds between notes that a log's tail is empty
+_ZONES_EVERY = 10.0
+_LAST_BACKOFF = 10.0
+
+
+class Worker:
+    """Consumes the clicks topic as a member of the group and keeps the rollups up to date until it is stopped."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self._settings = settings
+        self._store = store
+        self._session: Session | None = None
+        self.tally = Tally()
+
+    def problems(self) -> list[str]:
+        """Why the worker is not counting, empty when it is."""
+        if self._session is None:
+            return ["worker: not connected yet"]
+        return self._session.problems()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Works until `stop` is set; failures of Kafka or ClickHouse lead to a fresh session."""
+        backoff = 0.5
+        while not stop.is_set():
+            try:
+                await wait_for_broker(self._settings, stop)
+                await wait_for_store(self._store, stop)
+                if stop.is_set():
+                    return
+                self._session = await Session.open(self._settings, self._store, self.tally)
+                backoff = 0.5
+                await self._session.run(stop)
+            except Exception as error:
+                known = isinstance(error, StoreError | OSError)
+                log.error("the worker failed, starting again in %.1f s: %s", backoff, error, exc_info=not known)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), backoff)
+                backoff = min(backoff * 2, _LAST_BACKOFF)
+            finally:
+                self._session = None
+
+    async def lag(self) -> int | None:
+        """Records in the log that are not applied yet, over the partitions of this worker; None without a session."""
+        return await self._session.lag() if self._session else None
+
+
+class Session:
+    """One Faust app with its pipeline and claims, for one incarnation of the topic."""
+
+    def __init__(self, settings: Settings, store: Store, source: int, tally: Tally) -> None:
+        self._settings = settings
+        self._zones = [OwnerZones(store, "accounts", "account_id"), OwnerZones(store, "publishers", "publisher_id")]
+        self._markers = Markers(store, source)
+        self._pipeline = Pipeline(settings, store, source, Columns(settings.visitor_secret, *self._zones), self._bury)
+        self._pipeline.tally = tally
+        self._app: ClickApp = build_app(settings, self._pipeline)
+        self._log = FaustLog(self._app)
+        self._claims = Claims(self._markers, self._log, self._pipeline.claimed, self._pipeline.skip_to)
+        self._pipeline.claims = self._claims
+        self._app.on_assigned = self._claims.assigned
+        self._app.on_out_of_range = self._out_of_range
+        self._app.applied = self._applied
+        self._app.on_partitions_revoked.connect(self._revoked)
+
+    @classmethod
+    async def open(cls, settings: Settings, store: Store, tally: Tally) -> Session:
+        await ensure_topics(settings)
+        cluster_id, topic_id = await topic_identity(settings, settings.topic)
+        source = await asyncio.to_thread(register_source, store, cluster_id, settings.topic, topic_id)
+        log.info("topic %s of cluster %s is source %d", settings.topic, cluster_id, source)
+        return cls(settings, store, source, tally)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        await self._app.start()
+        tasks = [
+            asyncio.create_task(work(), name=name)
+            for name, work in {
+                "stop": stop.wait,
+                "crash": self._app._crashed.wait,
+                "claims": self._claims.run,
+                "pipeline": self._pipeline.run,
+                "touch": lambda: every(_TOUCH_EVERY, self._touch),
+                "zones": lambda: every(_ZONES_EVERY, self._refresh_zones),
+            }.items()
+        ]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                await task
+            if self._app.crashed:
+                raise ConnectionError(f"Faust stopped: {self._app.crash_reason!r}")
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._app.stop()
+
+    def problems(self) -> list[str]:
+        if not self._claims.leases:
+            return ["worker: no partitions assigned yet"]
+        claiming = sum(not lease.ready for lease in self._claims.leases.values())
+        halted = [f"worker: partition {number} stands still: {why}" for number, why in self._claims.halted().items()]
+        return halted or ([f"worker: {claiming} partitions are being claimed"] if claiming else [])
+
+    async def lag(self) -> int | None:
+        leases = self._claims.leases
+        if not leases:
+            return None
+        bounds = await self._log.bounds(leases)
+        return sum(bounds[partition][1] - lease.next for partition, lease in leases.items())
+
+    async def _revoked(self, _app: Any, revoked: set[Any], **_: Any) -> None:
+        partitions = list(self._claims.leases)
+        self._claims.revoked()
+        await self._log.forget(partitions)
+
+    def _out_of_range(self, partitions: set[int]) -> None:
+        leases = [lease for lease in self._claims.leases.values() if lease.partition in partitions]
+        self._claims.reclaim(leases, "the log no longer has the next offset")
+
+    def _applied(self) -> dict[int, int]:
+        return {lease.partition: lease.next for lease in self._claims.leases.values() if lease.ready}
+
+    async def _bury(self, partition: int, letters: list[DeadLetter]) -> None:
+        async def send(key: bytes | None, value: bytes | None, headers: dict[str, bytes]) -> Awaitable[object]:
+            topic = self._settings.dead_topic
+            return await self._app.producer.send(topic, key, value, None, None, headers)  # type: ignore[no-any-return]
+
+        await publish(send, self._settings.topic, partition, letters)
+
+    async def _touch(self) -> None:
+        tails = await self._log.empty_tails()
+        leases = self._claims.leases
+        idle = {p: tail for p, tail in tails.items() if p in leases and leases[p].ready and leases[p].next == tail[0]}
+        if idle:
+            await asyncio.to_thread(self._markers.touch, idle)
+
+    async def _refresh_zones(self) -> None:
+        for zones in self._zones:
+            await asyncio.to_thread(zones.refresh)
+
+
+async def every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+    """Repeats the work; while ClickHouse is away it is simply tried again next time."""
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await work()
+        except StoreError as error:
+            log.warning("%s", error)
+
+
+async def wait_for_store(store: Store, stop: asyncio.Event) -> None:
+    """Returns once ClickHouse answers and is migrated, or `stop` is set; says what is missing meanwhile."""
+    backoff = 0.5
+    while not stop.is_set():
+        try:
+            await asyncio.to_thread(store.query, "SELECT 1 FROM sources LIMIT 1")
+            return
+        except StoreUnavailable as error:
+            problem = str(error)
+        except StoreError as error:
+            problem = f"ClickHouse at {store.address} is not ready; has `clickmill migrate` run? {error}"
+        log.warning("%s; trying again in %.1f s", problem[:500], backoff)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), backoff)
+        backoff = min(backoff * 2, _LAST_BACKOFF)

@@ -1,0 +1,51 @@
+"""A Kafka log in memory, for driving claims and the pipeline without a broker."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from rollups.lease import Cursor, Lease, LogBatch
+
+LOG_TIME_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
+
+
+@dataclass(slots=True)
+class Record:
+    offset: int
+    value: bytes | None
+    timestamp: int = LOG_TIME_MS
+    key: bytes | None = None
+
+
+@dataclass
+class MemoryLog:
+    """Partitions as lists of records. `first` is where each log starts (retention)."""
+
+    partitions: dict[int, list[Record]] = field(default_factory=dict)
+    first: dict[int, int] = field(default_factory=dict)
+    sought: dict[int, Cursor] = field(default_factory=dict)
+
+    def append(self, partition: int, value: bytes | None | dict[str, object] | list[object], at: int = LOG_TIME_MS) -> None:
+        records = self.partitions.setdefault(partition, [])
+        raw = json.dumps(value).encode() if isinstance(value, dict | list) else value
+        records.append(Record(self.end(partition), raw, at))
+
+    def end(self, partition: int) -> int:
+        return self.first.get(partition, 0) + len(self.partitions.get(partition, []))
+
+    async def bounds(self, partitions: Iterable[int]) -> Mapping[int, tuple[int, int]]:
+        return {p: (self.first.get(p, 0), self.end(p)) for p in partitions}
+
+    async def seek(self, cursors: Mapping[int, Cursor]) -> None:
+        self.sought.update(cursors)
+
+    def fetch(self, lease: Lease, most: int | None = None) -> LogBatch:
+        """What a fetch from the lease's cursor returns; moves the cursor."""
+        assert lease.cursor is not None
+        start = lease.cursor.position
+        skip = start - self.first.get(lease.partition, 0)
+        records = self.partitions.get(lease.partition, [])[skip:][:most]
+        lease.cursor.position = start + len(records)
+        return LogBatch(lease.partition, lease.cursor, start, start + len(records), list(records))

@@ -1,0 +1,68 @@
+"""A worker's pipeline over a log in memory and a real engine: everything but Kafka and Faust."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from ingest.settings import Settings
+from rollups.claims import Claims
+from rollups.columns import Columns
+from rollups.decode import DeadLetter
+from rollups.markers import Markers
+from rollups.pipeline import Pipeline
+from rollups.store import Store
+from rollups.zones import OwnerZones
+from tests.support.log import MemoryLog
+
+SOURCE = 7
+
+
+class Harness:
+    def __init__(self, store: Store, log: MemoryLog, settings: Settings | None = None) -> None:
+        self.store, self.log = store, log
+        self.dead: list[tuple[int, DeadLetter]] = []
+        zones = OwnerZones(store, "accounts", "account_id"), OwnerZones(store, "publishers", "publisher_id")
+        settings = settings or Settings(batch_linger_ms=0)
+        self.pipeline = Pipeline(settings, store, SOURCE, Columns("secret", *zones), self._bury)
+        self.claims = Claims(Markers(store, SOURCE), log, self.pipeline.claimed, self.pipeline.skip_to)
+        self.pipeline.claims = self.claims
+
+    async def _bury(self, partition: int, letters: list[DeadLetter]) -> None:
+        self.dead.extend((partition, letter) for letter in letters)
+
+    async def claim(self, partitions: set[int]) -> None:
+        self.claims.assigned(partitions)
+        await until(lambda: all(lease.state != "claiming" for lease in self.claims.leases.values()))
+
+    async def consume(self, most: int | None = None) -> None:
+        """Feeds what the log holds to the pipeline until everything is applied."""
+        while True:
+            for partition in list(self.claims.leases):
+                lease = self.claims.leases[partition]
+                if lease.ready and lease.cursor and lease.cursor.position < self.log.end(partition):
+                    await self.pipeline.put(self.log.fetch(lease, most))
+            await asyncio.sleep(0.01)
+            leases = self.claims.leases.values()
+            if all(lease.state == "halted" or lease.next == self.log.end(lease.partition) for lease in leases):
+                return
+
+
+@asynccontextmanager
+async def harness(store: Store, log: MemoryLog, settings: Settings | None = None) -> AsyncIterator[Harness]:
+    worker = Harness(store, log, settings)
+    tasks = [asyncio.create_task(worker.claims.run()), asyncio.create_task(worker.pipeline.run())]
+    try:
+        yield worker
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def until(condition: object, seconds: float = 10.0) -> None:
+    assert callable(condition)
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)

@@ -1,0 +1,205 @@
+"""The main path over a log in memory and the real engine: what goes in comes out once, under its reason."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from rollups.lease import State
+from rollups.markers import Markers
+from rollups.store import Store
+from tests.support.log import LOG_TIME_MS, MemoryLog
+from tests.support.worker import SOURCE, Harness, harness
+
+
+def click(number: int, **fields: object) -> dict[str, object]:
+    event: dict[str, object] = {
+        "event_id": f"e{number}",
+        "clicked_at": LOG_TIME_MS + number,
+        "account_id": 1,
+        "domain": "VVD.bz/",
+        "link_id": "a",
+        "publisher_id": 5,
+        "advertiser_id": 6,
+        "network_id": 7,
+        "visitor_id": f"v{number % 3}",
+    }
+    return event | fields
+
+
+def ledger(store: Store) -> dict[str, int]:
+    return {reason: records for reason, records in store.query("SELECT reason, sum(records) FROM ledger GROUP BY reason")}
+
+
+def hourly(store: Store) -> list[Any]:
+    return list(store.query("SELECT account_id, domain, link_id, hour, clicks, bots, users FROM clicks_hourly ORDER BY ALL"))
+
+
+async def consumed(store: Store, log: MemoryLog, partitions: set[int], **_: Any) -> Harness:
+    async with harness(store, log) as worker:
+        await worker.claim(partitions)
+        await worker.consume()
+        return worker
+
+
+def test_counts_every_grain_once(store: Store) -> None:
+    log = MemoryLog()
+    for number in range(10):
+        log.append(number % 2, click(number))
+    asyncio.run(consumed(store, log, {0, 1}))
+    assert hourly(store) == [(1, "https://vvd.bz", "a", 0, 10, 0, 3)]
+    assert store.query("SELECT account_id, clicks, users FROM clicks_hourly_by_account") == [(1, 10, 3)]
+    assert store.query("SELECT publisher_id, advertiser_id, network_id, clicks FROM clicks_daily") == [(5, 6, 7, 10)]
+    assert ledger(store) == {"counted": 10}
+    assert {p: marker.next for p, marker in Markers(store, SOURCE).read().items()} == {0: 5, 1: 5}
+
+
+def test_every_reason_is_counted_and_moves_the_watermark(store: Store) -> None:
+    log = MemoryLog()
+    log.append(0, click(1))
+    log.append(0, click(1))  # a retry
+    log.append(0, click(2, user_agent="Googlebot/2.1 (+http://www.google.com/bot.html)"))
+    log.append(0, click(3, purpose="prefetch"))
+    log.append(0, click(4, clicked_at="2099-01-01T00:00:00Z"))
+    log.append(0, b"{")
+    log.append(0, None)
+    log.append(0, [click(5), {"clicked_at": "nope"}, click(6)])
+    worker = asyncio.run(consumed(store, log, {0}))
+    # The array is one record: its first click accounts for it, the bad one beside it is an event without a record.
+    assert ledger(store) == {"counted": 2, "duplicate": 1, "bot": 1, "prefetch": 1, "future": 1, "invalid": 2}
+    events = dict(store.query("SELECT reason, sum(events) FROM ledger GROUP BY reason"))
+    assert events == {"counted": 3, "duplicate": 1, "bot": 1, "prefetch": 1, "future": 1, "invalid": 3}
+    assert hourly(store) == [(1, "https://vvd.bz", "a", 0, 3, 2, 3)]
+    assert Markers(store, SOURCE).read()[0].next == 8
+    assert [(letter.offset, letter.index, letter.error) for _, letter in worker.dead] == [
+        (5, None, "not_json"),
+        (6, None, "tombstone"),
+        (7, 1, "time_invalid"),
+        (4, None, "future"),
+    ]
+    assert json.loads(worker.dead[3][1].raw or b"")["event_id"] == "e4"
+
+
+def test_a_restart_goes_on_at_the_watermark(store: Store) -> None:
+    log = MemoryLog()
+    for number in range(3):
+        log.append(0, click(number))
+    asyncio.run(consumed(store, log, {0}))
+    for number in range(3, 5):
+        log.append(0, click(number))
+    asyncio.run(consumed(store, log, {0}))
+    assert ledger(store) == {"counted": 5}
+
+
+def test_a_zombie_is_fenced_and_its_partition_claimed_again(store: Store) -> None:
+    log = MemoryLog()
+    log.append(0, click(1))
+
+    async def scenario() -> None:
+        async with harness(store, log) as worker:
+            await worker.claim({0})
+            first = worker.claims.leases[0]
+            await asyncio.to_thread(Markers(store, SOURCE).raise_fences, [0])  # another worker claims
+            await worker.consume()
+            assert worker.claims.leases[0].epoch > first.epoch
+            assert worker.pipeline.tally.inserts == {"fenced": 1, "applied": 1}
+
+    asyncio.run(scenario())
+    assert ledger(store) == {"counted": 1}
+
+
+def test_an_insert_that_had_landed_is_not_applied_twice(store: Store) -> None:
+    log = MemoryLog()
+    for number in range(4):
+        log.append(0, click(number))
+
+    async def scenario() -> None:
+        async with harness(store, log) as worker:
+            await worker.claim({0})
+            lease = worker.claims.leases[0]
+            await worker.pipeline.put(log.fetch(lease, 2))
+            while lease.next < 2:
+                await asyncio.sleep(0.01)
+            lease.next = lease.tail = 0  # as after a timeout: the worker believes that nothing was applied
+            lease.cursor = type(lease.cursor)(0) if lease.cursor else None
+            await worker.consume()
+            assert worker.pipeline.tally.inserts["stale"] == 1
+
+    asyncio.run(scenario())
+    assert ledger(store) == {"counted": 4}
+
+
+def test_a_dropped_batch_is_fetched_again(store: Store) -> None:
+    log = MemoryLog()
+    for number in range(6):
+        log.append(0, click(number))
+
+    async def scenario() -> None:
+        async with harness(store, log) as worker:
+            await worker.claim({0})
+            log.fetch(worker.claims.leases[0], 2)  # Faust drops this one on its way
+            await worker.consume(most=2)
+
+    asyncio.run(scenario())
+    assert ledger(store) == {"counted": 6}
+
+
+def test_retention_loss_stops_the_partition_and_no_other(store: Store) -> None:
+    log = MemoryLog()
+    for number in range(4):
+        log.append(number % 2, click(number))
+    asyncio.run(consumed(store, log, {0, 1}))
+    log.partitions[0], log.first[0] = [], 10  # the head is gone, beyond the watermark
+    log.append(1, click(9))
+    worker = asyncio.run(consumed(store, log, {0, 1}))
+    assert worker.claims.leases[0].state is State.HALTED
+    assert "retention" in worker.claims.halted()[0]
+    assert ledger(store) == {"counted": 5}
+
+
+def test_a_log_that_ends_before_the_watermark_stops_the_partition(store: Store) -> None:
+    log = MemoryLog()
+    log.append(0, click(1))
+    asyncio.run(consumed(store, log, {0}))
+    worker = asyncio.run(consumed(store, MemoryLog({0: []}), {0}))
+    assert "before the watermark" in worker.claims.halted()[0]
+
+
+def test_a_log_whose_head_was_gone_at_first_sight_starts_with_a_gap(store: Store) -> None:
+    log = MemoryLog(first={0: 10})
+    log.append(0, click(1))
+    asyncio.run(consumed(store, log, {0}))
+    assert ledger(store) == {"gap": 10, "counted": 1}
+    assert Markers(store, SOURCE).read()[0].next == 11
+
+
+def test_gaps_in_the_log_are_accounted_for(store: Store) -> None:
+    log = MemoryLog()
+    for number in range(5):
+        log.append(0, click(number))
+    del log.partitions[0][1:3]  # as transaction markers or compaction leave it
+
+    async def scenario() -> None:
+        async with harness(store, log) as worker:
+            await worker.claim({0})
+            lease = worker.claims.leases[0]
+            batch = log.fetch(lease)
+            assert lease.cursor is not None
+            batch.end = lease.cursor.position = 5
+            await worker.pipeline.put(batch)
+            while lease.next < 5:
+                await asyncio.sleep(0.01)
+
+    asyncio.run(scenario())
+    assert ledger(store) == {"counted": 3, "gap": 2}
+
+
+def test_local_days_and_hours_are_those_of_the_owner(store: Store) -> None:
+    store.insert("accounts", [(1, "A", "Free", "Asia/Kolkata")], ["account_id", "name", "plan", "time_zone"])
+    store.insert("publishers", [(5, "P", "Pacific/Auckland")], ["publisher_id", "name", "time_zone"])
+    log = MemoryLog()
+    log.append(0, click(1, clicked_at="2026-01-01T19:00:00Z"))
+    asyncio.run(consumed(store, log, {0}))
+    assert [(str(day), hour) for day, hour in store.query("SELECT day, hour FROM clicks_hourly")] == [("2026-01-02", 0)]
+    assert [str(day) for (day,) in store.query("SELECT day FROM clicks_daily")] == ["2026-01-02"]
