@@ -41,7 +41,7 @@ class Settings(BaseSettings):
     batch_linger_ms: int = Field(100, ge=0, le=10_000, description="Least time between two inserts of a worker, in milliseconds.")
     batch_max_events: int = Field(200_000, ge=1, description="Most events of one insert.")
     dedupe_horizon_minutes: int = Field(60, ge=1, description="How long an event id is remembered, in minutes of the log's time.")
-    rebalance_timeout_seconds: float = Field(60.0, gt=0, description="How long the consumer group waits for a member to rejoin.")
+    session_timeout_seconds: float = Field(30.0, gt=0, le=80, description="A worker silent for this long loses its partitions.")
     future_tolerance_minutes: int = Field(60, ge=0, description="How far a click may be ahead of the worker's clock, in minutes.")
     collector_buffer_events: int = Field(20_000, ge=1, description="Events a collector or producer holds unacknowledged before it makes callers wait.")
     blocked_user_agents: str = Field("", description="Comma-separated parts of user agents the hourly statistics answer with 403.")

@@ -60,11 +60,11 @@ class Claims:
     def holds(self, lease: Lease) -> bool:
         return self.leases.get(lease.partition) is lease and lease.ready
 
-    def reclaim(self, leases: Iterable[Lease], why: str) -> None:
+    def reclaim(self, leases: Iterable[Lease], why: str, *, out_of_range: bool = False) -> None:
         for lease in leases:
             if self.leases.get(lease.partition) is lease:
                 log.info("partition %d: claiming again: %s", lease.partition, why)
-                self.leases[lease.partition] = Lease(lease.partition)
+                self.leases[lease.partition] = Lease(lease.partition, out_of_range=out_of_range)
         self._wake.set()
 
     def halted(self) -> dict[int, str]:
@@ -124,7 +124,7 @@ class Claims:
             lease.next = first
         elif first > lease.next:
             self._halt(lease, f"offsets {lease.next} to {first - 1} are gone from the log (retention)")
-        elif end < lease.next:
+        elif end < lease.next and lease.out_of_range:  # the end alone is no proof: Tansu reports it too low
             self._halt(lease, f"the log ends at {end}, before the watermark {lease.next}")
 
     def _halt(self, lease: Lease, why: str) -> None:

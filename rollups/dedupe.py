@@ -105,7 +105,9 @@ class SeenIds:
 
 
 def _by_minute(minutes: Minutes) -> list[tuple[int, NDArray[np.intp]]]:
-    """(minute, its rows) of a batch."""
+    """(minute, its rows in log order) of a batch."""
+    if not len(minutes):
+        return []
     order = np.argsort(minutes, kind="stable")
     distinct, starts = np.unique(minutes[order], return_index=True)
     return list(zip(distinct.tolist(), np.split(order, starts[1:]), strict=True))

@@ -28,7 +28,8 @@ def build_app(settings: Settings, pipeline: Pipeline) -> ClickApp:
         consumer_auto_offset_reset="none",  # positions come from ClickHouse; a lost one must be seen, not reset
         consumer_max_fetch_size=4 * _MIB,
         producer_max_request_size=32 * _MIB,  # a dead letter may be as large as the largest record
-        broker_rebalance_timeout=settings.rebalance_timeout_seconds,
+        broker_session_timeout=settings.session_timeout_seconds,
+        broker_heartbeat_interval=min(3.0, settings.session_timeout_seconds / 5),
         broker_commit_interval=5.0,
         stream_buffer_maxsize=64,
         stream_recovery_delay=0.0,
@@ -75,7 +76,8 @@ class FaustLog:
             return {}
         first = await self._app.consumer.earliest_offsets(*tps)
         end = await self._app.consumer.highwaters(*tps)
-        return {tp.partition: (first[tp], end[tp]) for tp in tps}
+        fetched = await self._app.consumer._thread.high_watermarks()
+        return {tp.partition: (first[tp], max(end[tp], fetched.get(tp.partition, 0))) for tp in tps}
 
     async def seek(self, cursors: Mapping[int, Cursor]) -> None:
         topic = self._app.clicks_topic

@@ -30,6 +30,7 @@ class Lease:
     next: int = 0
     tail: int = 0
     cursor: Cursor | None = None
+    out_of_range: bool = False  # the broker has refused the last position that was asked for
     why: str = ""
 
     @property

@@ -15,8 +15,8 @@ from typing import Any
 
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from faust import App, Schema
-from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
-from faust.types import TP
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport, ensure_aiokafka_TP
+from faust.types import TP, ConsumerMessage
 
 from rollups.lease import Cursor, LogBatch
 
@@ -91,10 +91,19 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
                 tails[tp.partition] = (cursor.position, datetime.fromtimestamp(state.timestamp / 1000, UTC))
         return tails
 
+    async def high_watermarks(self) -> dict[int, int]:
+        """The end of each partition's log as the last fetch saw it."""
+        return await self.call_thread(self._high_watermarks)  # type: ignore[no-any-return]
+
+    async def _high_watermarks(self) -> dict[int, int]:
+        consumer = self._ensure_consumer()
+        states = {tp.partition: _state(consumer, tp) for tp in self._cursors}
+        return {partition: state.highwater for partition, state in states.items() if state and state.highwater}
+
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         """The committed offset is for lag monitors only, so a commit that fails must not stop the worker."""
         try:
-            await self._ensure_consumer().commit(dict(offsets))
+            await self._ensure_consumer().commit({ensure_aiokafka_TP(tp): offset for tp, offset in offsets.items()})
         except KafkaError as error:
             log.info("the group's offsets were not committed, the next commit makes up for it: %r", error)
             return False
@@ -115,8 +124,11 @@ class BatchConsumer(Consumer):  # type: ignore[misc]
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, list[LogBatch]]:
         return await self._thread.getmany(active_partitions, timeout)  # type: ignore[no-any-return]
 
-    def _to_message(self, tp: TP, record: LogBatch) -> Any:
-        return _Envelope(tp, record, self.app.consumer_generation_id)
+    def _to_message(self, tp: TP, record: LogBatch) -> ConsumerMessage:
+        generation = self.app.consumer_generation_id
+        return ConsumerMessage(
+            *(tp.topic, tp.partition, record.start, 0.0, 0, None, None, record, None, 0, 0, tp), generation_id=generation
+        )
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Called once partitions are assigned. Positions come from claims, so none is known here yet."""
@@ -128,14 +140,6 @@ class BatchConsumer(Consumer):  # type: ignore[misc]
 
     def _new_offset(self, tp: TP) -> int | None:
         return self.app.applied().get(tp.partition)  # type: ignore[no-any-return]
-
-
-def _Envelope(tp: TP, batch: LogBatch, generation_id: int) -> Any:
-    from faust.types import ConsumerMessage
-
-    return ConsumerMessage(
-        tp.topic, tp.partition, batch.start, 0.0, 0, None, None, batch, None, 0, 0, tp, generation_id=generation_id
-    )
 
 
 class BatchTransport(Transport):  # type: ignore[misc]

@@ -142,7 +142,7 @@ class Session:
 
     def _out_of_range(self, partitions: set[int]) -> None:
         leases = [lease for lease in self._claims.leases.values() if lease.partition in partitions]
-        self._claims.reclaim(leases, "the log no longer has the next offset")
+        self._claims.reclaim(leases, "the broker refused the next offset", out_of_range=True)
 
     def _applied(self) -> dict[int, int]:
         return {lease.partition: lease.next for lease in self._claims.leases.values() if lease.ready}

@@ -1,7 +1,8 @@
 """What the HTTP server of `chdb_server` runs: one chDB engine, one fresh handle per statement.
 
-A handle costs under a millisecond and starts with default settings, so nothing of one request (settings, `USE`,
-`SET`, `readonly`) can reach the next. chDB has no standard input: the data of an insert goes through a file.
+A handle costs under a millisecond and starts with default settings, so nothing of one request (settings,
+`USE`, `SET`, `readonly`) can reach the next. chDB has no standard input: the data of an insert goes through
+a file.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import chdb
 
@@ -25,14 +27,18 @@ _ERROR = re.compile(r"Code: (\d+)\. .*", re.DOTALL)
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _AFTER_FORMAT = re.compile(rb"[ \t]*;?[ \t]*(?:\r?\n)?")
 _ROW_SOURCES = {b"VALUES", b"SELECT", b"WITH", b"FROM"}
-_WITH_RESULT = {b"SELECT", b"WITH", b"SHOW", b"DESCRIBE", b"DESC", b"EXISTS", b"EXPLAIN", b"CHECK", b"KILL", b"FROM"}
+_WITH_RESULT = frozenset(b"SELECT WITH FROM SHOW DESCRIBE DESC EXISTS EXPLAIN CHECK KILL".split())
+_AS_A_SERVER = {
+    "implicit_select": "0",
+    "allow_introspection_functions": "0",
+}  # chDB has the defaults of a shell
 _NAMES = {36: "BAD_ARGUMENTS", 62: "SYNTAX_ERROR", 1002: "UNKNOWN_EXCEPTION"}
 
 # Parameters of the HTTP interface; every other parameter of a request is a setting.
-TRANSPORT = frozenset(
-    "query query_id user password database default_format quota_key role session_id session_timeout session_check "
-    "buffer_size wait_end_of_query compress decompress client_protocol_version enable_http_compression "
-    "send_progress_in_http_headers http_headers_progress_interval_ms".split()
+NOT_SETTING = re.compile(
+    r"query(_id)?|user|password|database|default_format|quota_key|role|session_(id|timeout|check)|buffer_size"
+    r"|wait_end_of_query|(de)?compress|client_protocol_version|enable_http_compression"
+    r"|send_progress_in_http_headers|http_headers_progress_interval_ms|param_\w+"
 )
 
 
@@ -100,7 +106,7 @@ def parse(text: bytes) -> Statement:
             return Statement(text, b"INSERT")
         if word == b"SETTINGS" and settings_at is None:
             settings_at = token.start()
-        if words[-2] == b"FORMAT":
+        if words[-2:-1] == [b"FORMAT"]:
             after = _AFTER_FORMAT.match(text, token.end())
             rows_at = after.end() if after else token.end()
             at = settings_at if settings_at is not None else text.upper().rindex(b"FORMAT", 0, token.start())
@@ -131,8 +137,8 @@ class Engine:
         self._bodies = path.parent / f"{path.name}.bodies"
         shutil.rmtree(self._bodies, ignore_errors=True)
         self._bodies.mkdir()
-        row = self._keep_open.query("SELECT timezone(), version()", "TabSeparatedRaw").bytes().decode().strip()
-        self.time_zone, self.version = row.split("\t")
+        row = self._keep_open.query("SELECT timezone(), version()", "TabSeparatedRaw").bytes().decode()
+        self.time_zone, self.version = row.split()
 
     def close(self) -> None:
         self._keep_open.close()
@@ -160,8 +166,7 @@ class Engine:
                 if call.database:
                     escaped = call.database.replace("\\", "\\\\").replace("`", "\\`")
                     handle.query(f"USE `{escaped}`")
-                if call.settings:
-                    handle.query(f"SET {_assignments(call.settings)}")
+                handle.query(f"SET {_assignments({**_AS_A_SERVER, **call.settings})}")
                 result = handle.query(sql, call.default_format, params=dict(call.params))
                 body, summary = result.bytes() or b"", _summary(result, statement.verb == b"INSERT")
             finally:
@@ -185,7 +190,7 @@ def _assignments(settings: Mapping[str, str]) -> str:
     return ", ".join(f"{name} = {_quote(value)}" for name, value in settings.items())
 
 
-def _summary(result: chdb.query_result, insert: bool) -> dict[str, str]:
+def _summary(result: Any, insert: bool) -> dict[str, str]:
     read = {"read_rows": str(result.rows_read()), "read_bytes": str(result.bytes_read())}
     written = {"written_rows": str(result.rows_written()), "written_bytes": str(result.bytes_written())}
     return {**read, **(written if insert else {}), "elapsed_ns": str(int(result.elapsed() * 1e9))}

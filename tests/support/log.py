@@ -27,7 +27,9 @@ class MemoryLog:
     first: dict[int, int] = field(default_factory=dict)
     sought: dict[int, Cursor] = field(default_factory=dict)
 
-    def append(self, partition: int, value: bytes | None | dict[str, object] | list[object], at: int = LOG_TIME_MS) -> None:
+    def append(
+        self, partition: int, value: bytes | None | dict[str, object] | list[object], at: int = LOG_TIME_MS
+    ) -> None:
         records = self.partitions.setdefault(partition, [])
         raw = json.dumps(value).encode() if isinstance(value, dict | list) else value
         records.append(Record(self.end(partition), raw, at))

@@ -10,7 +10,7 @@ from rollups.lease import State
 from rollups.markers import Markers
 from rollups.store import Store
 from tests.support.log import LOG_TIME_MS, MemoryLog
-from tests.support.worker import SOURCE, Harness, harness
+from tests.support.worker import SOURCE, Harness, harness, until
 
 
 def click(number: int, **fields: object) -> dict[str, object]:
@@ -162,8 +162,16 @@ def test_a_log_that_ends_before_the_watermark_stops_the_partition(store: Store) 
     log = MemoryLog()
     log.append(0, click(1))
     asyncio.run(consumed(store, log, {0}))
-    worker = asyncio.run(consumed(store, MemoryLog({0: []}), {0}))
-    assert "before the watermark" in worker.claims.halted()[0]
+
+    async def scenario() -> None:
+        async with harness(store, MemoryLog({0: []})) as worker:
+            await worker.claim({0})
+            assert worker.claims.leases[0].ready, "a low end alone is no proof"
+            worker.claims.reclaim(list(worker.claims.leases.values()), "refused by the broker", out_of_range=True)
+            await until(lambda: bool(worker.claims.halted()))
+            assert "before the watermark" in worker.claims.halted()[0]
+
+    asyncio.run(scenario())
 
 
 def test_a_log_whose_head_was_gone_at_first_sight_starts_with_a_gap(store: Store) -> None:

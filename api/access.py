@@ -1,0 +1,62 @@
+"""Who may call what: the credentials of a request and the role that each family of calls wants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from starlette.requests import Request
+
+from api.errors import Forbidden, Unauthorized
+from api.keys import KeyRing, Principal
+
+
+def presented_key(headers: Mapping[str, str], query: Mapping[str, str]) -> str | None:
+    """The key of a request. The first credential present decides, right or wrong: no fall-through."""
+    if (key := headers.get("x-api-key")) is not None:
+        return key
+    if (authorization := headers.get("authorization")) is not None:
+        return scheme_value(authorization, "bearer")
+    return query.get("api_key")
+
+
+def scheme_value(authorization: str | None, scheme: str) -> str | None:
+    """What follows the scheme in an Authorization header, None if it is another scheme."""
+    name, _, value = (authorization or "").strip().partition(" ")
+    return value.strip() if name.lower() == scheme else None
+
+
+def clicks_caller(request: Request, keys: KeyRing) -> Principal:
+    """The admin or publisher behind a request to the Clicks API."""
+    principal = keys.resolve(presented_key(request.headers, request.query_params))
+    if principal is None:
+        raise Unauthorized("A valid API key is required: send it as X-Api-Key.")
+    if principal.role not in ("admin", "publisher"):
+        raise Forbidden(f"A key with role {principal.role} has no access to publisher data.")
+    return principal
+
+
+async def admin_caller(request: Request, keys: KeyRing) -> Principal:
+    """The admin behind an admin call, which takes its key in a header only."""
+    principal = await keys.resolve_async(presented_key(request.headers, {}))
+    if principal is None:
+        raise Unauthorized("The valid API key of an admin is required: send it as X-Api-Key.")
+    if principal.role != "admin":
+        raise Forbidden(f"A key with role {principal.role} has no access to admin calls.")
+    return principal
+
+
+def statistics_caller(request: Request, keys: KeyRing, blocked: Sequence[str]) -> int:
+    """The account behind a statistics call; `blocked` are parts of user agents that are turned away."""
+    agent = request.headers.get("user-agent", "").strip().lower()
+    if not agent or any(part in agent for part in blocked):
+        raise Forbidden("A User-Agent header is required." if not agent else "This User-Agent is blocked.")
+    principal = keys.resolve(scheme_value(request.headers.get("authorization"), "apikey"))
+    if principal is None or principal.account_id is None:
+        raise Unauthorized(
+            "The valid API key of an account is required: send it as Authorization: APIKey KEY."
+        )
+    return principal.account_id
+
+
+def blocked_agents(setting: str) -> list[str]:
+    return [part.strip().lower() for part in setting.split(",") if part.strip()]

@@ -1,0 +1,141 @@
+"""Admin calls: the catalogue and the API keys."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request, Response, Security
+from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+from fastapi.security import APIKeyHeader
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict
+from typing_extensions import TypedDict
+
+from api.access import admin_caller
+from api.catalog import Catalog, CatalogUpload, Id
+from api.dates import iso_utc
+from api.errors import ERRORS, BadRequest, NotFound
+from api.keys import KeyRecord, KeyRing, Role
+
+_LATEST = 2**32 - 1  # seconds since 1970 that ClickHouse's DateTime can hold: early in 2106
+
+
+def _storable(at: AwareDatetime) -> AwareDatetime:
+    if not 0 < at.timestamp() <= _LATEST:
+        raise ValueError("the time must be between 1970 and 2106")
+    return at
+
+
+class KeyRequest(BaseModel):
+    """A publisher's key needs `publisher_id`, an account's `account_id`; other roles have neither."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    role: Role
+    publisher_id: Id | None = None
+    account_id: Id | None = None
+    name: str = ""
+    expires_at: Annotated[AwareDatetime, AfterValidator(_storable)] | None = None
+
+
+class KeyView(TypedDict):
+    id: str
+    role: Role
+    publisher_id: int | None
+    account_id: int | None
+    name: str
+    created_at: str
+    expires_at: str | None
+    revoked_at: str | None
+
+
+class NewKey(KeyView):
+    key: str
+
+
+class KeyList(TypedDict):
+    data: list[KeyView]
+
+
+def admin_router(keys: KeyRing, catalog: Catalog) -> APIRouter:
+    router = APIRouter(
+        prefix="/admin",
+        tags=["admin"],
+        responses=ERRORS,
+        route_class=_guarded_by(keys),
+        dependencies=[Security(APIKeyHeader(name="X-Api-Key", auto_error=False))],
+    )
+
+    @router.put("/catalog", summary="Add or replace catalogue entries")
+    def put_catalog(upload: CatalogUpload) -> dict[str, int]:
+        return catalog.upsert(upload)
+
+    @router.post("/keys", status_code=201, response_model=NewKey, summary="Make a key, shown this once")
+    def post_key(request: KeyRequest) -> JSONResponse:
+        check_key_request(request, time.time())
+        expires_at = int(request.expires_at.timestamp()) if request.expires_at else None
+        record, key = keys.create(
+            request.role,
+            publisher_id=request.publisher_id,
+            account_id=request.account_id,
+            name=request.name,
+            expires_at=expires_at,
+        )
+        new: NewKey = {**key_view(record), "key": key}
+        return JSONResponse(new, 201, headers={"Cache-Control": "no-store"})
+
+    @router.get("/keys", summary="Every key, revoked ones included, without its text")
+    def get_keys() -> KeyList:
+        return {"data": [key_view(record) for record in keys.records()]}
+
+    @router.delete("/keys/{key_id}", status_code=204, summary="Revoke a key")
+    def delete_key(key_id: str) -> Response:
+        if not keys.revoke(key_id):
+            raise NotFound("There is no key with this id.")
+        return Response(status_code=204)
+
+    return router
+
+
+def check_key_request(request: KeyRequest, now: float) -> None:
+    """Each role has exactly the owner that it is for, and a key that expires does so later than now."""
+    for role, field, owner in (
+        ("publisher", "publisher_id", request.publisher_id),
+        ("account", "account_id", request.account_id),
+    ):
+        if (request.role == role) != (owner is not None):
+            wanted = "needs" if request.role == role else "must not have"
+            raise BadRequest(f"A key with role {request.role} {wanted} {field}.", field=field)
+    if request.expires_at and request.expires_at.timestamp() <= now:
+        raise BadRequest("expires_at is in the past.", field="expires_at")
+
+
+def key_view(record: KeyRecord) -> KeyView:
+    return {
+        "id": record.id,
+        "role": record.role,
+        "publisher_id": record.publisher_id,
+        "account_id": record.account_id,
+        "name": record.name,
+        "created_at": iso_utc(record.created_at),
+        "expires_at": None if record.expires_at is None else iso_utc(record.expires_at),
+        "revoked_at": None if record.revoked_at is None else iso_utc(record.revoked_at),
+    }
+
+
+def _guarded_by(keys: KeyRing) -> type[APIRoute]:
+    """Routes that know their caller before a body is read: FastAPI reads bodies ahead of any dependency."""
+
+    class AdminRoute(APIRoute):
+        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+            handle = super().get_route_handler()
+
+            async def guarded(request: Request) -> Response:
+                await admin_caller(request, keys)
+                return await handle(request)
+
+            return guarded
+
+    return AdminRoute

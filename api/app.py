@@ -1,0 +1,47 @@
+"""The HTTP application: both calls, the admin calls and health, put together here."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from api.admin import admin_router
+from api.catalog import Catalog
+from api.clicks import clicks_router
+from api.errors import install_error_handlers
+from api.freshness import Freshness
+from api.health import Ready, health_router
+from api.hourly import hourly_router
+from api.keys import KeyRing
+from api.request_id import RequestId
+from ingest.settings import Settings
+from rollups.store import Store
+
+
+def create_app(
+    store: Store, settings: Settings, *, ready: Ready | None = None, keys: KeyRing | None = None
+) -> FastAPI:
+    """The application over a migrated database.
+
+    `ready` tells `/readyz` which other parts of the process answer; it is called from a thread and must not
+    block for long. `keys` is given where another part of the process shares the key ring.
+    """
+    keys = keys or KeyRing(store, settings)
+    catalog = Catalog(store)
+    freshness = Freshness(store, settings.topic)
+
+    app = FastAPI(
+        title="Clickmill",
+        version="1",
+        summary="Click counts by day and by hour",
+        openapi_url="/api/v1/schema",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.add_middleware(RequestId)
+    install_error_handlers(app)
+    app.include_router(clicks_router(store, keys, catalog, freshness))
+    app.include_router(hourly_router(store, settings, keys, catalog, freshness))
+    app.include_router(admin_router(keys, catalog))
+    app.include_router(health_router(store, ready))
+    return app

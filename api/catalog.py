@@ -1,0 +1,175 @@
+"""The catalogue: names, plans and zones of accounts, links, groups, publishers, advertisers and networks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, ClassVar
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from api.plans import DEFAULT_PLAN, Plan, plan_named
+from ingest.event import MAX_ID, MAX_LINK_ID, normal_domain
+from rollups.store import Store
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones() - {"localtime", "Factory"})
+
+
+def _known_plan(name: str) -> str:
+    if plan := plan_named(name):
+        return plan.name
+    raise ValueError(f"{name!r} is not a plan")
+
+
+def _known_zone(name: str) -> str:
+    if name in _zones():
+        return name
+    raise ValueError(f"{name!r} is not an IANA time zone")
+
+
+def _valid_domain(text: str) -> str:
+    if domain := normal_domain(text):
+        return domain
+    raise ValueError(f"{text!r} is not a domain, with or without a scheme")
+
+
+Id = Annotated[int, Field(strict=True, ge=1, le=MAX_ID)]
+PlanName = Annotated[str, AfterValidator(_known_plan)]
+Zone = Annotated[str, AfterValidator(_known_zone)]
+Domain = Annotated[str, AfterValidator(_valid_domain)]
+
+
+class Entry(BaseModel):
+    """One row of a catalogue table; the whole row is replaced, so a missing field means its default."""
+
+    model_config = ConfigDict(extra="forbid")
+    identity: ClassVar[tuple[str, ...]]
+
+
+class AccountEntry(Entry):
+    identity = ("account_id",)
+    account_id: Id
+    name: str = ""
+    plan: PlanName
+    time_zone: Zone = "UTC"
+
+
+class LinkEntry(Entry):
+    """A link, and the group it is in now; 0 is none."""
+
+    identity = ("account_id", "domain", "link_id")
+    account_id: Id
+    domain: Domain
+    link_id: Annotated[str, Field(min_length=1, max_length=MAX_LINK_ID)]
+    grp_idx: Annotated[int, Field(strict=True, ge=0, le=MAX_ID)] = 0
+
+
+class GroupEntry(Entry):
+    identity = ("account_id", "grp_idx")
+    account_id: Id
+    grp_idx: Id
+    name: str
+
+
+class PublisherEntry(Entry):
+    identity = ("publisher_id",)
+    publisher_id: Id
+    name: str
+    time_zone: Zone = "UTC"
+
+
+class AdvertiserEntry(Entry):
+    identity = ("advertiser_id",)
+    advertiser_id: Id
+    name: str
+    slug: str
+
+
+class NetworkEntry(Entry):
+    identity = ("network_id",)
+    network_id: Id
+    name: str
+
+
+class CatalogUpload(BaseModel):
+    """Entries to add or replace, table by table; a table or entry that is not named stays as it is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    accounts: list[AccountEntry] = []
+    links: list[LinkEntry] = []
+    groups: list[GroupEntry] = []
+    publishers: list[PublisherEntry] = []
+    advertisers: list[AdvertiserEntry] = []
+    networks: list[NetworkEntry] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    plan: Plan
+    zone: ZoneInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Names by id, for the ids of one page; an id without an entry is missing."""
+
+    publishers: dict[int, str]
+    advertisers: dict[int, tuple[str, str]]
+    networks: dict[int, str]
+
+
+class Catalog:
+    """Reads and writes the catalogue tables. Every call may block on the store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def upsert(self, upload: CatalogUpload) -> dict[str, int]:
+        """Writes every entry, the last of an identity winning; returns how many were written, by table.
+
+        A failure half-way leaves some tables written; the same upload again completes them.
+        """
+        tables: dict[str, list[Entry]] = {name: getattr(upload, name) for name in CatalogUpload.model_fields}
+        return {name: self._write(name, entries) for name, entries in tables.items()}
+
+    def _write(self, table: str, entries: list[Entry]) -> int:
+        rows = {
+            tuple(values[part] for part in entry.identity): values
+            for entry in entries
+            for values in [entry.model_dump()]
+        }
+        if rows:
+            columns = list(next(iter(rows.values())))
+            self._store.insert(table, [tuple(row.values()) for row in rows.values()], columns)
+        return len(rows)
+
+    def account(self, account_id: int) -> Account:
+        """Plan and zone of an account; one that has no entry is on `DEFAULT_PLAN` (Personal) and in UTC."""
+        rows = self._store.query(
+            "SELECT plan, time_zone FROM accounts FINAL WHERE account_id = {account:UInt64}",
+            {"account": account_id},
+        )
+        plan, zone = rows[0] if rows else (DEFAULT_PLAN.name, "UTC")
+        return Account(plan_named(plan) or DEFAULT_PLAN, ZoneInfo(zone))
+
+    def names(self, publishers: Iterable[int], advertisers: Iterable[int], networks: Iterable[int]) -> Names:
+        rows = self._store.query(
+            "SELECT 'publisher', publisher_id, name, '' FROM publishers FINAL "
+            "WHERE publisher_id IN {publishers:Array(UInt64)} "
+            "UNION ALL SELECT 'advertiser', advertiser_id, name, slug FROM advertisers FINAL "
+            "WHERE advertiser_id IN {advertisers:Array(UInt64)} "
+            "UNION ALL SELECT 'network', network_id, name, '' FROM networks FINAL "
+            "WHERE network_id IN {networks:Array(UInt64)}",
+            {"publishers": list(publishers), "advertisers": list(advertisers), "networks": list(networks)},
+        )
+        return Names(
+            publishers={key: name for table, key, name, _ in rows if table == "publisher"},
+            advertisers={key: (name, slug) for table, key, name, slug in rows if table == "advertiser"},
+            networks={key: name for table, key, name, _ in rows if table == "network"},
+        )

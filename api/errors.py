@@ -1,0 +1,184 @@
+"""Every answer that is not a success: exceptions, the table from exception to status, and the two envelopes.
+
+The statistics calls answer `{"code", "message", "result": null}`, everything else `{"error": {…}}`. Neither
+ever holds a stack trace or HTML.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from http import HTTPStatus
+from typing import Any, NotRequired
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from typing_extensions import TypedDict
+
+from api.dates import iso_utc
+from api.request_id import request_id
+from rollups.store import StoreError, StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+STATISTICS_PATHS = ("/api/statistics/",)
+RETRY_AFTER_SECONDS = 5
+
+
+class ApiError(Exception):
+    """A refusal; `field` names the parameter or the place in the body that is to blame."""
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class BadRequest(ApiError):
+    pass
+
+
+class Unauthorized(ApiError):
+    pass
+
+
+class Forbidden(ApiError):
+    pass
+
+
+class NotFound(ApiError):
+    pass
+
+
+class StatisticsCode(IntEnum):
+    """Business errors of the statistics calls, sent with HTTP 200. Any other error has 1000 + its status."""
+
+    PARAMETER = 1001
+    LINK_INCOMPLETE = 1002
+    PLAN = 1003
+    UNKNOWN = 1004
+
+
+class StatisticsError(Exception):
+    def __init__(self, code: StatisticsCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+# The first class that an exception is an instance of decides.
+STATUSES: tuple[tuple[type[Exception], int], ...] = (
+    (StatisticsError, 200),
+    (BadRequest, 400),
+    (RequestValidationError, 400),
+    (Unauthorized, 401),
+    (Forbidden, 403),
+    (NotFound, 404),
+    (StoreUnavailable, 503),
+    (StoreError, 500),
+    (Exception, 500),
+)
+
+CODES = {500: "INTERNAL_ERROR", 503: "UNAVAILABLE"}  # any other code is the name of its HTTP status
+
+
+class ErrorDetail(TypedDict):
+    code: str
+    message: str
+    timestamp: str
+    request_id: str
+    details: NotRequired[dict[str, str]]
+
+
+class ErrorAnswer(TypedDict):
+    error: ErrorDetail
+
+
+ERRORS: dict[int | str, dict[str, Any]] = {"default": {"model": ErrorAnswer, "description": "A refusal"}}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What went wrong, before it is put into an envelope."""
+
+    status: int
+    message: str
+    number: int  # the statistics envelope's code
+    field: str | None = None
+    headers: Mapping[str, str] | None = None
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    for error in (ApiError, StatisticsError, RequestValidationError, HTTPException, StoreError, Exception):
+        app.add_exception_handler(error, answer)
+
+
+async def answer(request: Request, error: Exception) -> JSONResponse:
+    """The answer to a failed request, in the envelope of its path."""
+    statistics = request.url.path.startswith(STATISTICS_PATHS)
+    problem = describe(error, scheme="APIKey" if statistics else "Bearer")
+    identity = request_id(request)
+    if problem.status >= 500:
+        trace = None if isinstance(error, StoreUnavailable) else error
+        log.error("%s %s (request %s): %s", request.method, request.url.path, identity, error, exc_info=trace)
+    body: Any = _statistics_body(problem) if statistics else _error_body(problem, identity, time.time())
+    return JSONResponse(body, problem.status, headers={**(problem.headers or {}), "X-Request-Id": identity})
+
+
+def describe(error: Exception, scheme: str) -> Problem:
+    """Status and words of an exception; `scheme` is what a 401 asks for."""
+    if isinstance(error, HTTPException):
+        return _problem(error.status_code, error.detail, headers=error.headers)
+    status = next(status for kind, status in STATUSES if isinstance(error, kind))
+    if isinstance(error, StatisticsError):
+        return Problem(status, str(error), error.code)
+    if isinstance(error, RequestValidationError):
+        first = error.errors()[0]
+        return _problem(status, _words(first), field=_place(first["loc"]))
+    if isinstance(error, ApiError):
+        headers = {"WWW-Authenticate": scheme} if status == 401 else None
+        return _problem(status, str(error), field=error.field, headers=headers)
+    if status == 503:
+        retry = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+        return _problem(status, "The database cannot be reached at the moment; try again.", headers=retry)
+    return _problem(status, "Something went wrong on our side; the request id finds it in our log.")
+
+
+def _problem(
+    status: int, message: str, *, field: str | None = None, headers: Mapping[str, str] | None = None
+) -> Problem:
+    return Problem(status, message, 1000 + status, field, headers)
+
+
+def _words(fault: Mapping[str, Any]) -> str:
+    """What pydantic or FastAPI found wrong with a body, in a sentence that helps the caller."""
+    if fault["type"] == "json_invalid":
+        return f"The body is not JSON: {fault['ctx']['error']} at character {fault['loc'][-1]}."
+    if fault["loc"] == ("body",):
+        return "A JSON object is required as the body, with Content-Type: application/json."
+    return str(fault["msg"]).removeprefix("Value error, ")
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    """`("body", "links", 3, "domain")` → `links.3.domain`; a body that is no JSON is just `body`."""
+    parts = [str(part) for part in location[1:]]
+    return "body" if location[:1] == ("body",) and (not parts or parts[0].isdigit()) else ".".join(parts)
+
+
+def _error_body(problem: Problem, identity: str, now: float) -> ErrorAnswer:
+    error: ErrorDetail = {
+        "code": CODES.get(problem.status, HTTPStatus(problem.status).name),
+        "message": problem.message,
+        "timestamp": iso_utc(now),
+        "request_id": identity,
+    }
+    if problem.field is not None:
+        error["details"] = {"field": problem.field}
+    return {"error": error}
+
+
+def _statistics_body(problem: Problem) -> dict[str, Any]:
+    return {"code": int(problem.number), "message": problem.message, "result": None}

@@ -1,0 +1,31 @@
+"""`/healthz`: the process is alive. `/readyz`: everything it needs answers; otherwise which part is away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse
+
+from rollups.store import Store
+
+Ready = Callable[[], Mapping[str, bool]]
+
+
+def health_router(store: Store, ready: Ready | None) -> APIRouter:
+    router = APIRouter(tags=["health"])
+
+    @router.get("/healthz", summary="Whether the process is alive")
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @router.get(
+        "/readyz", summary="Whether every part answers", responses={503: {"description": "A part is away"}}
+    )
+    def readyz() -> JSONResponse:
+        parts = {"store": store.ping(), **(ready() if ready else {})}
+        away = [name for name, answers in parts.items() if not answers]
+        body = {"status": "away" if away else "ok", "parts": parts, "away": away}
+        return JSONResponse(body, 503 if away else 200)
+
+    return router

@@ -1,0 +1,240 @@
+"""A real Apache Kafka for tests: one KRaft node that is broker and controller, fetched once with Maven."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import fcntl
+import functools
+import hashlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import uuid
+from base64 import urlsafe_b64encode
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError
+
+from tests.support import free_port, listens
+
+START_SECONDS = 90.0
+STOP_SECONDS = 20.0
+FETCH_SECONDS = 900.0
+JAVA_AT_LEAST = 17
+_HERE = Path(__file__).resolve().parent / "kafka"
+_JVM = [
+    "-Xms128m",
+    "-Xmx512m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-Djava.net.preferIPv4Stack=true",
+]
+_PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+controller.listener.names=CONTROLLER
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={logs}
+auto.create.topics.enable=false
+message.max.bytes=16777216
+replica.fetch.max.bytes=16777216
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.num.partitions=4
+group.initial.rebalance.delay.ms=0
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
+group.min.session.timeout.ms=1000
+log.cleaner.dedupe.buffer.size=16777216
+"""
+
+
+def require(reason: str | None) -> None:
+    """Skip the test for that reason; under CI=true it fails instead."""
+    if reason and os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    if reason:
+        pytest.skip(reason)
+
+
+@functools.cache
+def missing_reason() -> str | None:
+    """Why Kafka cannot run here, or None. The first call on a machine fetches it."""
+    try:
+        _java()
+        _jars()
+    except RuntimeError as error:
+        return str(error)
+    return None
+
+
+@functools.cache
+def _java() -> str:
+    home = os.environ.get("JAVA_HOME")
+    java = shutil.which("java", path=f"{home}/bin") if home else shutil.which("java")
+    if not java:
+        raise RuntimeError("Kafka needs Java: there is no `java`")
+    told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    version = re.search(r'version "(\d+)', told)
+    if not version or int(version[1]) < JAVA_AT_LEAST:
+        raise RuntimeError(f"Kafka needs Java {JAVA_AT_LEAST} or newer: {told.splitlines()[:1]}")
+    return java
+
+
+@functools.cache
+def _jars() -> Path:
+    """The directory of the jars, fetched when this pom was not fetched before."""
+    pom = (_HERE / "pom.xml").read_bytes()
+    version = re.search(rb"<kafka.version>(.+?)<", pom)
+    name = f"kafka-{version[1].decode() if version else ''}-{hashlib.sha256(pom).hexdigest()[:8]}"
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "clickmill"
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "kafka.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (cache / name).exists():
+            _fetch(cache / name)
+    return cache / name
+
+
+def _fetch(target: Path) -> None:
+    """Fill the directory, which appears only when it is whole."""
+    maven = shutil.which("mvn")
+    if not maven:
+        raise RuntimeError("Kafka is not in the cache, and there is no Maven (`mvn`) to fetch it")
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        command = [
+            maven,
+            "-B",
+            "-q",
+            "-Dstyle.color=never",
+            "-f",
+            str(_HERE / "pom.xml"),
+            "dependency:copy-dependencies",
+        ]
+        command += ["-DincludeScope=runtime", f"-DoutputDirectory={scratch}/jars"]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=FETCH_SECONDS, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise RuntimeError(f"Maven did not fetch Kafka within {FETCH_SECONDS:.0f} s") from error
+        if done.returncode:
+            raise RuntimeError(f"Maven could not fetch Kafka:\n{done.stdout[-2000:]}{done.stderr[-500:]}")
+        Path(scratch, "jars").rename(target)
+
+
+class KafkaBroker:
+    """One broker over one directory; cluster id and port stay the same from start to start."""
+
+    def __init__(self, data_dir: Path, port: int = 0) -> None:
+        self.data_dir = data_dir
+        self.port = port or free_port()
+        self.log = data_dir / "broker.log"
+        self.process: subprocess.Popen[bytes] | None = None
+        self._controller_port = free_port()
+        atexit.register(self.kill)
+
+    @property
+    def bootstrap(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start the broker and wait until it answers. It blocks: an event loop stands still meanwhile."""
+        properties = self._configure()
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self._command("kafka.Kafka", str(properties)), stdout=log, stderr=log, start_new_session=True
+            )
+        with ThreadPoolExecutor(1) as thread:
+            ready = thread.submit(asyncio.run, self._wait_until_ready()).result()
+        if not ready:
+            self.kill()
+            raise RuntimeError(f"Kafka did not start on {self.bootstrap}:\n{self.log.read_text()[-4000:]}")
+
+    def stop(self) -> None:
+        """A clean stop."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash."""
+        self._end(signal.SIGKILL)
+
+    def restart(self) -> None:
+        """Start again on the same data and port, stopping what still runs."""
+        self.stop()
+        self.start()
+
+    def __enter__(self) -> KafkaBroker:
+        if self.process is None:
+            self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _command(self, main_class: str, *arguments: str) -> list[str]:
+        logging = f"-Dlog4j2.configurationFile={_HERE / 'log4j2.properties'}"
+        return [_java(), *_JVM, logging, "-cp", f"{_jars()}/*", main_class, *arguments]
+
+    def _configure(self) -> Path:
+        """Write the configuration, and format the storage if that was not done before."""
+        properties, logs = self.data_dir / "server.properties", self.data_dir / "logs"
+        if (logs / "meta.properties").exists():
+            return properties
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        text = _PROPERTIES.format(port=self.port, controller=self._controller_port, logs=logs.resolve())
+        properties.write_text(text)
+        cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        format_storage = ["format", "--cluster-id", cluster, "--config", str(properties)]
+        done = subprocess.run(
+            self._command("kafka.tools.StorageTool", *format_storage),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise RuntimeError(f"Kafka's storage was not formatted:\n{done.stdout}{done.stderr}")
+        return properties
+
+    async def _wait_until_ready(self) -> bool:
+        deadline = time.monotonic() + START_SECONDS
+        while self.process is not None and self.process.poll() is None and time.monotonic() < deadline:
+            if listens(self.port) and await self._answers():
+                return True
+            await asyncio.sleep(0.02)
+        return False
+
+    async def _answers(self) -> bool:
+        client = AIOKafkaClient(bootstrap_servers=self.bootstrap, request_timeout_ms=2000)
+        try:
+            await client.bootstrap()
+            return bool(client.cluster.brokers())
+        except KafkaError:
+            return False
+        finally:
+            await client.close()
+
+    def _end(self, number: signal.Signals) -> None:
+        if self.process is None:
+            return
+        self.process.send_signal(number)
+        try:
+            self.process.wait(timeout=STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process = None

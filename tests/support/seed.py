@@ -1,0 +1,142 @@
+"""Rollup rows as the worker would have written them, and a client with a key of each role."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi.testclient import TestClient
+
+from api.app import create_app
+from api.catalog import Catalog, CatalogUpload
+from api.keys import KeyRing
+from ingest.settings import Settings
+from rollups.store import Store
+
+ADMIN_KEY = "root-of-the-tests"
+PUBLISHER = 45
+ACCOUNT = 7
+DOMAIN = "https://vvd.bz"
+
+
+class Away(Store):
+    """A database that is not there: the real driver, and a port that nobody listens on."""
+
+    def __init__(self) -> None:
+        super().__init__("clickhouse://127.0.0.1:1/none")
+
+
+@dataclass(frozen=True)
+class Daily:
+    """One row of grain affiliate_day."""
+
+    day: str
+    clicks: int = 1
+    bots: int = 0
+    publisher: int = PUBLISHER
+    advertiser: int = 1
+    network: int = 1
+
+
+@dataclass(frozen=True)
+class Hourly:
+    """One row of grain link_hour, or of account_hour where `link` is empty."""
+
+    day: str
+    hour: int
+    clicks: int = 1
+    users: Iterable[int] = ()
+    link: str = "abc"
+    bots: int = 0
+    account: int = ACCOUNT
+    domain: str = DOMAIN
+
+
+def insert_daily(store: Store, rows: Iterable[Daily]) -> None:
+    for row in rows:
+        store.command(
+            "INSERT INTO rollup (grain, owner, day, advertiser_id, network_id, clicks, bots) "
+            "SELECT 'affiliate_day', {publisher:UInt64}, {day:Date}, "
+            "{advertiser:UInt64}, {network:UInt64}, {clicks:UInt64}, {bots:UInt64}",
+            vars(row),
+        )
+
+
+def insert_hourly(store: Store, rows: Iterable[Hourly]) -> None:
+    for row in rows:
+        store.command(
+            "INSERT INTO rollup (grain, owner, day, hour, domain, link_id, clicks, bots, users) "
+            "SELECT {grain:String}, {account:UInt64}, {day:Date}, {hour:UInt8}, {domain:String}, "
+            "{link:String}, {clicks:UInt64}, {bots:UInt64}, arrayReduce('uniqState', {users:Array(UInt64)})",
+            {
+                **vars(row),
+                "users": list(row.users),
+                "grain": "link_hour" if row.link else "account_hour",
+                "domain": row.domain if row.link else "",
+            },
+        )
+
+
+def insert_watermark(store: Store, source: int, partition: int, as_of: str) -> None:
+    store.command(
+        "INSERT INTO rollup (grain, source, partition, next, as_of) "
+        "SELECT 'watermark', {source:UInt32}, {partition:UInt16}, 1, {as_of:DateTime64(3)}",
+        {"source": source, "partition": partition, "as_of": as_of},
+    )
+
+
+def insert_source(store: Store, source: int, first_seen: str, topic: str = "clicks") -> None:
+    store.command(
+        "INSERT INTO sources (source, topic, first_seen) "
+        "SELECT {source:UInt32}, {topic:String}, {first_seen:DateTime64(3)}",
+        {"source": source, "topic": topic, "first_seen": first_seen},
+    )
+
+
+def upsert(store: Store, **tables: list[dict[str, Any]]) -> dict[str, int]:
+    return Catalog(store).upsert(CatalogUpload.model_validate(tables))
+
+
+def account_on(store: Store, plan: str, time_zone: str = "UTC", account_id: int = ACCOUNT) -> None:
+    upsert(store, accounts=[{"account_id": account_id, "plan": plan, "time_zone": time_zone}])
+
+
+@dataclass
+class Callers:
+    """A test client, and a key for each role; `account` is of ACCOUNT, `publisher` of PUBLISHER."""
+
+    client: TestClient
+    keys: dict[str, str] = field(default_factory=dict)
+
+    def clicks(self, role: str = "publisher", **parameters: Any) -> Any:
+        """GET /api/v1/clicks over March 2026, unless told otherwise; None leaves a parameter out."""
+        chosen = {"start_date": "2026-03-01", "end_date": "2026-03-31", **parameters}
+        query = {name: value for name, value in chosen.items() if value is not None}
+        return self.client.get("/api/v1/clicks", params=query, headers={"X-Api-Key": self.keys[role]})
+
+    def hourly(self, role: str = "account", **parameters: Any) -> Any:
+        """GET /api/statistics/v2/clicks-by-hour of 2026-03-31, unless told otherwise."""
+        chosen = {"ymd": "2026-03-31", **parameters}
+        query = {name: value for name, value in chosen.items() if value is not None}
+        headers = {"Authorization": f"APIKey {self.keys[role]}"}
+        return self.client.get("/api/statistics/v2/clicks-by-hour", params=query, headers=headers)
+
+    def admin(self, method: str, path: str, body: Any = None, role: str = "admin") -> Any:
+        return self.client.request(method, f"/admin{path}", json=body, headers={"X-Api-Key": self.keys[role]})
+
+
+def callers(store: Store, **settings: Any) -> Callers:
+    """The application over the store, with keys of every role made beforehand."""
+    chosen = Settings(admin_key=ADMIN_KEY, **settings)
+    ring = KeyRing(store, chosen)
+    keys = {
+        "settings": ADMIN_KEY,
+        "unknown": "cm_unknown",
+        "admin": ring.create("admin")[1],
+        "publisher": ring.create("publisher", publisher_id=PUBLISHER)[1],
+        "account": ring.create("account", account_id=ACCOUNT)[1],
+        "ingest": ring.create("ingest")[1],
+    }
+    client = TestClient(create_app(store, chosen, keys=ring), raise_server_exceptions=False)
+    return Callers(client, keys)

@@ -1,0 +1,38 @@
+"""`/healthz` and `/readyz`."""
+
+from __future__ import annotations
+
+import pytest
+from fastapi.testclient import TestClient
+
+from api.app import create_app
+from ingest.settings import Settings
+from rollups.store import Store
+from tests.support.seed import Away
+
+
+def test_alive_though_everything_is_away() -> None:
+    client = TestClient(create_app(Away(), Settings(), ready=lambda: {"worker": False}))
+    assert (client.get("/healthz").status_code, client.get("/healthz").json()) == (200, {"status": "ok"})
+
+
+@pytest.mark.parametrize(
+    ("parts", "away"),
+    [
+        pytest.param(None, [], id="store-alone"),
+        pytest.param({}, [], id="no-other-parts"),
+        pytest.param({"worker": True, "collector": True}, [], id="all-there"),
+        pytest.param({"worker": False, "collector": True}, ["worker"], id="one-away"),
+    ],
+)
+def test_ready(store: Store, parts: dict[str, bool] | None, away: list[str]) -> None:
+    client = TestClient(create_app(store, Settings(), ready=None if parts is None else lambda: parts))
+    answer = client.get("/readyz")
+    assert answer.status_code == (503 if away else 200)
+    assert answer.json()["away"] == away
+    assert answer.json()["parts"] == {"store": True, **(parts or {})}
+
+
+def test_not_ready_without_the_store() -> None:
+    answer = TestClient(create_app(Away(), Settings())).get("/readyz")
+    assert (answer.status_code, answer.json()["away"]) == (503, ["store"])
