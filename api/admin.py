@@ -14,7 +14,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict
 from typing_extensions import TypedDict
 
 from api.access import admin_caller
-from api.catalog import Catalog, CatalogUpload, Id
+from api.catalog import Catalog, CatalogUpload, Id, Text
 from api.dates import iso_utc
 from api.errors import ERRORS, BadRequest, NotFound
 from api.keys import KeyRecord, KeyRing, Role
@@ -36,7 +36,7 @@ class KeyRequest(BaseModel):
     role: Role
     publisher_id: Id | None = None
     account_id: Id | None = None
-    name: str = ""
+    name: Text = ""
     expires_at: Annotated[AwareDatetime, AfterValidator(_storable)] | None = None
 
 

@@ -33,12 +33,19 @@ def _known_zone(name: str) -> str:
 
 
 def _valid_domain(text: str) -> str:
-    if domain := normal_domain(text):
+    if domain := normal_domain(_encodable(text)):
         return domain
     raise ValueError(f"{text!r} is not a domain, with or without a scheme")
 
 
+def _encodable(text: str) -> str:
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("the text holds half of a surrogate pair, which is no character")
+    return text
+
+
 Id = Annotated[int, Field(strict=True, ge=1, le=MAX_ID)]
+Text = Annotated[str, AfterValidator(_encodable)]
 PlanName = Annotated[str, AfterValidator(_known_plan)]
 Zone = Annotated[str, AfterValidator(_known_zone)]
 Domain = Annotated[str, AfterValidator(_valid_domain)]
@@ -54,7 +61,7 @@ class Entry(BaseModel):
 class AccountEntry(Entry):
     identity = ("account_id",)
     account_id: Id
-    name: str = ""
+    name: Text = ""
     plan: PlanName
     time_zone: Zone = "UTC"
 
@@ -65,7 +72,7 @@ class LinkEntry(Entry):
     identity = ("account_id", "domain", "link_id")
     account_id: Id
     domain: Domain
-    link_id: Annotated[str, Field(min_length=1, max_length=MAX_LINK_ID)]
+    link_id: Annotated[Text, Field(min_length=1, max_length=MAX_LINK_ID)]
     grp_idx: Annotated[int, Field(strict=True, ge=0, le=MAX_ID)] = 0
 
 
@@ -73,27 +80,27 @@ class GroupEntry(Entry):
     identity = ("account_id", "grp_idx")
     account_id: Id
     grp_idx: Id
-    name: str
+    name: Text
 
 
 class PublisherEntry(Entry):
     identity = ("publisher_id",)
     publisher_id: Id
-    name: str
+    name: Text
     time_zone: Zone = "UTC"
 
 
 class AdvertiserEntry(Entry):
     identity = ("advertiser_id",)
     advertiser_id: Id
-    name: str
-    slug: str
+    name: Text
+    slug: Text
 
 
 class NetworkEntry(Entry):
     identity = ("network_id",)
     network_id: Id
-    name: str
+    name: Text
 
 
 class CatalogUpload(BaseModel):

@@ -123,7 +123,7 @@ async def answer(request: Request, error: Exception) -> JSONResponse:
     identity = request_id(request)
     if problem.status >= 500:
         trace = None if isinstance(error, StoreUnavailable) else error
-        log.error("%s %s (request %s): %s", request.method, request.url.path, identity, error, exc_info=trace)
+        log.error("%s %r (request %s): %s", request.method, request.url.path, identity, error, exc_info=trace)
     body: Any = _statistics_body(problem) if statistics else _error_body(problem, identity, time.time())
     return JSONResponse(body, problem.status, headers={**(problem.headers or {}), "X-Request-Id": identity})
 

@@ -101,11 +101,11 @@ class KeyRing:
         digest = hash_key(key)
         if remembered := self._recall(digest):
             return remembered[0]
+        now = self._clock()  # before the look-up: an answer is as old as the question
         principal = self._look_up(digest)
-        now = self._clock()
         with self._lock:
             (self._known if principal else self._unknown).keep(digest, principal, now)
-        return None if principal is None or principal.expired(now) else principal
+        return None if principal is None or principal.expired(self._clock()) else principal
 
     async def resolve_async(self, key: str | None) -> Principal | None:
         """`resolve` for the event loop: what is not remembered is looked up in a thread."""

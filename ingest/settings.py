@@ -36,6 +36,7 @@ class Settings(BaseSettings):
     )
     data_dir: Path = Field(Path("clickmill-data"), description="Where `up` keeps the embedded database.")
     admin_key: str = Field("", description="An API key with role admin that exists without the database.", repr=False)
+    api_url: str = Field("", description="Where `catalog` and `keys` find the API; default: the running `up` of the data directory.")
     visitor_secret: str = Field("", description="Key of the hash that stands for a user; keep it, or users change.", repr=False)
     rollup_retention_days: int = Field(0, ge=0, description="Rollup rows older than this many days are deleted; 0 keeps all.")
     batch_linger_ms: int = Field(100, ge=0, le=10_000, description="Least time between two inserts of a worker, in milliseconds.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -123,7 +124,9 @@ class Callers:
         return self.client.get("/api/statistics/v2/clicks-by-hour", params=query, headers=headers)
 
     def admin(self, method: str, path: str, body: Any = None, role: str = "admin") -> Any:
-        return self.client.request(method, f"/admin{path}", json=body, headers={"X-Api-Key": self.keys[role]})
+        headers = {"X-Api-Key": self.keys[role], "Content-Type": "application/json"}
+        content = None if body is None else json.dumps(body)
+        return self.client.request(method, f"/admin{path}", content=content, headers=headers)
 
 
 def callers(store: Store, **settings: Any) -> Callers:

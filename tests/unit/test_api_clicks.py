@@ -190,7 +190,8 @@ def test_scope(
 
 def test_hourly_rows_do_not_reach_the_daily_listing(store: Store, api: Callers) -> None:
     store.command(
-        "INSERT INTO rollup (grain, owner, day, clicks) SELECT 'account_hour', {owner:UInt64}, '2026-03-05', 9",
+        "INSERT INTO rollup (grain, owner, day, clicks) "
+        "SELECT 'account_hour', {owner:UInt64}, '2026-03-05', 9",
         {"owner": PUBLISHER},
     )
     assert api.clicks("admin").json()["data"] == []
@@ -264,7 +265,7 @@ rows_of_listing = st.lists(
 
 
 def expected_listing(rows: list[Daily], publisher: int | None) -> list[tuple[str, int, int, int, int]]:
-    """The contract in plain Python: sums by identity, within March, none of them 0, in the documented order."""
+    """The contract in plain Python: sums by identity within March, none of them 0, in order."""
     sums: dict[tuple[str, int, int, int], int] = {}
     for row in rows:
         if row.day >= "2026-03-01" and publisher in (None, row.publisher):
@@ -284,7 +285,9 @@ def test_walking_all_pages_yields_every_row_once_in_order(
     store.command("TRUNCATE TABLE rollup")
     insert_daily(store, rows)
     expected = expected_listing(rows, PUBLISHER if role == "publisher" else None)
-    walked, page, seen = [], 1, []
+    walked: list[tuple[str, int, int, int, int]] = []
+    seen: list[int] = []
+    page: int | None = 1
     while page is not None:
         answer = api.clicks(role, page=page, per_page=per_page)
         meta = answer.json()["meta"]

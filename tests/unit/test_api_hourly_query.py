@@ -8,6 +8,7 @@ from api.errors import StatisticsError
 from api.hourly_query import AccountScope, GroupScope, LinkScope, Scope, parse_hourly_query
 from api.plans import PLANS, Plan, plan_named
 
+DAY = {"ymd": "2026-03-31"}
 LINK = {"linkId": "x", "domain": "https://vvd.bz"}
 A_LINK = LinkScope("https://vvd.bz", "x")
 FREE, PERSONAL, PREMIUM, *ABOVE = PLANS
@@ -32,7 +33,7 @@ def test_plans_in_order() -> None:
     ],
 )
 def test_scope_on_premium_and_up(plan: Plan, given: dict[str, str], scope: Scope) -> None:
-    assert parse_hourly_query({"ymd": "2026-03-31", **given}, plan).scope == scope
+    assert parse_hourly_query({**DAY, **given}, plan).scope == scope
 
 
 @pytest.mark.parametrize(
@@ -44,13 +45,13 @@ def test_scope_on_premium_and_up(plan: Plan, given: dict[str, str], scope: Scope
     ],
 )
 def test_personal_gets_single_links(given: dict[str, str]) -> None:
-    assert parse_hourly_query({"ymd": "2026-03-31", **given}, PERSONAL).scope == A_LINK
+    assert parse_hourly_query({**DAY, **given}, PERSONAL).scope == A_LINK
 
 
 @pytest.mark.parametrize(
     ("plan", "given", "code", "named"),
     [
-        pytest.param(FREE, {"ymd": "2026-03-31", **LINK}, 1003, "Free", id="free-has-no-statistics"),
+        pytest.param(FREE, {**DAY, **LINK}, 1003, "Free", id="free-has-no-statistics"),
         pytest.param(FREE, {}, 1003, "Free", id="free-before-parameters"),
         pytest.param(PREMIUM, {}, 1001, "ymd", id="ymd-missing"),
         pytest.param(PREMIUM, {"ymd": ""}, 1001, "ymd", id="ymd-empty"),
@@ -58,40 +59,30 @@ def test_personal_gets_single_links(given: dict[str, str]) -> None:
         pytest.param(PREMIUM, {"ymd": "20260331"}, 1001, "ymd", id="ymd-basic-format"),
         pytest.param(PREMIUM, {"ymd": "2026-3-31"}, 1001, "ymd", id="ymd-month-without-zero"),
         pytest.param(PREMIUM, {"ymd": "2026-03-31 "}, 1001, "ymd", id="ymd-space-after"),
-        pytest.param(PERSONAL, {"ymd": "2026-03-31"}, 1002, "linkId", id="personal-without-a-link"),
-        pytest.param(
-            PERSONAL, {"ymd": "2026-03-31", "grpIdx": "5"}, 1002, "linkId", id="personal-group-only"
-        ),
-        pytest.param(PERSONAL, {"ymd": "2026-03-31", "linkId": "x"}, 1002, "domain", id="personal-no-domain"),
-        pytest.param(PREMIUM, {"ymd": "2026-03-31", "linkId": "x"}, 1002, "domain", id="link-without-domain"),
-        pytest.param(
-            PREMIUM, {"ymd": "2026-03-31", "domain": "a.b"}, 1002, "linkId", id="domain-without-link"
-        ),
+        pytest.param(PERSONAL, {**DAY}, 1002, "linkId", id="personal-without-a-link"),
+        pytest.param(PERSONAL, {**DAY, "grpIdx": "5"}, 1002, "linkId", id="personal-group-only"),
+        pytest.param(PERSONAL, {**DAY, "linkId": "x"}, 1002, "domain", id="personal-no-domain"),
+        pytest.param(PREMIUM, {**DAY, "linkId": "x"}, 1002, "domain", id="link-without-domain"),
+        pytest.param(PREMIUM, {**DAY, "domain": "a.b"}, 1002, "linkId", id="domain-without-link"),
         pytest.param(
             PREMIUM,
-            {"ymd": "2026-03-31", "domain": "a.b", "grpIdx": "5"},
+            {**DAY, "domain": "a.b", "grpIdx": "5"},
             1002,
             "linkId",
             id="half-a-link-and-group",
         ),
-        pytest.param(PREMIUM, {"ymd": "2026-03-31", **LINK, "linkId": ""}, 1002, "linkId", id="link-empty"),
+        pytest.param(PREMIUM, {**DAY, **LINK, "linkId": ""}, 1002, "linkId", id="link-empty"),
         pytest.param(
             PREMIUM,
-            {"ymd": "2026-03-31", "linkId": "", "domain": ""},
+            {**DAY, "linkId": "", "domain": ""},
             1002,
             "linkId",
             id="both-empty-is-not-the-account",
         ),
-        pytest.param(
-            PREMIUM, {"ymd": "2026-03-31", **LINK, "domain": "a b"}, 1001, "domain", id="domain-malformed"
-        ),
-        pytest.param(
-            PREMIUM, {"ymd": "2026-03-31", "grpIdx": "x"}, 1001, "grpIdx", id="group-not-an-integer"
-        ),
-        pytest.param(
-            PREMIUM, {"ymd": "2026-03-31", "grpIdx": ""}, 1001, "grpIdx", id="group-empty-is-not-the-account"
-        ),
-        pytest.param(PREMIUM, {"ymd": "2026-03-31", "grpIdx": "1.5"}, 1001, "grpIdx", id="group-fraction"),
+        pytest.param(PREMIUM, {**DAY, **LINK, "domain": "a b"}, 1001, "domain", id="domain-malformed"),
+        pytest.param(PREMIUM, {**DAY, "grpIdx": "x"}, 1001, "grpIdx", id="group-not-an-integer"),
+        pytest.param(PREMIUM, {**DAY, "grpIdx": ""}, 1001, "grpIdx", id="group-empty-is-not-the-account"),
+        pytest.param(PREMIUM, {**DAY, "grpIdx": "1.5"}, 1001, "grpIdx", id="group-fraction"),
     ],
 )
 def test_what_is_refused_has_its_code_and_a_name(

@@ -140,8 +140,8 @@ def test_a_key_unknown_a_moment_ago_is_looked_up_again(store: Store, ring: KeyRi
     record, _ = another_process(store, clock).create("admin")
     digest = hashlib.sha256(key.encode()).hexdigest()
     store.command(
-        "INSERT INTO api_keys (id, hash, role, name, created_at) SELECT id, {hash:String}, role, name, created_at "
-        "FROM api_keys WHERE id = {id:String}",
+        "INSERT INTO api_keys (id, hash, role, name, created_at) "
+        "SELECT id, {hash:String}, role, name, created_at FROM api_keys WHERE id = {id:String}",
         {"hash": digest, "id": record.id},
     )
     clock.now += UNKNOWN_SECONDS - 0.01

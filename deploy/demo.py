@@ -1,0 +1,128 @@
+"""What `clickmill up` says once it runs, and the demo traffic behind `--demo`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shlex
+import time
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import httpx
+from rich.console import Console
+from rich.table import Table
+
+from api.keys import Role
+from deploy.up import Running
+from ingest.simulate import demo_catalog, run_simulation, simulate
+
+_SEED = 1
+_DAYS = 14
+_PAST_EVENTS = 20_000
+_LIVE_RATE = 20.0  # events a second
+_PROBE_LINK = "freshness-probe"
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+async def greet(running: Running) -> None:
+    """Where everything is."""
+    home = running.home.path
+    console.print(f"\n[bold]Clickmill is ready[/bold] at {running.url}; Kafka at {running.settings.kafka_url}; data in {home}")
+    console.print(f"The admin key is in {home / 'secrets.json'}. Stop with Ctrl-C.\n")
+
+
+async def serve_demo(running: Running) -> None:
+    """Two weeks of clicks at once, a few more every second, and calls that show them."""
+    await greet(running)
+    async with httpx.AsyncClient(base_url=running.url, timeout=30) as client:
+        admin = {"X-Api-Key": running.settings.admin_key}
+        (await client.put("/admin/catalog", json=demo_catalog(_SEED), headers=admin)).raise_for_status()
+        account = await _key(running, "account", account_id=1)
+        publisher = await _key(running, "publisher", publisher_id=1)
+        ingest = await _key(running, "ingest")
+        await _send_past(running)
+        seconds = await _probe(client, ingest, account, running)
+        hours, clicks, event = _calls(running.url, account, publisher, ingest)
+        for title, call in (("Clicks by hour", hours), ("Clicks by day", clicks), ("Send a click", event)):
+            console.print(f"[bold]{title}[/bold]\n  {call}", markup=True)
+        console.print()
+        _show("First rows of clicks by hour", (await _get(client, hours))["result"])
+        _show("First rows of clicks by day", (await _get(client, clicks))["data"])
+        console.print(f"From event sent to number served: [bold]{seconds:.2f} s[/bold]. ", end="")
+        console.print(f"Demo traffic goes on with {_LIVE_RATE:.0f} events/s; stop with Ctrl-C.\n")
+    await run_simulation(running.gate.producer.send, seed=_SEED, count=None, rate=_LIVE_RATE, progress=False)
+
+
+async def _key(running: Running, role: Role, **scope: int) -> str:
+    """A key of the demo, the same one at every start."""
+    name = f"demo_{role}_key"
+    kept = running.home.kept(name)
+    if kept and await running.keys.resolve_async(kept):
+        return kept
+    _, key = await asyncio.to_thread(lambda: running.keys.create(role, name="demo", **scope))
+    running.home.keep({name: key})
+    return key
+
+
+async def _send_past(running: Running) -> None:
+    now_ms = int(time.time() * 1000)
+    start = now_ms - _DAYS * 86_400_000
+    waiting = [
+        await running.gate.producer.send(click)
+        for click in simulate(_SEED, start, _DAYS * 86_400, _PAST_EVENTS)
+    ]
+    await asyncio.gather(*waiting)
+    console.print(f"Sent {len(waiting):,} clicks of the last {_DAYS} days.")
+
+
+async def _probe(client: httpx.AsyncClient, ingest: str, account: str, running: Running) -> float:
+    """Seconds from sending an event until the hourly statistics count it."""
+    zone = next(entry["time_zone"] for entry in demo_catalog(_SEED)["accounts"] if entry["account_id"] == 1)
+    parameters = {"ymd": datetime.now(ZoneInfo(zone)).date().isoformat(), "linkId": _PROBE_LINK, "domain": "https://probe.example"}
+    event = {"clicked_at": int(time.time() * 1000), "account_id": 1, "domain": "probe.example", "link_id": _PROBE_LINK}
+
+    async def count() -> int:
+        answer = await client.get(
+            "/api/statistics/v2/clicks-by-hour", params=parameters, headers={"Authorization": f"APIKey {account}"}
+        )
+        return sum(row["acesCnt"] for row in answer.json()["result"] or [])
+
+    before = await count()
+    started = time.monotonic()
+    (await client.post("/ingest/events", json=event, headers={"X-Api-Key": ingest})).raise_for_status()
+    while await count() == before:
+        await asyncio.sleep(0.02)
+    return time.monotonic() - started
+
+
+def _calls(url: str, account: str, publisher: str, ingest: str) -> tuple[str, str, str]:
+    """Ready-made command lines with working keys."""
+    zone = next(entry["time_zone"] for entry in demo_catalog(_SEED)["accounts"] if entry["account_id"] == 1)
+    today = datetime.now(ZoneInfo(zone)).date()
+    start = today.fromordinal(today.toordinal() - _DAYS)
+    event = '{"clicked_at": "%s", "account_id": 1, "domain": "go.example", "link_id": "hello"}'
+    sent = event % datetime.now(ZoneInfo("UTC")).isoformat(timespec="seconds")
+    return (
+        f'curl -H "Authorization: APIKey {account}" "{url}/api/statistics/v2/clicks-by-hour?ymd={today}"',
+        f'curl -H "X-Api-Key: {publisher}" "{url}/api/v1/clicks?start_date={start}&end_date={today}"',
+        f"curl -H \"X-Api-Key: {ingest}\" -d '{sent}' {url}/ingest/events",
+    )
+
+
+async def _get(client: httpx.AsyncClient, command: str) -> Any:
+    """The answer to one of the printed command lines."""
+    _, _, header, url = shlex.split(command)
+    name, _, value = header.partition(": ")
+    answer = await client.get(url, headers={name: value})
+    return answer.raise_for_status().json()
+
+
+def _show(title: str, rows: list[dict[str, Any]], most: int = 5) -> None:
+    table = Table(*(rows[0] if rows else ["no rows"]), title=title, title_justify="left")
+    for row in rows[:most]:
+        table.add_row(*map(str, row.values()))
+    console.print(table)
+

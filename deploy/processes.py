@@ -1,0 +1,156 @@
+"""The parts of the pipeline as processes of their own: `collector`, `worker`, `api`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+from starlette.applications import Starlette
+
+from api.app import create_app
+from api.health import health_router
+from api.keys import KeyRing
+from ingest.collector import Verdict, collector_routes
+from ingest.kafka import ensure_topics, wait_for_broker
+from ingest.producer import ClickProducer
+from ingest.settings import Settings
+from rollups.store import Store, StoreError
+from rollups.worker import Worker
+
+log = logging.getLogger(__name__)
+
+ASGI = FastAPI | Starlette
+
+
+class HttpServer(uvicorn.Server):
+    """Uvicorn on a port that is bound at once, without its own signal handling: the process decides what stops when."""
+
+    def __init__(self, app: ASGI, host: str, port: int) -> None:
+        super().__init__(
+            uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=5)
+        )
+        self._socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            self._socket.bind((host, port))
+        except OSError as error:
+            raise RuntimeError(f"cannot listen on {host}:{port} ({error.strerror}): choose another --port") from error
+
+    @property
+    def port(self) -> int:
+        return int(self._socket.getsockname()[1])
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def run(self) -> None:
+        await self.serve(sockets=[self._socket])
+
+
+def stop_on_signals() -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set; a second signal ends the process at once."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_signal(number: int) -> None:
+        log.info("stopping on %s", signal.Signals(number).name)
+        loop.remove_signal_handler(number)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number)
+    return stop
+
+
+async def serve_until(stop: asyncio.Event, server: HttpServer, *work: Awaitable[None]) -> None:
+    """Runs the HTTP server and the given work until `stop` is set or one of them ends."""
+    tasks = [asyncio.ensure_future(job) for job in (server.run(), *work)]
+    stopping = asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stop.set()
+        server.should_exit = True
+        stopping.cancel()
+        await asyncio.gather(*tasks)
+
+
+def key_authority(keys: KeyRing, role: str) -> Callable[[str | None], Awaitable[Verdict]]:
+    """Who may do what takes a role, for the collector, which knows nothing of keys."""
+
+    async def authorize(key: str | None) -> Verdict:
+        try:
+            principal = await keys.resolve_async(key)
+        except StoreError as error:
+            log.warning("%s", error)
+            return "unavailable"
+        if principal is None:
+            return "unknown"
+        return "ok" if principal.role in (role, "admin") else "forbidden"
+
+    return authorize
+
+
+async def run_api(settings: Settings, host: str, port: int) -> None:
+    stop = stop_on_signals()
+    store = Store(settings.clickhouse_url)
+    await serve_until(stop, HttpServer(create_app(store, settings), host, port))
+
+
+async def run_worker(settings: Settings, host: str, port: int) -> None:
+    """A worker, with its health over HTTP."""
+    stop = stop_on_signals()
+    store = Store(settings.clickhouse_url)
+    worker = Worker(settings, store)
+    app = FastAPI(title="Clickmill worker", openapi_url=None)
+    app.include_router(health_router(store, lambda: worker_parts(worker)))
+    await serve_until(stop, HttpServer(app, host, port), worker.run(stop))
+
+
+async def run_collector(settings: Settings, host: str, port: int) -> None:
+    """A collector; it answers from the start and takes events as soon as the broker does."""
+    stop = stop_on_signals()
+    store = Store(settings.clickhouse_url)
+    gate = Gate(settings)
+    app = FastAPI(title="Clickmill collector", openapi_url=None)
+    app.include_router(health_router(store, lambda: {"broker": gate.open}))
+    app.router.routes.extend(gate.routes(KeyRing(store, settings)))
+    await serve_until(stop, HttpServer(app, host, port), gate.run(stop))
+
+
+def worker_parts(worker: Worker) -> Mapping[str, bool]:
+    problems = worker.problems()
+    for problem in problems:
+        log.info("not ready: %s", problem)
+    return {"worker": not problems}
+
+
+class Gate:
+    """The way in: a producer behind the collector's routes, closed while the broker is away or the process stops."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.producer = ClickProducer(settings)
+        self.open = False
+
+    def routes(self, keys: KeyRing) -> list[Any]:
+        authorize = key_authority(keys, "ingest")
+        return collector_routes(self.producer, authorize, self._settings, closed=lambda: not self.open)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        await wait_for_broker(self._settings, stop)
+        if stop.is_set():
+            return
+        await ensure_topics(self._settings)
+        async with self.producer:
+            self.open = True
+            await stop.wait()
+            self.open = False

@@ -1,0 +1,161 @@
+"""`clickmill up`: broker, worker, collector and API in one process on one port, over the embedded stack."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from api.app import create_app
+from api.keys import KeyRing
+from deploy.embedded import EmbeddedBroker
+from deploy.home import Addresses, Home, NotRunning
+from deploy.processes import Gate, HttpServer, stop_on_signals, worker_parts
+from ingest.settings import EMBEDDED, Settings
+from rollups.migrate import migrate
+from rollups.store import Store
+from rollups.worker import Worker
+
+log = logging.getLogger(__name__)
+
+_DRAIN_SECONDS = 30.0
+_BROKER_CHECK_SECONDS = 0.5
+
+OnReady = Callable[["Running"], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What a started `up` is made of, for whoever fills it with demo traffic."""
+
+    settings: Settings
+    keys: KeyRing
+    gate: Gate
+    home: Home
+    url: str
+
+
+async def run_up(settings: Settings, host: str, port: int, on_ready: OnReady) -> None:
+    """Runs until SIGTERM or SIGINT, then takes no more events, counts those it has, and stops."""
+    stop = stop_on_signals()
+    home = Home(settings.data_dir.resolve())
+    _refuse_second(home)
+    home.path.mkdir(parents=True, exist_ok=True)
+    broker = EmbeddedBroker(home.broker_log) if settings.kafka_url == EMBEDDED else None
+    if broker:
+        broker.start()
+    try:
+        await _run(_complete(settings, home, broker), home, broker, host, port, stop, on_ready)
+    finally:
+        home.withdraw()
+        if broker:
+            broker.stop()
+
+
+def _refuse_second(home: Home) -> None:
+    try:
+        other = home.addresses()
+    except NotRunning:
+        return
+    raise RuntimeError(f"`clickmill up` runs in {home.path} already (process {other.pid}, {other.http})")
+
+
+def _complete(settings: Settings, home: Home, broker: EmbeddedBroker | None) -> Settings:
+    """The settings with what `up` fills in: addresses, and secrets of its own, kept in the data directory."""
+    embedded: dict[str, Any] = {"kafka_url": broker.address, "session_timeout_seconds": 3.0} if broker else {}
+    return settings.model_copy(
+        update={
+            **embedded,
+            "clickhouse_url": settings.clickhouse_url or f"chdb://{home.engine}",
+            "admin_key": settings.admin_key or home.secret("admin_key"),
+            "visitor_secret": settings.visitor_secret or home.secret("visitor_secret"),
+        }
+    )
+
+
+async def _run(
+    settings: Settings,
+    home: Home,
+    broker: EmbeddedBroker | None,
+    host: str,
+    port: int,
+    stop: asyncio.Event,
+    on_ready: OnReady,
+) -> None:
+    store = Store(settings.clickhouse_url)
+    try:
+        await asyncio.to_thread(migrate, store, retention_days=settings.rollup_retention_days)
+        keys, gate, worker = KeyRing(store, settings), Gate(settings), Worker(settings, store)
+        app = create_app(store, settings, ready=lambda: {"broker": gate.open, **worker_parts(worker)}, keys=keys)
+        app.router.routes.extend(gate.routes(keys))
+        server = HttpServer(app, host, port)
+        url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{server.port}"
+        home.publish(Addresses(os.getpid(), settings.kafka_url, url))
+        running = Running(settings, keys, gate, home, url)
+        await _serve(server, gate, worker, broker, stop, lambda: _greet(running, worker, on_ready))
+    finally:
+        store.close()
+
+
+async def _serve(
+    server: HttpServer,
+    gate: Gate,
+    worker: Worker,
+    broker: EmbeddedBroker | None,
+    stop: asyncio.Event,
+    greet: Callable[[], Awaitable[None]],
+) -> None:
+    worker_stop = asyncio.Event()
+    serving = asyncio.ensure_future(server.run())
+    taking = asyncio.ensure_future(gate.run(stop))
+    counting = asyncio.ensure_future(worker.run(worker_stop))
+    greeting = asyncio.ensure_future(greet())
+    parts = [serving, taking, counting, asyncio.ensure_future(stop.wait())]
+    if broker:
+        parts.append(asyncio.ensure_future(_watch(broker)))
+    done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+    greeting.cancel()
+    stop.set()  # the collector takes no more events; what it has taken is acknowledged
+    await asyncio.wait([taking])
+    if broker is None or broker.running():
+        await _drain(worker)
+    worker_stop.set()
+    await asyncio.wait([counting])
+    server.should_exit = True
+    await asyncio.wait([serving, greeting])
+    for part in done:
+        part.result()
+
+
+async def _greet(running: Running, worker: Worker, on_ready: OnReady) -> None:
+    while worker.problems() or not running.gate.open:
+        await asyncio.sleep(0.05)
+    try:
+        await on_ready(running)
+    except Exception:
+        log.exception("the demo ended; everything else goes on")
+
+
+async def _watch(broker: EmbeddedBroker) -> None:
+    while broker.running():
+        await asyncio.sleep(_BROKER_CHECK_SECONDS)
+    raise RuntimeError("the embedded broker has ended, and with it every event that was not counted yet; start again")
+
+
+async def _drain(worker: Worker) -> None:
+    """Counts what the broker still holds, which is in memory and would be gone."""
+    deadline = time.monotonic() + _DRAIN_SECONDS
+    lag: int | None = None
+    while time.monotonic() < deadline:
+        with contextlib.suppress(Exception):
+            lag = await asyncio.wait_for(worker.lag(), deadline - time.monotonic())
+            if lag == 0:
+                log.info("everything is counted")
+                return
+        await asyncio.sleep(0.1)
+    log.error("stopping although %s events in the embedded broker are not counted; they are lost", lag)

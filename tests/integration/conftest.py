@@ -1,0 +1,54 @@
+"""The stacks that the integration suite runs over: the embedded one, real Kafka, and containers where Docker runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.chdb_server import start_chdb_server
+from tests.support.docker_servers import docker_missing_reason, docker_servers
+from tests.support.kafka_broker import KafkaBroker, missing_reason, require
+from tests.support.stack import Stack, embedded_stack, separate_stack
+
+Starter = Callable[[Path, ExitStack], Stack]
+
+
+def _embedded(directory: Path, _servers: ExitStack) -> Stack:
+    return embedded_stack(directory)
+
+
+def _kafka(directory: Path, servers: ExitStack) -> Stack:
+    require(missing_reason())
+    broker = servers.enter_context(KafkaBroker(directory / "kafka"))
+    engine = servers.enter_context(start_chdb_server(directory / "engine"))
+    return separate_stack(directory, broker.bootstrap, engine.url, workers=2)
+
+
+def _docker(directory: Path, servers: ExitStack) -> Stack:
+    if reason := docker_missing_reason():
+        pytest.skip(reason)
+    kafka, clickhouse = servers.enter_context(docker_servers())
+    return separate_stack(directory, kafka, clickhouse, workers=2)
+
+
+STARTERS: dict[str, Starter] = {"embedded": _embedded, "kafka": _kafka, "docker": _docker}
+
+
+@contextmanager
+def started(kind: str, directory: Path) -> Iterator[Stack]:
+    with ExitStack() as servers:
+        stack = STARTERS[kind](directory, servers)
+        try:
+            yield stack
+        finally:
+            stack.stop()
+
+
+@pytest.fixture(scope="module", params=list(STARTERS))
+def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A whole pipeline, one for all tests of a module."""
+    with started(request.param, tmp_path_factory.mktemp(request.param)) as running:
+        yield running

@@ -1,0 +1,78 @@
+"""Days and local hours, against an oracle that walks through the day minute by minute."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from api.dates import FIRST_DAY, LAST_DAY, iso_utc, local_hours, parse_day, stored_range
+
+ZONES = [
+    "UTC",
+    "Europe/Berlin",
+    "America/New_York",
+    "America/St_Johns",
+    "Asia/Kolkata",
+    "Australia/Lord_Howe",
+    "Africa/Cairo",
+    "Pacific/Apia",
+    "Pacific/Kiritimati",
+]
+
+
+def walked_hours(day: date, zone: ZoneInfo) -> list[int]:
+    """Every minute of real time around the day, read off a clock of the zone."""
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC) - timedelta(hours=15)
+    moments = ((start + timedelta(minutes=minute)).astimezone(zone) for minute in range(54 * 60))
+    return sorted({moment.hour for moment in moments if moment.date() == day})
+
+
+@settings(max_examples=60, deadline=None)
+@given(day=st.dates(date(1990, 1, 1), date(2037, 12, 31)), zone=st.sampled_from(ZONES))
+def test_local_hours_of_any_day(day: date, zone: str) -> None:
+    assert local_hours(day, ZoneInfo(zone)) == walked_hours(day, ZoneInfo(zone))
+
+
+@pytest.mark.parametrize(
+    ("zone", "day"),
+    [
+        ("Europe/Berlin", date(2026, 3, 29)),
+        ("Europe/Berlin", date(2026, 10, 25)),
+        ("Australia/Lord_Howe", date(2026, 10, 4)),
+        ("Australia/Lord_Howe", date(2026, 4, 5)),
+        ("Africa/Cairo", date(2026, 4, 24)),
+        ("Pacific/Apia", date(2011, 12, 30)),
+        ("America/St_Johns", date(2006, 4, 2)),
+    ],
+)
+def test_local_hours_of_days_on_which_the_clock_changes(zone: str, day: date) -> None:
+    assert local_hours(day, ZoneInfo(zone)) == walked_hours(day, ZoneInfo(zone))
+
+
+@given(day=st.dates())
+def test_a_day_is_read_back_as_written(day: date) -> None:
+    assert parse_day(day.isoformat()) == day
+
+
+def test_the_stored_range_is_what_clickhouse_can_hold() -> None:
+    one = timedelta(days=1)
+    assert stored_range(FIRST_DAY - one, FIRST_DAY - one) is None
+    assert stored_range(FIRST_DAY - one, FIRST_DAY) == (FIRST_DAY, FIRST_DAY)
+    assert stored_range(LAST_DAY, LAST_DAY + one) == (LAST_DAY, LAST_DAY)
+    assert stored_range(LAST_DAY + one, LAST_DAY + one) is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "1970-01-01T00:00:00.000Z"),
+        (1_774_958_400.25, "2026-03-31T12:00:00.250Z"),
+        (2**32 - 1, "2106-02-07T06:28:15.000Z"),
+    ],
+)
+def test_iso_utc(seconds: float, text: str) -> None:
+    assert iso_utc(seconds) == text

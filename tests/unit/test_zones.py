@@ -1,0 +1,69 @@
+"""The cut into local days and hours against the zone database itself."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rollups.store import Store
+from rollups.zones import OwnerZones, cut
+
+ZONES = ["UTC", "Asia/Kolkata", "Europe/Berlin", "Australia/Lord_Howe", "Asia/Kathmandu", "Pacific/Apia", "America/St_Johns"]
+
+
+class Fixed(OwnerZones):
+    """Owner n has the n-th zone; no store behind it."""
+
+    def __init__(self) -> None:
+        self._zones = dict(enumerate(ZONES))
+
+
+@given(st.lists(st.tuples(st.integers(0, 4_000_000_000_000), st.integers(0, len(ZONES) - 1)), min_size=1, max_size=50))
+def test_days_and_hours_are_local(clicks: list[tuple[int, int]]) -> None:
+    times, owners = (np.array(column, np.int64) for column in zip(*clicks, strict=True))
+    days, hours = cut(times, owners, Fixed())
+    for (at, owner), day, hour in zip(clicks, days.tolist(), hours.tolist(), strict=True):
+        local = datetime.fromtimestamp(at // 1000, ZoneInfo(ZONES[owner]))
+        expected = (local.date() - datetime(1970, 1, 1).date()).days, local.hour
+        if expected[0] >= 0:  # ClickHouse's dates start in 1970
+            assert (day, hour) == expected
+
+
+def at(text: str) -> int:
+    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
+
+
+@pytest.mark.parametrize(
+    ("zone", "utc", "local"),
+    [
+        ("Europe/Berlin", "2026-03-29T00:59:59", ("2026-03-29", 1)),
+        ("Europe/Berlin", "2026-03-29T01:00:00", ("2026-03-29", 3)),
+        ("Europe/Berlin", "2026-10-25T00:30:00", ("2026-10-25", 2)),
+        ("Europe/Berlin", "2026-10-25T01:30:00", ("2026-10-25", 2)),
+        ("Australia/Lord_Howe", "2026-04-04T15:15:00", ("2026-04-05", 1)),
+        ("Pacific/Apia", "2011-12-30T09:59:59", ("2011-12-29", 23)),
+        ("Pacific/Apia", "2011-12-30T10:00:00", ("2011-12-31", 0)),
+    ],
+)
+def test_both_sides_of_a_change(zone: str, utc: str, local: tuple[str, int]) -> None:
+    days, hours = cut(np.array([at(utc)]), np.array([ZONES.index(zone)]), Fixed())
+    assert (str(np.datetime64(0, "D") + int(days[0])), int(hours[0])) == local
+
+
+def test_zones_come_from_the_catalogue_and_change_on_refresh(store: Store) -> None:
+    zones = OwnerZones(store, "accounts", "account_id")
+    columns = ["account_id", "name", "plan", "time_zone"]
+    store.insert("accounts", [(1, "", "Free", "Asia/Kolkata")], columns)
+    assert zones.of([1, 2]) == {1: "Asia/Kolkata", 2: "UTC"}
+    store.insert("accounts", [(2, "", "Free", "Europe/Berlin"), (3, "", "Free", "not/a zone")], columns)
+    assert zones.of([1, 2]) == {1: "Asia/Kolkata", 2: "UTC"}, "a known owner is asked for again on refresh only"
+    zones.refresh()
+    assert zones.of([1, 2, 3]) == {1: "Asia/Kolkata", 2: "Europe/Berlin", 3: "UTC"}
+    store.insert("accounts", [(1, "", "Free", "Asia/Kathmandu")], columns)
+    zones.refresh()
+    assert zones.of([1]) == {1: "Asia/Kathmandu"}
