@@ -52,9 +52,7 @@ def statistics_caller(request: Request, keys: KeyRing, blocked: Sequence[str]) -
         raise Forbidden("A User-Agent header is required." if not agent else "This User-Agent is blocked.")
     principal = keys.resolve(scheme_value(request.headers.get("authorization"), "apikey"))
     if principal is None or principal.account_id is None:
-        raise Unauthorized(
-            "The valid API key of an account is required: send it as Authorization: APIKey KEY."
-        )
+        raise Unauthorized("The valid API key of an account is required: send it as Authorization: APIKey KEY.")
     return principal.account_id
 
 

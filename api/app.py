@@ -17,9 +17,7 @@ from ingest.settings import Settings
 from rollups.store import Store
 
 
-def create_app(
-    store: Store, settings: Settings, *, ready: Ready | None = None, keys: KeyRing | None = None
-) -> FastAPI:
+def create_app(store: Store, settings: Settings, *, ready: Ready | None = None, keys: KeyRing | None = None) -> FastAPI:
     """The application over a migrated database.
 
     `ready` tells `/readyz` which other parts of the process answer; it is called from a thread and must not

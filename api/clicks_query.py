@@ -56,9 +56,7 @@ def parse_clicks_query(parameters: Mapping[str, str], principal: Principal) -> C
         raise BadRequest("end_date must not be before start_date.", field="end_date")
     if (end - start).days + 1 > MAX_DAYS:
         raise BadRequest(f"The range may hold at most {MAX_DAYS} days, both ends included.", field="end_date")
-    publisher_id = (
-        principal.publisher_id if principal.role == "publisher" else _integer(parameters, "publisher_id")
-    )
+    publisher_id = principal.publisher_id if principal.role == "publisher" else _integer(parameters, "publisher_id")
     page = _integer(parameters, "page")
     sizes = [size for name in ("per_page", "limit") if (size := _integer(parameters, name)) is not None]
     return ClicksQuery(
@@ -112,9 +110,7 @@ _SIZE = {"type": "integer", "minimum": 1, "maximum": MAX_PER_PAGE, "default": DE
 PARAMETERS = [
     described("start_date", _DATE, "First day, in the publisher's time zone.", required=True),
     described("end_date", _DATE, f"Last day, included; at most {MAX_DAYS} days in all.", required=True),
-    described(
-        "publisher_id", {"type": "integer"}, "Admins: this publisher only. Publishers always get their own."
-    ),
+    described("publisher_id", {"type": "integer"}, "Admins: this publisher only. Publishers always get their own."),
     described("page", {"type": "integer", "minimum": 1, "default": 1}, "Page number."),
     described("per_page", _SIZE, "Rows a page."),
     described("limit", _SIZE, "Another name of per_page; the smaller of both applies."),

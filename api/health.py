@@ -19,9 +19,7 @@ def health_router(store: Store, ready: Ready | None) -> APIRouter:
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
-    @router.get(
-        "/readyz", summary="Whether every part answers", responses={503: {"description": "A part is away"}}
-    )
+    @router.get("/readyz", summary="Whether every part answers", responses={503: {"description": "A part is away"}})
     def readyz() -> JSONResponse:
         parts = {"store": store.ping(), **(ready() if ready else {})}
         away = [name for name, answers in parts.items() if not answers]

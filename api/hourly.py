@@ -48,9 +48,7 @@ class HourlyAnswer(TypedDict):
 REFUSED: dict[int | str, dict[str, Any]] = {"default": {"model": HourlyAnswer, "description": "A refusal"}}
 
 
-def hourly_router(
-    store: Store, settings: Settings, keys: KeyRing, catalog: Catalog, freshness: Freshness
-) -> APIRouter:
+def hourly_router(store: Store, settings: Settings, keys: KeyRing, catalog: Catalog, freshness: Freshness) -> APIRouter:
     router = APIRouter(tags=["statistics"], responses=REFUSED)
     blocked = blocked_agents(settings.blocked_user_agents)
 
@@ -62,9 +60,7 @@ def hourly_router(
         openapi_extra={"parameters": PARAMETERS},
         dependencies=[
             Security(
-                APIKeyHeader(
-                    name="Authorization", description="`APIKey KEY`", scheme_name="APIKey", auto_error=False
-                )
+                APIKeyHeader(name="Authorization", description="`APIKey KEY`", scheme_name="APIKey", auto_error=False)
             )
         ],
     )

@@ -13,8 +13,6 @@ def parse_integer(text: str) -> int | None:
     return int(text) if _INTEGER.fullmatch(text) else None
 
 
-def described(
-    name: str, schema: dict[str, Any], description: str, *, required: bool = False
-) -> dict[str, Any]:
+def described(name: str, schema: dict[str, Any], description: str, *, required: bool = False) -> dict[str, Any]:
     """A query parameter for the OpenAPI document."""
     return {"name": name, "in": "query", "required": required, "schema": schema, "description": description}

@@ -25,7 +25,9 @@ class AdminClient:
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """The JSON of a successful call, None if it has no body."""
         try:
-            answer = httpx.request(method, f"{self._url}{path}", json=body, headers={"X-Api-Key": self._key}, timeout=30)
+            answer = httpx.request(
+                method, f"{self._url}{path}", json=body, headers={"X-Api-Key": self._key}, timeout=30
+            )
         except httpx.HTTPError as error:
             raise AdminError(f"the API at {self._url} cannot be reached: {error}") from error
         if answer.is_success:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from ingest.importers.run import run_import
+from ingest.simulate import run_simulation
 from pydantic import ValidationError
 
 from deploy.admin import AdminClient
@@ -18,11 +20,9 @@ from deploy.demo import greet, serve_demo
 from deploy.home import NotRunning, with_broker
 from deploy.processes import run_api, run_collector, run_worker
 from deploy.up import run_up
-from ingest.importers.run import run_import
 from ingest.kafka import ensure_topics
 from ingest.producer import ClickProducer
 from ingest.settings import Settings
-from ingest.simulate import run_simulation
 from rollups.migrate import migrate as migrate_store
 from rollups.store import Store
 
@@ -43,7 +43,9 @@ def listens(port: int) -> Callable[[Command], Command]:
     """The options of a command that serves HTTP."""
 
     def decorate(command: Command) -> Command:
-        with_port = click.option("--port", default=port, show_default=True, help="Port to listen on; 0 takes a free one.")
+        with_port = click.option(
+            "--port", default=port, show_default=True, help="Port to listen on; 0 takes a free one."
+        )
         with_host = click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
         return with_host(with_port(command))
 
@@ -85,7 +87,9 @@ def main() -> None:
 
 @main.command()
 @listens(8080)
-@click.option("--data-dir", type=click.Path(path_type=Path), help="Where the database lives.  [default: clickmill-data]")
+@click.option(
+    "--data-dir", type=click.Path(path_type=Path), help="Where the database lives.  [default: clickmill-data]"
+)
 @click.option("--demo", is_flag=True, help="Send demo traffic and print ready-made calls.")
 def up(host: str, port: int, data_dir: Path | None, demo: bool) -> None:
     """Run everything in one process: embedded broker and database, worker, collector, API.
@@ -137,7 +141,9 @@ def migrate() -> None:
     settings = required(read_settings(), "clickhouse_url", "kafka_url")
 
     async def migrate_both() -> None:
-        names = await asyncio.to_thread(migrate_store, Store(settings.clickhouse_url), retention_days=settings.rollup_retention_days)
+        names = await asyncio.to_thread(
+            migrate_store, Store(settings.clickhouse_url), retention_days=settings.rollup_retention_days
+        )
         await ensure_topics(settings)
         click.echo("\n".join(f"applied {name}" for name in names) or "the database is up to date")
 
@@ -146,7 +152,13 @@ def migrate() -> None:
 
 @main.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--format", "kind", type=click.Choice(["events", "bitly", "combined"]), required=True, help="What a line is.")
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["events", "bitly", "combined"]),
+    required=True,
+    help="What a line is.",
+)
 @click.option("--account-id", default=1, show_default=True, help="combined: the account that the links belong to.")
 @click.option("--domain", default="localhost", show_default=True, help="combined: the domain of the links.")
 @click.option("--skip-bad", is_flag=True, help="Exit 0 although lines could not be read.")
@@ -222,7 +234,9 @@ def keys_create(role: str, publisher_id: int | None, account_id: int | None, nam
     Example: clickmill keys create --role account --account-id 1
     """
     wish = {"role": role, "publisher_id": publisher_id, "account_id": account_id, "name": name}
-    answer = admin_call("POST", "/admin/keys", {field: value for field, value in wish.items() if value not in (None, "")})
+    answer = admin_call(
+        "POST", "/admin/keys", {field: value for field, value in wish.items() if value not in (None, "")}
+    )
     click.echo(json.dumps(answer, indent=1))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import shlex
 import time
 from datetime import datetime
@@ -11,12 +10,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import httpx
+from ingest.simulate import demo_catalog, run_simulation, simulate
 from rich.console import Console
 from rich.table import Table
 
 from api.keys import Role
 from deploy.up import Running
-from ingest.simulate import demo_catalog, run_simulation, simulate
 
 _SEED = 1
 _DAYS = 14
@@ -30,7 +29,9 @@ console = Console(highlight=False, soft_wrap=True)
 async def greet(running: Running) -> None:
     """Where everything is."""
     home = running.home.path
-    console.print(f"\n[bold]Clickmill is ready[/bold] at {running.url}; Kafka at {running.settings.kafka_url}; data in {home}")
+    console.print(
+        f"\n[bold]Clickmill is ready[/bold] at {running.url}; Kafka at {running.settings.kafka_url}; data in {home}"
+    )
     console.print(f"The admin key is in {home / 'secrets.json'}. Stop with Ctrl-C.\n")
 
 
@@ -71,8 +72,7 @@ async def _send_past(running: Running) -> None:
     now_ms = int(time.time() * 1000)
     start = now_ms - _DAYS * 86_400_000
     waiting = [
-        await running.gate.producer.send(click)
-        for click in simulate(_SEED, start, _DAYS * 86_400, _PAST_EVENTS)
+        await running.gate.producer.send(click) for click in simulate(_SEED, start, _DAYS * 86_400, _PAST_EVENTS)
     ]
     await asyncio.gather(*waiting)
     console.print(f"Sent {len(waiting):,} clicks of the last {_DAYS} days.")
@@ -81,12 +81,23 @@ async def _send_past(running: Running) -> None:
 async def _probe(client: httpx.AsyncClient, ingest: str, account: str, running: Running) -> float:
     """Seconds from sending an event until the hourly statistics count it."""
     zone = next(entry["time_zone"] for entry in demo_catalog(_SEED)["accounts"] if entry["account_id"] == 1)
-    parameters = {"ymd": datetime.now(ZoneInfo(zone)).date().isoformat(), "linkId": _PROBE_LINK, "domain": "https://probe.example"}
-    event = {"clicked_at": int(time.time() * 1000), "account_id": 1, "domain": "probe.example", "link_id": _PROBE_LINK}
+    parameters = {
+        "ymd": datetime.now(ZoneInfo(zone)).date().isoformat(),
+        "linkId": _PROBE_LINK,
+        "domain": "https://probe.example",
+    }
+    event = {
+        "clicked_at": int(time.time() * 1000),
+        "account_id": 1,
+        "domain": "probe.example",
+        "link_id": _PROBE_LINK,
+    }
 
     async def count() -> int:
         answer = await client.get(
-            "/api/statistics/v2/clicks-by-hour", params=parameters, headers={"Authorization": f"APIKey {account}"}
+            "/api/statistics/v2/clicks-by-hour",
+            params=parameters,
+            headers={"Authorization": f"APIKey {account}"},
         )
         return sum(row["acesCnt"] for row in answer.json()["result"] or [])
 
@@ -125,4 +136,3 @@ def _show(title: str, rows: list[dict[str, Any]], most: int = 5) -> None:
     for row in rows[:most]:
         table.add_row(*map(str, row.values()))
     console.print(table)
-

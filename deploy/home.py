@@ -52,7 +52,8 @@ class Home:
             os.kill(addresses.pid, 0)
         except (OSError, ValueError, TypeError) as error:
             raise NotRunning(
-                f"no `clickmill up` is running in {self.path}: start it, or set CLICKMILL_KAFKA_URL and CLICKMILL_API_URL"
+                f"no `clickmill up` is running in {self.path}: "
+                "start it, or set CLICKMILL_KAFKA_URL and CLICKMILL_API_URL"
             ) from error
         return addresses
 

@@ -51,7 +51,7 @@ class HttpServer(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         yield
 
-    async def run(self) -> None:
+    async def listen(self) -> None:
         await self.serve(sockets=[self._socket])
 
 
@@ -72,7 +72,7 @@ def stop_on_signals() -> asyncio.Event:
 
 async def serve_until(stop: asyncio.Event, server: HttpServer, *work: Awaitable[None]) -> None:
     """Runs the HTTP server and the given work until `stop` is set or one of them ends."""
-    tasks = [asyncio.ensure_future(job) for job in (server.run(), *work)]
+    tasks = [asyncio.ensure_future(job) for job in (server.listen(), *work)]
     stopping = asyncio.ensure_future(stop.wait())
     try:
         await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)

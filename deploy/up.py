@@ -111,7 +111,7 @@ async def _serve(
     greet: Callable[[], Awaitable[None]],
 ) -> None:
     worker_stop = asyncio.Event()
-    serving = asyncio.ensure_future(server.run())
+    serving = asyncio.ensure_future(server.listen())
     taking = asyncio.ensure_future(gate.run(stop))
     counting = asyncio.ensure_future(worker.run(worker_stop))
     greeting = asyncio.ensure_future(greet())

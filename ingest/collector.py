@@ -47,7 +47,9 @@ def collector_routes(
         try:
             await _admit(request, authorize, closed)
             items = split_items(await _body(request), request.headers.get("content-type", ""))
-            clicks, rejected = sort_items(items, time.time_ns() // 1_000_000, settings.future_tolerance_minutes * 60_000)
+            clicks, rejected = sort_items(
+                items, time.time_ns() // 1_000_000, settings.future_tolerance_minutes * 60_000
+            )
             await _publish(producer, clicks)
         except Refusal as refusal:
             return _error(refusal)
@@ -104,9 +106,7 @@ def split_items(body: bytes, content_type: str) -> list[bytes]:
     return [body]
 
 
-def sort_items(
-    items: list[bytes], now_ms: int, future_tolerance_ms: int
-) -> tuple[list[Click], list[dict[str, Any]]]:
+def sort_items(items: list[bytes], now_ms: int, future_tolerance_ms: int) -> tuple[list[Click], list[dict[str, Any]]]:
     """Clicks to publish, and what is wrong with each of the others by its index."""
     clicks: list[Click] = []
     rejected: list[dict[str, Any]] = []
@@ -125,11 +125,9 @@ def sort_items(
 
 async def _publish(producer: ClickProducer, clicks: list[Click]) -> None:
     """Returns once the broker has acknowledged every click."""
-    acknowledgements: list[asyncio.Future[Any]] = []
     try:
         async with asyncio.timeout(_BUFFER_WAIT):
-            for click in clicks:
-                acknowledgements.append(await producer.send(click))
+            acknowledgements = [await producer.send(click) for click in clicks]
     except TimeoutError as error:
         raise Refusal(429, "RATE_LIMITED", "Too many events wait for the broker; send them again later.") from error
     except (KafkaError, RuntimeError) as error:

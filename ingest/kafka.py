@@ -79,7 +79,13 @@ async def wait_for_broker(settings: Settings, stop: asyncio.Event) -> None:
             admin = await _admin(settings)
         except (KafkaError, OSError) as error:
             level = logging.WARNING if backoff > 0.5 else logging.INFO
-            log.log(level, "Kafka at %s is not reachable, trying again in %.1f s: %s", settings.kafka_url, backoff, error)
+            log.log(
+                level,
+                "Kafka at %s is not reachable, trying again in %.1f s: %s",
+                settings.kafka_url,
+                backoff,
+                error,
+            )
         else:
             await admin.close()
             return

@@ -50,7 +50,9 @@ class ClickProducer:
         try:
             self._producer = await self._connect(idempotent=True)
         except (UnknownError, UnsupportedVersionError):
-            log.info("the broker has no idempotent producers; a retry may repeat a record, which its event id gives away")
+            log.info(
+                "the broker has no idempotent producers; a retry may repeat a record, which its event id gives away"
+            )
             self._producer = await self._connect(idempotent=False)
 
     async def _connect(self, *, idempotent: bool) -> AIOKafkaProducer:

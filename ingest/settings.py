@@ -25,27 +25,51 @@ class Settings(BaseSettings):
     )
     kafka_username: str = Field("", description="SASL user name.")
     kafka_password: str = Field("", description="SASL password.", repr=False)
-    kafka_ca_file: Path | None = Field(None, description="CA certificates (PEM) for the Kafka listeners; default: the system's.")
+    kafka_ca_file: Path | None = Field(
+        None, description="CA certificates (PEM) for the Kafka listeners; default: the system's."
+    )
     topic: str = Field("clicks", description="Topic of raw click events; dead letters go to `<topic>.dead`.")
     partitions: int = Field(12, ge=1, le=4096, description="Partitions of the topic when Clickmill creates it.")
     replication: int = Field(1, ge=1, description="Replication factor of topics that Clickmill creates.")
     retention_hours: int = Field(168, ge=1, description="Retention of topics that Clickmill creates, in hours.")
     group: str = Field("clickmill", description="Kafka consumer group of the workers.")
     clickhouse_url: str = Field(
-        "", description="`chdb:///path` or `clickhouse://user:password@host:8123/db`; default under `up`: chDB in the data directory."
+        "",
+        description="`chdb:///path` or `clickhouse://user:password@host:8123/db`; `up` has its own.",
     )
     data_dir: Path = Field(Path("clickmill-data"), description="Where `up` keeps the embedded database.")
     admin_key: str = Field("", description="An API key with role admin that exists without the database.", repr=False)
-    api_url: str = Field("", description="Where `catalog` and `keys` find the API; default: the running `up` of the data directory.")
-    visitor_secret: str = Field("", description="Key of the hash that stands for a user; keep it, or users change.", repr=False)
-    rollup_retention_days: int = Field(0, ge=0, description="Rollup rows older than this many days are deleted; 0 keeps all.")
-    batch_linger_ms: int = Field(100, ge=0, le=10_000, description="Least time between two inserts of a worker, in milliseconds.")
+    api_url: str = Field(
+        "",
+        description="Where `catalog` and `keys` find the API; default: the running `up` of the data directory.",
+    )
+    visitor_secret: str = Field(
+        "", description="Key of the hash that stands for a user; keep it, or users change.", repr=False
+    )
+    rollup_retention_days: int = Field(
+        0, ge=0, description="Rollup rows older than this many days are deleted; 0 keeps all."
+    )
+    batch_linger_ms: int = Field(
+        100, ge=0, le=10_000, description="Least time between two inserts of a worker, in milliseconds."
+    )
     batch_max_events: int = Field(200_000, ge=1, description="Most events of one insert.")
-    dedupe_horizon_minutes: int = Field(60, ge=1, description="How long an event id is remembered, in minutes of the log's time.")
-    session_timeout_seconds: float = Field(30.0, gt=0, le=80, description="A worker silent for this long loses its partitions.")
-    future_tolerance_minutes: int = Field(60, ge=0, description="How far a click may be ahead of the worker's clock, in minutes.")
-    collector_buffer_events: int = Field(20_000, ge=1, description="Events a collector or producer holds unacknowledged before it makes callers wait.")
-    blocked_user_agents: str = Field("", description="Comma-separated parts of user agents the hourly statistics answer with 403.")
+    dedupe_horizon_minutes: int = Field(
+        60, ge=1, description="How long an event id is remembered, in minutes of the log's time."
+    )
+    session_timeout_seconds: float = Field(
+        30.0, gt=0, le=80, description="A worker silent for this long loses its partitions."
+    )
+    future_tolerance_minutes: int = Field(
+        60, ge=0, description="How far a click may be ahead of the worker's clock, in minutes."
+    )
+    collector_buffer_events: int = Field(
+        20_000,
+        ge=1,
+        description="Events a collector or producer holds unacknowledged before it makes callers wait.",
+    )
+    blocked_user_agents: str = Field(
+        "", description="Comma-separated parts of user agents the hourly statistics answer with 403."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Level of the process log.")
 
     @property

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 _NO_ID = uuid.UUID(int=0)
 
 
-class Uuid(AbstractType[uuid.UUID]):
+class Uuid(AbstractType[uuid.UUID]):  # type: ignore[misc]
     @classmethod
     def encode(cls, value: uuid.UUID) -> bytes:
         return value.bytes
@@ -82,7 +82,10 @@ class MetadataRequest_v12(RequestStruct):  # type: ignore[misc]
     RESPONSE_TYPE = MetadataResponse_v12
     FLEXIBLE_VERSION = True
     SCHEMA = Schema(
-        ("topics", CompactArray(("topic_id", Uuid), ("name", CompactString("utf-8")), ("tags", TaggedFields))),
+        (
+            "topics",
+            CompactArray(("topic_id", Uuid), ("name", CompactString("utf-8")), ("tags", TaggedFields)),
+        ),
         ("allow_auto_topic_creation", Boolean),
         ("include_topic_authorized_operations", Boolean),
         ("tags", TaggedFields),

@@ -17,9 +17,7 @@ def admit(decoded: Decoded, now_ms: int, future_tolerance_ms: int) -> None:
         if ahead > future_tolerance_ms:
             row.reason, row.click = Reason.FUTURE, None
             message = f"clicked_at is {ahead / 60_000:.0f} minutes ahead of the worker's clock"
-            decoded.dead.append(
-                DeadLetter(row.offset, Reason.FUTURE, "future", message, encode(click), None, None)
-            )
+            decoded.dead.append(DeadLetter(row.offset, Reason.FUTURE, "future", message, encode(click), None, None))
         elif is_prefetch(click.method, click.purpose):
             row.reason = Reason.PREFETCH
         elif click.user_agent and is_bot(click.user_agent):

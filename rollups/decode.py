@@ -75,9 +75,7 @@ def decode(batch: LogBatch) -> Decoded:
 
 
 def _dead(record: Any, item: Rejected) -> DeadLetter:
-    return DeadLetter(
-        record.offset, Reason.INVALID, item.fault.value, item.message, item.raw, item.index, record.key
-    )
+    return DeadLetter(record.offset, Reason.INVALID, item.fault.value, item.message, item.raw, item.index, record.key)
 
 
 def _gap(batch: LogBatch) -> Iterator[Row]:

@@ -41,7 +41,7 @@ def build_app(settings: Settings, pipeline: Pipeline) -> ClickApp:
     app.clicks_topic = settings.topic
     topic = app.topic(settings.topic, schema=BatchSchema(), acks=False)
 
-    @app.agent(topic, name="clicks")
+    @app.agent(topic, name="clicks")  # type: ignore[untyped-decorator]
     async def feed(batches: Any) -> None:
         async for batch in batches:
             await pipeline.put(batch)

@@ -33,7 +33,8 @@ class Markers:
     def read(self) -> dict[int, Marker]:
         """Markers by partition; a partition without any is absent."""
         rows = self._store.query(
-            "SELECT partition, epoch, next, as_of > toDateTime64(0, 3, 'UTC') FROM watermarks WHERE source = {source:UInt32}",
+            "SELECT partition, epoch, next, as_of > toDateTime64(0, 3, 'UTC') FROM watermarks "
+            "WHERE source = {source:UInt32}",
             {"source": self.source},
         )
         return {partition: Marker(epoch, next_offset, bool(started)) for partition, epoch, next_offset, started in rows}

@@ -50,5 +50,10 @@ def _set_retention(store: Store, days: int) -> None:
             f"ALTER TABLE rollup MODIFY TTL day + INTERVAL {days:d} DAY DELETE "
             "WHERE grain IN ('link_hour', 'account_hour', 'affiliate_day')"
         )
-    elif "TTL" in store.query("SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = 'rollup'")[0][0]:
+    elif (
+        "TTL"
+        in store.query("SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = 'rollup'")[
+            0
+        ][0]
+    ):
         store.command("ALTER TABLE rollup REMOVE TTL")

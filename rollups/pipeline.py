@@ -83,7 +83,11 @@ class Pipeline:
         if lease is None or not lease.ready or batch.cursor is not lease.cursor:
             return  # fetched for a claim or a position that is over; its records come again
         if batch.start != lease.tail:
-            log.info("partition %d: a batch went missing on its way, fetching again from %d", batch.partition, lease.tail)
+            log.info(
+                "partition %d: a batch went missing on its way, fetching again from %d",
+                batch.partition,
+                lease.tail,
+            )
             await self.claims.reseek(lease)
             return
         lease.tail = batch.end

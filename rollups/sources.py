@@ -23,7 +23,8 @@ def register_source(store: Store, cluster_id: str, topic: str, topic_id: str) ->
     number = source_number(cluster_id, topic, topic_id)
     identity = (cluster_id, topic, topic_id)
     known = store.query(
-        "SELECT cluster_id, topic, topic_id FROM sources FINAL WHERE source = {source:UInt32}", {"source": number}
+        "SELECT cluster_id, topic, topic_id FROM sources FINAL WHERE source = {source:UInt32}",
+        {"source": number},
     )
     if not known:
         store.insert(

@@ -58,7 +58,7 @@ class Store:
     ) -> Sequence[Row]:
         """Rows of a SELECT; `parameters` bind to `{name:Type}` places on the server."""
         with self._client() as client:
-            return client.query(sql, parameters=dict(parameters or {}), settings=settings).result_rows
+            return [tuple(row) for row in client.query(sql, dict(parameters or {}), settings=settings).result_rows]
 
     def command(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
         with self._client() as client:
@@ -76,7 +76,7 @@ class Store:
 
     def ping(self) -> bool:
         try:
-            return self.query("SELECT 1") == [(1,)]
+            return bool(self.query("SELECT 1"))
         except StoreError:
             return False
 

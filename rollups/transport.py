@@ -39,7 +39,11 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         self._cursors: dict[TP, Cursor] = {}
 
     async def _fetch_records(
-        self, consumer: Any, active_partitions: set[TP] | None, timeout: float | None = None, max_records: Any = None
+        self,
+        consumer: Any,
+        active_partitions: set[TP] | None,
+        timeout: float | None = None,
+        max_records: Any = None,
     ) -> dict[TP, list[LogBatch]]:
         wanted = [tp for tp in self._cursors if active_partitions is None or tp in active_partitions]
         if not self.consumer.flow_active or not wanted:
@@ -127,7 +131,8 @@ class BatchConsumer(Consumer):  # type: ignore[misc]
     def _to_message(self, tp: TP, record: LogBatch) -> ConsumerMessage:
         generation = self.app.consumer_generation_id
         return ConsumerMessage(
-            *(tp.topic, tp.partition, record.start, 0.0, 0, None, None, record, None, 0, 0, tp), generation_id=generation
+            *(tp.topic, tp.partition, record.start, 0.0, 0, None, None, record, None, 0, 0, tp),
+            generation_id=generation,
         )
 
     async def seek_to_committed(self) -> Mapping[TP, int]:

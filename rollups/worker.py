@@ -75,7 +75,10 @@ class Session:
 
     def __init__(self, settings: Settings, store: Store, source: int, tally: Tally) -> None:
         self._settings = settings
-        self._zones = [OwnerZones(store, "accounts", "account_id"), OwnerZones(store, "publishers", "publisher_id")]
+        self._zones = [
+            OwnerZones(store, "accounts", "account_id"),
+            OwnerZones(store, "publishers", "publisher_id"),
+        ]
         self._markers = Markers(store, source)
         self._pipeline = Pipeline(settings, store, source, Columns(settings.visitor_secret, *self._zones), self._bury)
         self._pipeline.tally = tally

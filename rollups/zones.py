@@ -33,7 +33,8 @@ class OwnerZones:
     def refresh(self) -> None:
         """Takes over zones that were written since the last look."""
         rows = self._store.query(
-            f"SELECT {self._key}, time_zone, version FROM {self._table} FINAL WHERE version > {{since:DateTime64(6, 'UTC')}}",
+            f"SELECT {self._key}, time_zone, version FROM {self._table} FINAL "
+            "WHERE version > {since:DateTime64(6, 'UTC')}",
             {"since": self._since},
         )
         for owner, zone, version in rows:

@@ -18,7 +18,11 @@ GOOD: dict[str, Any] = {"account_id": 301, "domain": "go.example", "link_id": "a
 
 BAD: dict[str, tuple[bytes | None, str, str]] = {
     "truncated": (b'{"clicked_at": 17', "invalid", "not_json"),
-    "wrong type": (json.dumps(GOOD | {"clicked_at": 1, "account_id": "one"}).encode(), "invalid", "wrong_type"),
+    "wrong type": (
+        json.dumps(GOOD | {"clicked_at": 1, "account_id": "one"}).encode(),
+        "invalid",
+        "wrong_type",
+    ),
     "no time": (json.dumps(GOOD).encode(), "invalid", "time_missing"),
     "2099": (json.dumps(GOOD | {"clicked_at": "2099-01-01T00:00:00Z"}).encode(), "future", "future"),
     "garbage": (b"\x00\x01garbage" * 1_000_000, "invalid", "not_json"),

@@ -78,15 +78,11 @@ def test_records_go_in_and_out(broker: KafkaBroker, compression: str | None) -> 
 
 
 def test_large_records_are_taken(broker: KafkaBroker) -> None:
-    assert asyncio.run(round_trip(broker, "large", [b"x" * LARGE], max_request_size=2 * LARGE)) == [
-        b"x" * LARGE
-    ]
+    assert asyncio.run(round_trip(broker, "large", [b"x" * LARGE], max_request_size=2 * LARGE)) == [b"x" * LARGE]
 
 
 async def group_reads(broker: KafkaBroker, topic: str) -> int:
-    consumer = AIOKafkaConsumer(
-        topic, bootstrap_servers=broker.bootstrap, group_id="g", auto_offset_reset="earliest"
-    )
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=broker.bootstrap, group_id="g", auto_offset_reset="earliest")
     async with consumer, asyncio.timeout(30):
         return int((await consumer.getone()).offset)
 

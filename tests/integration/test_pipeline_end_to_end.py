@@ -15,7 +15,12 @@ TODAY = datetime.fromtimestamp(NOON, UTC).date().isoformat()
 
 
 def event(account: int, link: str, **fields: Any) -> dict[str, Any]:
-    return {"clicked_at": int(NOON * 1000), "account_id": account, "domain": "go.example", "link_id": link} | fields
+    return {
+        "clicked_at": int(NOON * 1000),
+        "account_id": account,
+        "domain": "go.example",
+        "link_id": link,
+    } | fields
 
 
 def subscribe(stack: Stack, account: int, plan: str = "Business", zone: str = "UTC") -> str:
@@ -55,10 +60,19 @@ def test_bots_and_prefetches_are_not_clicks(stack: Stack) -> None:
     key = subscribe(stack, 103)
     stack.send(
         [
-            event(103, "a", user_agent="Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"),
+            event(
+                103,
+                "a",
+                user_agent="Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+            ),
             event(103, "a", purpose="prefetch"),
             event(103, "a", method="HEAD"),
-            event(103, "a", user_agent="Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0", ip="::1"),
+            event(
+                103,
+                "a",
+                user_agent="Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
+                ip="::1",
+            ),
         ]
     ).raise_for_status()
     stack.wait_counted()

@@ -210,8 +210,5 @@ def _form_fields(content_type: str, body: bytes) -> dict[str, str]:
     """The text fields of a multipart form (the driver sends long parameters that way)."""
     head = b"Content-Type: " + content_type.encode() + b"\r\n\r\n"
     parts = BytesParser(policy=HTTP).parsebytes(head + body).iter_parts()
-    named = (
-        (part.get_param("name", header="content-disposition"), part.get_payload(decode=True))
-        for part in parts
-    )
+    named = ((part.get_param("name", header="content-disposition"), part.get_payload(decode=True)) for part in parts)
     return {str(name): payload.decode() for name, payload in named if isinstance(payload, bytes)}

@@ -25,7 +25,9 @@ def docker_servers() -> Iterator[tuple[str, str]]:
     from testcontainers.clickhouse import ClickHouseContainer
     from testcontainers.kafka import KafkaContainer
 
-    clickhouse = ClickHouseContainer(CLICKHOUSE_IMAGE, port=8123, username="clickmill", password="secret", dbname="clickmill")
+    clickhouse = ClickHouseContainer(
+        CLICKHOUSE_IMAGE, port=8123, username="clickmill", password="secret", dbname="clickmill"
+    )
     with KafkaContainer(KAFKA_IMAGE).with_kraft() as kafka, clickhouse as server:
         host, port = server.get_container_host_ip(), server.get_exposed_port(8123)
         yield kafka.get_bootstrap_server(), f"clickhouse://clickmill:secret@{host}:{port}/clickmill"

@@ -28,7 +28,7 @@ class MemoryLog:
     sought: dict[int, Cursor] = field(default_factory=dict)
 
     def append(
-        self, partition: int, value: bytes | None | dict[str, object] | list[object], at: int = LOG_TIME_MS
+        self, partition: int, value: bytes | dict[str, object] | list[object] | None, at: int = LOG_TIME_MS
     ) -> None:
         records = self.partitions.setdefault(partition, [])
         raw = json.dumps(value).encode() if isinstance(value, dict | list) else value

@@ -45,9 +45,7 @@ class Harness:
                     await self.pipeline.put(self.log.fetch(lease, most))
             await asyncio.sleep(0.01)
             leases = self.claims.leases.values()
-            if all(
-                lease.state == "halted" or lease.next == self.log.end(lease.partition) for lease in leases
-            ):
+            if all(lease.state == "halted" or lease.next == self.log.end(lease.partition) for lease in leases):
                 return
 
 

@@ -113,9 +113,7 @@ def test_a_plan_is_stored_in_its_own_spelling(store: Store, api: Callers, given:
     [
         pytest.param({"accounts": [{**ACCOUNT, "plan": "Gold"}]}, "accounts.0.plan", id="unknown-plan"),
         pytest.param({"accounts": [{"account_id": 1}]}, "accounts.0.plan", id="no-plan"),
-        pytest.param(
-            {"accounts": [{**ACCOUNT, "time_zone": "Mars"}]}, "accounts.0.time_zone", id="no-such-zone"
-        ),
+        pytest.param({"accounts": [{**ACCOUNT, "time_zone": "Mars"}]}, "accounts.0.time_zone", id="no-such-zone"),
         pytest.param({"accounts": [{**ACCOUNT, "time_zone": ""}]}, "accounts.0.time_zone", id="zone-empty"),
         pytest.param(
             {"publishers": [{**PUBLISHER, "time_zone": "../etc"}]},
@@ -128,15 +126,9 @@ def test_a_plan_is_stored_in_its_own_spelling(store: Store, api: Callers, given:
             id="zone-is-a-folder",
         ),
         pytest.param({"accounts": [{**ACCOUNT, "account_id": 0}]}, "accounts.0.account_id", id="id-0"),
-        pytest.param(
-            {"accounts": [{**ACCOUNT, "account_id": 2**63}]}, "accounts.0.account_id", id="id-too-large"
-        ),
-        pytest.param(
-            {"accounts": [{**ACCOUNT, "account_id": "7"}]}, "accounts.0.account_id", id="id-is-text"
-        ),
-        pytest.param(
-            {"accounts": [{**ACCOUNT, "account_id": True}]}, "accounts.0.account_id", id="id-is-true"
-        ),
+        pytest.param({"accounts": [{**ACCOUNT, "account_id": 2**63}]}, "accounts.0.account_id", id="id-too-large"),
+        pytest.param({"accounts": [{**ACCOUNT, "account_id": "7"}]}, "accounts.0.account_id", id="id-is-text"),
+        pytest.param({"accounts": [{**ACCOUNT, "account_id": True}]}, "accounts.0.account_id", id="id-is-true"),
         pytest.param({"accounts": [ACCOUNT, {**ACCOUNT, "x": 1}]}, "accounts.1.x", id="unknown-field"),
         pytest.param({"sites": []}, "sites", id="unknown-table"),
         pytest.param({"a\ud800": []}, "body", id="unknown-table-lone-surrogate"),
@@ -146,9 +138,7 @@ def test_a_plan_is_stored_in_its_own_spelling(store: Store, api: Callers, given:
         pytest.param({"links": [{**LINK, "link_id": "x" * 1025}]}, "links.0.link_id", id="link-too-long"),
         pytest.param({"links": [{**LINK, "grp_idx": -1}]}, "links.0.grp_idx", id="group-negative"),
         pytest.param({"groups": [{**GROUP, "grp_idx": 0}]}, "groups.0.grp_idx", id="group-0-means-none"),
-        pytest.param(
-            {"advertisers": [{"advertiser_id": 1, "name": "A"}]}, "advertisers.0.slug", id="no-slug"
-        ),
+        pytest.param({"advertisers": [{"advertiser_id": 1, "name": "A"}]}, "advertisers.0.slug", id="no-slug"),
         pytest.param({"groups": [{**GROUP, "name": "\ud800"}]}, "groups.0.name", id="lone-surrogate"),
         pytest.param({"links": [{**LINK, "link_id": "\udfff"}]}, "links.0.link_id", id="link-lone-surrogate"),
         pytest.param({"networks": {}}, "networks", id="table-is-no-list"),
@@ -224,9 +214,7 @@ def test_deleting_an_unknown_key(api: Callers) -> None:
         pytest.param({"role": "owner"}, "role", id="unknown-role"),
         pytest.param({"role": "publisher"}, "publisher_id", id="publisher-without-id"),
         pytest.param({"role": "publisher", "account_id": 7}, "publisher_id", id="publisher-with-account"),
-        pytest.param(
-            {"role": "publisher", "publisher_id": 1, "account_id": 7}, "account_id", id="publisher-with-both"
-        ),
+        pytest.param({"role": "publisher", "publisher_id": 1, "account_id": 7}, "account_id", id="publisher-with-both"),
         pytest.param({"role": "account"}, "account_id", id="account-without-id"),
         pytest.param({"role": "account", "account_id": 0}, "account_id", id="account-0"),
         pytest.param({"role": "account", "account_id": "7"}, "account_id", id="account-is-text"),

@@ -130,9 +130,7 @@ def test_both_ends_of_the_range_are_included(store: Store, api: Callers) -> None
         pytest.param("9999-12-01", "9999-12-31", id="end-of-the-calendar"),
     ],
 )
-def test_days_that_the_rollup_cannot_hold_have_no_rows(
-    store: Store, api: Callers, start: str, end: str
-) -> None:
+def test_days_that_the_rollup_cannot_hold_have_no_rows(store: Store, api: Callers, start: str, end: str) -> None:
     insert_daily(store, [Daily("1970-01-01"), Daily("2149-06-06")])
     answer = api.clicks(start_date=start, end_date=end)
     assert (answer.status_code, answer.json()["data"]) == (200, [])
@@ -190,8 +188,7 @@ def test_scope(
 
 def test_hourly_rows_do_not_reach_the_daily_listing(store: Store, api: Callers) -> None:
     store.command(
-        "INSERT INTO rollup (grain, owner, day, clicks) "
-        "SELECT 'account_hour', {owner:UInt64}, '2026-03-05', 9",
+        "INSERT INTO rollup (grain, owner, day, clicks) SELECT 'account_hour', {owner:UInt64}, '2026-03-05', 9",
         {"owner": PUBLISHER},
     )
     assert api.clicks("admin").json()["data"] == []
@@ -225,6 +222,12 @@ def test_pages_of_five_rows_by_two(
     assert len(answer["data"]) == rows
     assert (meta["current_page"], meta["next_page"], meta["prev_page"]) == (current, following, previous)
     assert (meta["total_pages"], meta["total_count"]) == (3, 5)
+
+
+def test_page_two_of_a_listing_of_one_leads_back(store: Store, api: Callers) -> None:
+    insert_daily(store, [Daily("2026-03-05")])
+    answer = api.clicks(page=2).json()
+    assert (answer["data"], answer["meta"]["total_count"], answer["meta"]["prev_page"]) == ([], 1, 1)
 
 
 @pytest.mark.parametrize("page", [pytest.param(1, id="first"), pytest.param(3, id="past-the-end")])

@@ -26,9 +26,7 @@ def counts(answer: Any) -> list[tuple[int, int, int]]:
 
 
 def link(store: Store, link_id: str, grp_idx: int = 0, account_id: int = ACCOUNT) -> None:
-    upsert(
-        store, links=[{"account_id": account_id, "domain": DOMAIN, "link_id": link_id, "grp_idx": grp_idx}]
-    )
+    upsert(store, links=[{"account_id": account_id, "domain": DOMAIN, "link_id": link_id, "grp_idx": grp_idx}])
 
 
 def test_envelope_and_row(store: Store, api: Callers) -> None:
@@ -116,9 +114,7 @@ def test_another_scheme_is_another_domain(store: Store, api: Callers) -> None:
         pytest.param("👩‍👩‍👧", id="emoji"),
     ],
 )
-def test_a_link_id_may_be_any_unicode_and_is_matched_exactly(
-    store: Store, api: Callers, link_id: str
-) -> None:
+def test_a_link_id_may_be_any_unicode_and_is_matched_exactly(store: Store, api: Callers, link_id: str) -> None:
     insert_hourly(store, [Hourly(DAY, 4, clicks=2, link=link_id)])
     assert counts(api.hourly(linkId=link_id, domain=DOMAIN)) == [(4, 2, 0)]
     assert api.hourly(linkId=link_id + "x", domain=DOMAIN).json()["code"] == 1004

@@ -85,9 +85,7 @@ def test_personal_gets_single_links(given: dict[str, str]) -> None:
         pytest.param(PREMIUM, {**DAY, "grpIdx": "1.5"}, 1001, "grpIdx", id="group-fraction"),
     ],
 )
-def test_what_is_refused_has_its_code_and_a_name(
-    plan: Plan, given: dict[str, str], code: int, named: str
-) -> None:
+def test_what_is_refused_has_its_code_and_a_name(plan: Plan, given: dict[str, str], code: int, named: str) -> None:
     with pytest.raises(StatisticsError) as refused:
         parse_hourly_query(given, plan)
     assert refused.value.code == code

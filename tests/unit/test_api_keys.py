@@ -110,9 +110,7 @@ def test_a_key_revoked_here_stops_at_once(ring: KeyRing) -> None:
     assert ring.resolve(key) is None
 
 
-def test_a_key_revoked_elsewhere_stops_within_thirty_seconds(
-    store: Store, ring: KeyRing, clock: Clock
-) -> None:
+def test_a_key_revoked_elsewhere_stops_within_thirty_seconds(store: Store, ring: KeyRing, clock: Clock) -> None:
     record, key = ring.create("admin")
     assert ring.resolve(key) is not None
     another_process(store, clock).revoke(record.id)
@@ -158,9 +156,7 @@ def test_a_clock_set_back_makes_answers_old(store: Store, ring: KeyRing, clock: 
     assert ring.resolve(key) is None
 
 
-def test_what_is_remembered_is_served_while_the_store_is_away(
-    store: Store, ring: KeyRing, clock: Clock
-) -> None:
+def test_what_is_remembered_is_served_while_the_store_is_away(store: Store, ring: KeyRing, clock: Clock) -> None:
     _, key = ring.create("admin")
     assert ring.resolve(key) is not None
     ring._store = Away()
@@ -171,9 +167,7 @@ def test_what_is_remembered_is_served_while_the_store_is_away(
         ring.resolve(key)
 
 
-def test_the_memory_is_bounded_and_strangers_push_nobody_out(
-    ring: KeyRing, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_memory_is_bounded_and_strangers_push_nobody_out(ring: KeyRing, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keys_module, "MEMORY", 3)
     _, key = ring.create("admin")
     assert ring.resolve(key) is not None

@@ -156,9 +156,7 @@ def kill_when_running(client: Client, comment: str) -> None:
 
 
 def slow_select(client: Client) -> None:
-    client.query(
-        "SELECT sleepEachRow(1) FROM numbers(60)", settings={"log_comment": "s", "max_block_size": 1}
-    )
+    client.query("SELECT sleepEachRow(1) FROM numbers(60)", settings={"log_comment": "s", "max_block_size": 1})
 
 
 def slow_insert(client: Client) -> None:
@@ -166,14 +164,10 @@ def slow_insert(client: Client) -> None:
 
 
 @pytest.mark.parametrize("slow", [slow_select, slow_insert])
-def test_a_slow_statement_is_killed(
-    server: ChdbServer, client: Client, slow: Callable[[Client], None]
-) -> None:
+def test_a_slow_statement_is_killed(server: ChdbServer, client: Client, slow: Callable[[Client], None]) -> None:
     client.command("CREATE OR REPLACE TABLE slow (a UInt32, s String) ENGINE = Null")
     client.command("DROP VIEW IF EXISTS slow_view")
-    client.command(
-        "CREATE MATERIALIZED VIEW slow_view TO clicks AS SELECT * FROM slow WHERE sleepEachRow(0.003) = 0"
-    )
+    client.command("CREATE MATERIALIZED VIEW slow_view TO clicks AS SELECT * FROM slow WHERE sleepEachRow(0.003) = 0")
     killer = threading.Thread(target=kill_when_running, args=(client, "s"))
     killer.start()
     with clickhouse_connect.get_client(dsn=server.url) as own, pytest.raises(DatabaseError) as caught:
@@ -197,9 +191,7 @@ def request_head(server: ChdbServer, length: str) -> bytes:
     ("length", "body"),
     [("Content-Length: 100", b"1,a\n2,b\n"), ("Transfer-Encoding: chunked", b"8\r\n1,a\n2,b\n\r\n8\r\n3,")],
 )
-def test_a_body_cut_short_inserts_nothing(
-    server: ChdbServer, client: Client, length: str, body: bytes
-) -> None:
+def test_a_body_cut_short_inserts_nothing(server: ChdbServer, client: Client, length: str, body: bytes) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as raw:
         raw.sendall(request_head(server, length) + body)
         raw.shutdown(socket.SHUT_WR)
@@ -227,9 +219,7 @@ def test_plain_http(server: ChdbServer) -> None:
 
 
 def test_inserts_are_told_apart() -> None:
-    found = parse(
-        b"INSERT INTO t (`format`, \"b\") /* FORMAT x */ SETTINGS a = 'FORMAT' FORMAT Native\n\x00;\x01"
-    )
+    found = parse(b"INSERT INTO t (`format`, \"b\") /* FORMAT x */ SETTINGS a = 'FORMAT' FORMAT Native\n\x00;\x01")
     assert (found.data, found.sql[found.infile_at :]) == (
         b"\x00;\x01",
         b"SETTINGS a = 'FORMAT' FORMAT Native",

@@ -11,7 +11,7 @@ from rollups.dedupe import HashSet, SeenIds
 ids = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 40)), max_size=60)
 
 
-def arrays(pairs: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def arrays(pairs: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
     return np.array([m for m, _ in pairs], np.int64), np.array([h for _, h in pairs], np.uint64)
 
 

@@ -20,12 +20,19 @@ SOURCE = 9
 
 @pytest.fixture
 def columns(store: Store) -> Columns:
-    return Columns("secret", OwnerZones(store, "accounts", "account_id"), OwnerZones(store, "publishers", "publisher_id"))
+    return Columns(
+        "secret", OwnerZones(store, "accounts", "account_id"), OwnerZones(store, "publishers", "publisher_id")
+    )
 
 
 def rows(start: int, count: int, links: int = 1) -> list[Row]:
     return [
-        Row(n, LOG_TIME_MS, 1, Click(LOG_TIME_MS + n, account_id=1, domain="https://d.e", link_id=f"l{n % links}"))
+        Row(
+            n,
+            LOG_TIME_MS,
+            1,
+            Click(LOG_TIME_MS + n, account_id=1, domain="https://d.e", link_id=f"l{n % links}"),
+        )
         for n in range(start, start + count)
     ]
 

@@ -29,11 +29,15 @@ def click(number: int, **fields: object) -> dict[str, object]:
 
 
 def ledger(store: Store) -> dict[str, int]:
-    return {reason: records for reason, records in store.query("SELECT reason, sum(records) FROM ledger GROUP BY reason")}
+    return {
+        str(reason): records for reason, records in store.query("SELECT reason, sum(records) FROM ledger GROUP BY 1")
+    }
 
 
 def hourly(store: Store) -> list[Any]:
-    return list(store.query("SELECT account_id, domain, link_id, hour, clicks, bots, users FROM clicks_hourly ORDER BY ALL"))
+    return list(
+        store.query("SELECT account_id, domain, link_id, hour, clicks, bots, users FROM clicks_hourly ORDER BY ALL")
+    )
 
 
 async def consumed(store: Store, log: MemoryLog, partitions: set[int], **_: Any) -> Harness:
@@ -68,7 +72,7 @@ def test_every_reason_is_counted_and_moves_the_watermark(store: Store) -> None:
     worker = asyncio.run(consumed(store, log, {0}))
     # The array is one record: its first click accounts for it, the bad one beside it is an event without a record.
     assert ledger(store) == {"counted": 2, "duplicate": 1, "bot": 1, "prefetch": 1, "future": 1, "invalid": 2}
-    events = dict(store.query("SELECT reason, sum(events) FROM ledger GROUP BY reason"))
+    events = {str(reason): n for reason, n in store.query("SELECT reason, sum(events) FROM ledger GROUP BY reason")}
     assert events == {"counted": 3, "duplicate": 1, "bot": 1, "prefetch": 1, "future": 1, "invalid": 3}
     assert hourly(store) == [(1, "https://vvd.bz", "a", 0, 3, 2, 3)]
     assert Markers(store, SOURCE).read()[0].next == 8

@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from rollups.store import Store
 from rollups.zones import OwnerZones, cut
 
-ZONES = ["UTC", "Asia/Kolkata", "Europe/Berlin", "Australia/Lord_Howe", "Asia/Kathmandu", "Pacific/Apia", "America/St_Johns"]
+ZONES = [
+    "UTC",
+    "Asia/Kolkata",
+    "Europe/Berlin",
+    "Australia/Lord_Howe",
+    "Asia/Kathmandu",
+    "Pacific/Apia",
+    "America/St_Johns",
+]
 
 
 class Fixed(OwnerZones):

@@ -1,0 +1,31 @@
+# The few commands that there are, by hand and in CI.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+COMPILE := $(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url \
+           --no-emit-find-links --no-emit-trusted-host pyproject.toml
+
+.PHONY: run test lint install lock
+
+run: install        ## the whole pipeline on this machine, with demo traffic
+	$(BIN)/clickmill up --demo
+
+test: install       ## every test that this machine can run
+	$(BIN)/pytest
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+install: $(BIN)/.installed
+
+$(BIN)/.installed: requirements-dev.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --require-hashes -r requirements-dev.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@
+
+lock:               ## pin the newest versions that fit, without naming where they come from
+	$(COMPILE) --extra embedded --output-file requirements.lock
+	$(COMPILE) --extra embedded --extra dev --constraint requirements.lock --output-file requirements-dev.lock

@@ -1,0 +1,72 @@
+"""The `combined` access log of Apache and nginx: a request a line. docs/importers.md has the mapping.
+
+One expression reads the one format. The kept library for it (apachelogs) reads the same clicks out of the test log.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from urllib.parse import unquote, urlsplit
+
+from ingest.event import Click, Fault, Rejected
+from ingest.importers.lines import Outcome, Parse, checked
+
+_QUOTED = r'"((?:[^"\\]|\\.)*)"'
+_LINE = re.compile(rf"(\S+) \S+ .{{1,256}}? \[([^\]]{{20,32}})\] {_QUOTED} \d{{3}} (?:\d+|-) {_QUOTED} {_QUOTED}")
+_REQUEST = re.compile(r"([A-Za-z]+) (\S+) HTTP/[\d.]+")
+_ESCAPES = re.compile(r"((?:\\x[0-9A-Fa-f]{2})+)|\\(.)")
+
+
+def parser(account_id: int, domain: str) -> Parse:
+    """Reads lines as requests for links of that account under that domain."""
+
+    def parse(raw: bytes) -> Outcome:
+        try:
+            text = raw.decode()
+        except UnicodeDecodeError as error:
+            return Rejected(Fault.NOT_UTF8, f"the line is not UTF-8: {error.reason} at byte {error.start}", raw)
+        found = _LINE.fullmatch(text)
+        if not found:
+            return Rejected(Fault.NOT_AN_EVENT, "the line is not in the combined log format", raw)
+        address, at, request, referrer, user_agent = found.groups()
+        asked = _REQUEST.fullmatch(_unescaped(request))
+        if not asked:
+            return Rejected(Fault.NOT_AN_EVENT, f"{request!r} is not an HTTP request", raw)
+        try:
+            clicked_at = datetime.strptime(at, "%d/%b/%Y:%H:%M:%S %z")
+        except ValueError:
+            return Rejected(Fault.TIME_INVALID, f"{at!r} is not a time of the combined log format", raw)
+        click = Click(
+            clicked_at=clicked_at,
+            account_id=account_id,
+            domain=domain,
+            link_id=_link(asked[2]),
+            ip=address,
+            method=asked[1],
+            referrer=_given(referrer),
+            user_agent=_given(user_agent),
+        )
+        return checked(click, raw)
+
+    return parse
+
+
+def _link(target: str) -> str:
+    """The path without its first slash and without the query; the root is `/`."""
+    path = urlsplit(f"http://host{target}").path if target.startswith("/") else target
+    return unquote(path.removeprefix("/")) or "/"
+
+
+def _given(text: str) -> str | None:
+    return None if text in ("", "-") else _unescaped(text)
+
+
+def _unescaped(text: str) -> str:
+    r"""What the server has written as `\"`, `\\` or `\xhh`, as it was sent."""
+    if "\\" not in text:
+        return text
+    return _ESCAPES.sub(
+        lambda found: bytes.fromhex(found[1].replace("\\x", "")).decode(errors="replace") if found[1] else found[2],
+        text,
+    )

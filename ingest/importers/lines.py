@@ -1,0 +1,94 @@
+"""The lines of a log file, plain or gzip, one at a time, and what a format makes of each."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import blake2b
+from pathlib import Path
+from typing import IO
+
+from ingest.event import Click, Fault, Rejected, check
+
+MAX_LINE_BYTES = 1024 * 1024
+_GZIP_MAGIC = b"\x1f\x8b"
+
+
+class Skipped(StrEnum):
+    """Lines that are no clicks and are not meant to be."""
+
+    BLANK = "blank"
+    HEARTBEAT = "heartbeat"
+
+
+Outcome = Click | Rejected | Skipped
+Parse = Callable[[bytes], Outcome]
+
+
+class DamagedFile(RuntimeError):
+    """The file cannot be read to its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line: its number from 1, what it is, and how many bytes of the file (as stored) are read so far."""
+
+    number: int
+    outcome: Outcome
+    position: int
+
+
+def read(path: Path, parse: Parse) -> Iterator[Line]:
+    """Every line of the file. A click without an id gets one that the same line of the same file always gets."""
+    number = 0
+    with path.open("rb") as stored, _unpacked(stored) as stream:
+        try:
+            while raw := stream.readline(MAX_LINE_BYTES + 1):
+                number += 1
+                yield Line(number, _outcome(raw, stream, parse, path, number), stored.tell())
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise DamagedFile(
+                f"{path} is damaged after line {number}; the lines before are imported: {error}"
+            ) from error
+
+
+Stream = IO[bytes] | gzip.GzipFile
+
+
+def _unpacked(stored: IO[bytes]) -> Stream:
+    packed = stored.read(2) == _GZIP_MAGIC
+    stored.seek(0)
+    return gzip.GzipFile(fileobj=stored) if packed else stored
+
+
+def _outcome(raw: bytes, stream: Stream, parse: Parse, path: Path, number: int) -> Outcome:
+    if len(raw) > MAX_LINE_BYTES:
+        start = raw
+        while raw and not raw.endswith(b"\n"):
+            raw = stream.readline(MAX_LINE_BYTES)
+        return Rejected(Fault.TOO_LARGE, f"the line has more than {MAX_LINE_BYTES} bytes", start)
+    line = raw.strip()
+    if not line:
+        return Skipped.BLANK
+    outcome = parse(line)
+    if isinstance(outcome, Click) and outcome.event_id is None:
+        outcome.event_id = event_id(path, number, line)
+    return outcome
+
+
+def event_id(path: Path, number: int, line: bytes) -> str:
+    """The same for the same line at the same place of a file of that name, packed or not.
+
+    The line is part of it because logs of several servers share a name, and a log that is rotated keeps its own.
+    """
+    place = f"{path.name.removesuffix('.gz')}\0{number}\0".encode()
+    return f"{blake2b(place + line, digest_size=16).hexdigest()}-{number}"
+
+
+def checked(click: Click, raw: bytes) -> Click | Rejected:
+    """The click, or what is wrong with it."""
+    problem = check(click)
+    return Rejected(*problem, raw) if problem else click

@@ -1,0 +1,90 @@
+"""`clickmill import`: a log file into Kafka, with a bar on terminals and a summary at the end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ingest.deliveries import Deliveries, Send
+from ingest.event import Click, Fault, Rejected, decode_one
+from ingest.importers import bitly, combined
+from ingest.importers.lines import Line, Parse, Skipped, read
+
+FORMATS = ("events", "bitly", "combined")
+_EXAMPLES = 5
+_EXAMPLE_BYTES = 120
+
+
+@dataclass(slots=True)
+class Summary:
+    """What became of the lines of a file: every line is accepted, skipped or rejected."""
+
+    accepted: int = 0
+    skipped: Counter[Skipped] = field(default_factory=Counter)
+    rejected: Counter[Fault] = field(default_factory=Counter)
+    examples: dict[Fault, list[str]] = field(default_factory=dict)
+
+    def add(self, line: Line) -> None:
+        match line.outcome:
+            case Click():
+                self.accepted += 1
+            case Rejected() as rejected:
+                self.rejected[rejected.fault] += 1
+                examples = self.examples.setdefault(rejected.fault, [])
+                if len(examples) < _EXAMPLES:
+                    examples.append(_example(line.number, rejected))
+            case skipped:
+                self.skipped[skipped] += 1
+
+    def __str__(self) -> str:
+        text = [f"{self.accepted:,} clicks accepted"]
+        text += [f"{count:,} lines skipped: {kind}" for kind, count in self.skipped.items()]
+        for fault, count in self.rejected.most_common():
+            text.append(f"{count:,} lines rejected: {fault}")
+            text += self.examples[fault]
+        return "\n".join(text)
+
+
+def _example(number: int, rejected: Rejected) -> str:
+    start = (rejected.raw or b"")[:_EXAMPLE_BYTES].decode(errors="replace")
+    return f"  line {number}: {rejected.message}: {start!r}"
+
+
+async def run_import(send: Send, path: Path, kind: str, *, account_id: int = 1, domain: str = "localhost") -> Summary:
+    """Sends the clicks of a file of the format `kind` and waits for their acknowledgement.
+
+    Good lines are sent whatever the others are. Raises DamagedFile if the file ends early, and what a failed
+    delivery raised; the same import again then completes it, since ids follow from name and line.
+    """
+    summary, deliveries = Summary(), Deliveries(send)
+    parse = _parser(kind, account_id, domain)
+    with _bar() as bar:
+        task = bar.add_task(path.name, total=path.stat().st_size)
+        for line in read(path, parse):
+            summary.add(line)
+            if isinstance(line.outcome, Click):
+                await deliveries.send(line.outcome)
+            bar.update(task, completed=line.position)
+        await deliveries.settle()
+    return summary
+
+
+def _parser(kind: str, account_id: int, domain: str) -> Parse:
+    match kind:
+        case "events":
+            return decode_one
+        case "bitly":
+            return bitly.parse
+        case "combined":
+            return combined.parser(account_id, domain)
+    raise ValueError(f"{kind!r} is not a format: choose {', '.join(FORMATS)}")
+
+
+def _bar() -> Progress:
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, disable=not console.is_terminal)

@@ -1,0 +1,123 @@
+"""Promises around the code: the compose file runs commands that exist, settings are documented, imports point back."""
+
+from __future__ import annotations
+
+import ast
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from deploy.cli import main
+from ingest.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+OURS = {name: service for name, service in COMPOSE["services"].items() if service.get("image") == "clickmill"}
+LAYERS = ["ingest", "rollups", "api", "deploy"]
+HOMES = {
+    "clickhouse_connect": ["rollups/store.py"],
+    "faust": ["rollups/faust_app.py", "rollups/transport.py"],
+    "fastapi": ["api/", "deploy/processes.py"],
+    "aiokafka": ["ingest/", "rollups/transport.py"],
+}
+
+
+def setting(variable: str) -> str:
+    return variable.removeprefix("CLICKMILL_").lower()
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_composed_command_exists_with_its_options(name: str) -> None:
+    command, *options = OURS[name]["command"]
+    result = CliRunner().invoke(main, [command, "--help"])
+    assert result.exit_code == 0
+    for option in options[::2]:
+        assert f"{option} " in result.output
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_composed_environment_is_made_of_settings(name: str) -> None:
+    environment = OURS[name]["environment"]
+    assert {setting(variable) for variable in environment} <= set(Settings.model_fields)
+
+
+@pytest.mark.parametrize("name", [name for name in COMPOSE["services"] if name != "migrate"])
+def test_a_composed_service_has_a_health_check(name: str) -> None:
+    assert COMPOSE["services"][name]["healthcheck"]["test"]
+
+
+@pytest.mark.parametrize("name", ["collector", "worker", "api"])
+def test_a_health_check_asks_the_port_that_is_served(name: str) -> None:
+    service = OURS[name]
+    port = service["command"][service["command"].index("--port") + 1]
+    assert f"localhost:{port}/readyz" in service["healthcheck"]["test"][-1]
+
+
+def test_docker_compose_takes_the_file() -> None:
+    command = shutil.which("docker-compose")
+    if command is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("docker-compose is not installed; .ci/run installs it")
+        pytest.skip("docker-compose is not installed")
+    environment = os.environ | {"CLICKMILL_ADMIN_KEY": "a", "CLICKMILL_VISITOR_SECRET": "b"}
+    done = subprocess.run([command, "config", "--quiet"], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_setting_is_documented() -> None:
+    documented = (ROOT / "docs" / "settings.md").read_text()
+    for name, field in Settings.model_fields.items():
+        assert f"| `CLICKMILL_{name.upper()}` |" in documented, f"docs/settings.md does not name {name}"
+        assert field.description
+        assert field.description.replace("|", "\\|") in documented, f"docs/settings.md says something else of {name}"
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_imports_point_back_along_the_flow(layer: str) -> None:
+    later = set(LAYERS[LAYERS.index(layer) + 1 :])
+    for path in (ROOT / layer).rglob("*.py"):
+        assert not imports(path) & later, path
+
+
+@pytest.mark.parametrize("library", HOMES)
+def test_a_library_has_one_home(library: str) -> None:
+    for layer in LAYERS:
+        for path in (ROOT / layer).rglob("*.py"):
+            relative = path.relative_to(ROOT).as_posix()
+            if library in imports(path):
+                assert any(relative.startswith(home) for home in HOMES[library]), f"{relative} imports {library}"
+
+
+@pytest.mark.parametrize("path", sorted(p for layer in LAYERS for p in (ROOT / layer).rglob("*.py")), ids=str)
+def test_a_file_fits_in_the_head(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 250
+
+
+def test_commands_fail_with_status_2_when_used_wrongly() -> None:
+    for arguments in (
+        ["nonsense"],
+        ["up", "--port", "x"],
+        ["import", "/no/such/file", "--format", "bitly"],
+        ["worker"],
+    ):
+        assert CliRunner().invoke(main, arguments, env={"CLICKMILL_KAFKA_URL": "embedded"}).exit_code == 2
+
+
+@pytest.mark.parametrize("command", ["up", "collector", "worker", "api", "migrate", "import", "simulate"])
+def test_each_command_has_an_example(command: str) -> None:
+    assert "Example:" in CliRunner().invoke(main, [command, "--help"]).output
