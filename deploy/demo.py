@@ -41,17 +41,20 @@ async def serve_demo(running: Running) -> None:
     async with httpx.AsyncClient(base_url=running.url, timeout=30) as client:
         admin = {"X-Api-Key": running.settings.admin_key}
         (await client.put("/admin/catalog", json=demo_catalog(_SEED), headers=admin)).raise_for_status()
+        first_start = running.home.kept("demo_account_key") is None
         account = await _key(running, "account", account_id=1)
         publisher = await _key(running, "publisher", publisher_id=1)
         ingest = await _key(running, "ingest")
-        await _send_past(running)
+        if first_start:
+            await _send_past(running)
         seconds = await _probe(client, ingest, account, running)
         hours, clicks, event = _calls(running.url, account, publisher, ingest)
         for title, call in (("Clicks by hour", hours), ("Clicks by day", clicks), ("Send a click", event)):
             console.print(f"[bold]{title}[/bold]\n  {call}", markup=True)
         console.print()
-        _show("First rows of clicks by hour", (await _get(client, hours))["result"])
-        _show("First rows of clicks by day", (await _get(client, clicks))["data"])
+        _show("First rows of clicks by hour", (await _get(client, hours))["result"], "ymd hour acesCnt pernCnt")
+        columns = "click_date publisher_name advertiser_name network_name click_count"
+        _show("First rows of clicks by day", (await _get(client, clicks))["data"], columns)
         console.print(f"From event sent to number served: [bold]{seconds:.2f} s[/bold]. ", end="")
         console.print(f"Demo traffic goes on with {_LIVE_RATE:.0f} events/s; stop with Ctrl-C.\n")
     await run_simulation(running.gate.producer.send, seed=_SEED, count=None, rate=_LIVE_RATE, progress=False)
@@ -131,8 +134,8 @@ async def _get(client: httpx.AsyncClient, command: str) -> Any:
     return answer.raise_for_status().json()
 
 
-def _show(title: str, rows: list[dict[str, Any]], most: int = 5) -> None:
-    table = Table(*(rows[0] if rows else ["no rows"]), title=title, title_justify="left")
-    for row in rows[:most]:
-        table.add_row(*map(str, row.values()))
+def _show(title: str, rows: list[dict[str, Any]], columns: str) -> None:
+    table = Table(*columns.split(), title=title, title_justify="left")
+    for row in rows[:5]:
+        table.add_row(*(str(row[column]) for column in columns.split()))
     console.print(table)

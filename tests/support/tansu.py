@@ -1,0 +1,57 @@
+"""The embedded broker by itself, for tests that need a broker but no pipeline."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from deploy.embedded import EmbeddedBroker
+from ingest.kafka import ensure_topics, wait_for_broker
+from ingest.settings import Settings
+
+
+class Tansu:
+    """A running broker with Clickmill's topics, which a test can freeze, thaw and kill."""
+
+    def __init__(self, broker: EmbeddedBroker) -> None:
+        self._broker = broker
+
+    def settings(self, **fields: object) -> Settings:
+        return Settings(kafka_url=self._broker.address, partitions=3).model_copy(update=fields)
+
+    def freeze(self) -> None:
+        """It takes connections and answers nothing."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._broker.pid is not None
+        os.kill(self._broker.pid, number)
+
+
+@contextmanager
+def tansu(directory: Path) -> Iterator[Tansu]:
+    broker = EmbeddedBroker(directory / "tansu.log")
+    broker.start()
+    running = Tansu(broker)
+    try:
+        asyncio.run(_prepare(running.settings()))
+        yield running
+    finally:
+        if broker.running():
+            running.thaw()
+        broker.stop()
+
+
+async def _prepare(settings: Settings) -> None:
+    await wait_for_broker(settings, asyncio.Event())
+    await ensure_topics(settings)
