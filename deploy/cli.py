@@ -83,7 +83,8 @@ def main() -> None:
     for noisy in ("faust", "mode", "aiokafka", "rollups.transport"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level)))
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # its losses of connection are reported by us
+    for reported_by_us in ("aiokafka", "clickhouse_connect", "urllib3"):
+        logging.getLogger(reported_by_us).setLevel(logging.CRITICAL)
 
 
 @main.command()

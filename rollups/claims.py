@@ -61,10 +61,10 @@ class Claims:
         return self.leases.get(lease.partition) is lease and lease.ready
 
     def reclaim(self, leases: Iterable[Lease], why: str, *, out_of_range: bool = False) -> None:
-        for lease in leases:
-            if self.leases.get(lease.partition) is lease:
-                log.info("partition %d: claiming again: %s", lease.partition, why)
-                self.leases[lease.partition] = Lease(lease.partition, out_of_range=out_of_range)
+        held = sorted(lease.partition for lease in leases if self.leases.get(lease.partition) is lease)
+        self.leases |= {partition: Lease(partition, out_of_range=out_of_range) for partition in held}
+        if held:
+            log.info("claiming %s again: %s", ", ".join(map(str, held)), why)
         self._wake.set()
 
     def halted(self) -> dict[int, str]:

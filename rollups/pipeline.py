@@ -24,7 +24,7 @@ from rollups.decode import DeadLetter, Decoded, Reason, Row, decode
 from rollups.insert import Outcome, insert_batch
 from rollups.lease import Lease, LogBatch
 from rollups.memory import PartitionMemory
-from rollups.store import Store
+from rollups.store import Store, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -138,7 +138,7 @@ class Pipeline:
             outcome, why = await asyncio.to_thread(insert_batch, self._store, self._source, partitions, table)
         except Exception as error:
             outcome, why = Outcome.UNKNOWN, f"{type(error).__name__}: {error}"
-            log.exception("a batch was not applied")
+            log.error("a batch was not applied: %s", error, exc_info=not isinstance(error, StoreError))
         self.tally.inserts[outcome.value] += 1
         if outcome is Outcome.APPLIED:
             self._backoff = _FIRST_BACKOFF

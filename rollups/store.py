@@ -98,7 +98,7 @@ class Store:
             if client is not None:
                 client.close()
                 client = None
-            raise StoreUnavailable(f"ClickHouse at {self.address} is not reachable: {error}") from error
+            raise StoreUnavailable(f"ClickHouse at {self.address} is not reachable: {_cause(error)}") from error
         finally:
             self._slots.put(client)
 
@@ -109,3 +109,11 @@ class Store:
         return clickhouse_connect.get_client(
             dsn=self.url, connect_timeout=5, send_receive_timeout=self._timeout, query_retries=0
         )
+
+
+def _cause(error: Exception) -> str:
+    """The driver wraps what happened several times over; the innermost error says it."""
+    innermost: BaseException = error
+    while innermost.__cause__ or innermost.__context__:
+        innermost = innermost.__cause__ or innermost.__context__ or innermost
+    return str(innermost)

@@ -8,6 +8,7 @@ advisory. All cursor state is touched in the consumer's own thread, between two 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
@@ -122,6 +123,10 @@ def _state(consumer: Any, tp: TP) -> Any:
 class BatchConsumer(Consumer):  # type: ignore[misc]
     """Hands partitions to `app.on_assigned` to be claimed and commits what `app.applied` says."""
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._numbers = itertools.count()
+
     def _new_consumer_thread(self) -> BatchConsumerThread:
         return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
@@ -129,9 +134,10 @@ class BatchConsumer(Consumer):  # type: ignore[misc]
         return await self._thread.getmany(active_partitions, timeout)  # type: ignore[no-any-return]
 
     def _to_message(self, tp: TP, record: LogBatch) -> ConsumerMessage:
-        generation = self.app.consumer_generation_id
+        # Faust drops a message whose offset is below one it has delivered; after a seek back that must not happen.
+        number, generation = next(self._numbers), self.app.consumer_generation_id
         return ConsumerMessage(
-            *(tp.topic, tp.partition, record.start, 0.0, 0, None, None, record, None, 0, 0, tp),
+            *(tp.topic, tp.partition, number, 0.0, 0, None, None, record, None, 0, 0, tp),
             generation_id=generation,
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,7 +13,7 @@ from tests.integration.conftest import started
 from tests.support import free_port
 from tests.support.chdb_server import ChdbServer, start_chdb_server
 from tests.support.kafka_broker import KafkaBroker, missing_reason, require
-from tests.support.stack import Stack, embedded_stack, separate_stack
+from tests.support.stack import Stack, embedded_stack, separate_stack, wait_until
 
 DAY = "2026-03-01"
 
@@ -79,8 +78,7 @@ def test_the_database_goes_away_and_comes_back(servers: Servers, separate: Stack
     separate.send(events(range(100)), key).raise_for_status()
     servers.engine.kill()
     separate.send(events(range(100, 200)), key).raise_for_status()  # the key is still remembered
-    time.sleep(3)
-    assert "not reachable" in separate.processes["worker0"].output
+    separate.wait_for_output("worker0", "not reachable")
     servers.engine.restart()
     assert counted(separate) == 200
 
@@ -92,10 +90,8 @@ def test_the_broker_goes_away_and_comes_back(servers: Servers, separate: Stack) 
     refused = separate.send(events(range(100, 110)))
     assert (refused.status_code, "retry-after" in refused.headers) == (503, True)
     servers.broker.restart()
-    deadline = time.monotonic() + 60
-    while separate.send(events(range(100, 200))).status_code != 202:  # a retry with the same ids counts once
-        assert time.monotonic() < deadline
-        time.sleep(0.5)
+    # A retry with the same ids counts once.
+    wait_until(lambda: separate.send(events(range(100, 200))).status_code == 202)
     assert counted(separate) == 200
 
 
@@ -115,12 +111,11 @@ def test_everything_away_at_the_start(tmp_path: Path) -> None:
         engine.stop()
         stack = separate_stack(tmp_path, broker.bootstrap, engine.url, wait=False)
         try:
-            time.sleep(3)
+            for name in ("collector", "worker0"):
+                stack.wait_for_output(name, f"Kafka at {broker.bootstrap} is not reachable")
             assert all(process.child.poll() is None for process in stack.processes.values()), stack.outputs()
-            assert f"Kafka at {broker.bootstrap} is not reachable" in stack.processes["worker0"].output
             broker.start()
-            time.sleep(2)
-            assert "ClickHouse at" in stack.processes["worker0"].output
+            stack.wait_for_output("worker0", "ClickHouse at")
             engine.start()
             stack.run("migrate")
             stack.wait_ready(stack.api, stack.collector)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,6 +21,13 @@ from tests.support import free_port
 
 ADMIN_KEY = "admin-key-of-the-tests"
 CLICKMILL = Path(sys.executable).with_name("clickmill")
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about in time"
+        time.sleep(0.2)
 
 
 class Process:
@@ -90,6 +98,9 @@ class Stack:
 
     def outputs(self) -> str:
         return "\n".join(f"--- {name}\n{process.output[-2000:]}" for name, process in self.processes.items())
+
+    def wait_for_output(self, name: str, text: str) -> None:
+        wait_until(lambda: text in self.processes[name].output)
 
     def stop(self) -> None:
         for process in reversed(self.processes.values()):
