@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from ingest.importers.run import run_import
-from ingest.simulate import run_simulation
 from pydantic import ValidationError
 
 from deploy.admin import AdminClient
@@ -20,9 +18,11 @@ from deploy.demo import greet, serve_demo
 from deploy.home import NotRunning, with_broker
 from deploy.processes import run_api, run_collector, run_worker
 from deploy.up import run_up
+from ingest.importers.run import run_import
 from ingest.kafka import ensure_topics
 from ingest.producer import ClickProducer
 from ingest.settings import Settings
+from ingest.simulate import run_simulation
 from rollups.migrate import migrate as migrate_store
 from rollups.store import Store
 

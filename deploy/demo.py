@@ -10,12 +10,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import httpx
-from ingest.simulate import demo_catalog, run_simulation, simulate
 from rich.console import Console
 from rich.table import Table
 
 from api.keys import Role
 from deploy.up import Running
+from ingest.simulate import demo_catalog, run_simulation, simulate
 
 _SEED = 1
 _DAYS = 14

@@ -199,7 +199,7 @@ class KafkaBroker:
         text = _PROPERTIES.format(port=self.port, controller=self._controller_port, logs=logs.resolve())
         properties.write_text(text)
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        format_storage = ["format", "--cluster-id", cluster, "--config", str(properties)]
+        format_storage = ["format", f"--cluster-id={cluster}", "--config", str(properties)]
         done = subprocess.run(
             self._command("kafka.tools.StorageTool", *format_storage),
             capture_output=True,

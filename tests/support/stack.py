@@ -70,6 +70,7 @@ class Stack:
     api: str
     collector: str
     processes: dict[str, Process] = field(default_factory=dict)
+    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=30))
 
     @property
     def kafka(self) -> str:
@@ -119,7 +120,7 @@ class Stack:
         return done
 
     def admin(self, method: str, path: str, body: Any) -> Any:
-        answer = httpx.request(method, f"{self.api}{path}", json=body, headers={"X-Api-Key": ADMIN_KEY}, timeout=30)
+        answer = self.http.request(method, f"{self.api}{path}", json=body, headers={"X-Api-Key": ADMIN_KEY})
         assert answer.is_success, answer.text
         return answer.json() if answer.content else None
 
@@ -127,15 +128,14 @@ class Stack:
         return str(self.admin("POST", "/admin/keys", {"role": role, **scope})["key"])
 
     def send(self, events: Any, key: str = ADMIN_KEY) -> httpx.Response:
-        return httpx.post(f"{self.collector}/ingest/events", json=events, headers={"X-Api-Key": key}, timeout=30)
+        return self.http.post(f"{self.collector}/ingest/events", json=events, headers={"X-Api-Key": key})
 
     def hours(self, key: str, ymd: str, **query: Any) -> list[tuple[int, int, int]]:
         """(hour, clicks, users) of a day, by the hourly statistics."""
-        answer = httpx.get(
+        answer = self.http.get(
             f"{self.api}/api/statistics/v2/clicks-by-hour",
             params={"ymd": ymd, **query},
             headers={"Authorization": f"APIKey {key}"},
-            timeout=30,
         ).json()
         assert answer["code"] == 0, answer
         return [(row["hour"], row["acesCnt"], row["pernCnt"]) for row in answer["result"]]
@@ -145,11 +145,10 @@ class Stack:
         rows: list[dict[str, Any]] = []
         page: int | None = 1
         while page:
-            answer = httpx.get(
+            answer = self.http.get(
                 f"{self.api}/api/v1/clicks",
                 params={"start_date": start, "end_date": end, "per_page": 1000, "page": page, **query},
                 headers={"X-Api-Key": key},
-                timeout=30,
             )
             assert answer.status_code == 200, answer.text
             rows += answer.json()["data"]
@@ -157,11 +156,10 @@ class Stack:
         return rows
 
     def as_of(self) -> datetime | None:
-        answer = httpx.get(
+        answer = self.http.get(
             f"{self.api}/api/v1/clicks",
             params={"start_date": "2026-01-01", "end_date": "2026-01-01"},
             headers={"X-Api-Key": ADMIN_KEY},
-            timeout=30,
         )
         header = answer.headers.get("x-data-as-of")
         return datetime.fromisoformat(header) if header else None
