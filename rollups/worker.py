@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 _TOUCH_EVERY = 5.0  # seconds between notes that a log's tail is empty
 _ZONES_EVERY = 10.0
 _LAST_BACKOFF = 10.0
+_STOP_SECONDS = 5.0
 
 
 class Worker:
@@ -122,7 +123,14 @@ class Session:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await self._app.stop()
+            await self._stop_app()
+
+    async def _stop_app(self) -> None:
+        """Faust waits for its broker without end; what is not applied is read again, so nothing is lost by going."""
+        try:
+            await asyncio.wait_for(self._app.stop(), _STOP_SECONDS)
+        except TimeoutError:
+            log.warning("left the consumer group without its leave: Kafka does not answer")
 
     def problems(self) -> list[str]:
         if not self._claims.leases:

@@ -124,3 +124,9 @@ def test_everything_away_at_the_start(tmp_path: Path) -> None:
         finally:
             stack.stop()
             broker.stop()
+
+
+def test_everything_stops_when_told_although_the_broker_is_away(servers: Servers, separate: Stack) -> None:
+    servers.broker.kill()
+    for name in ("collector", "worker0", "api"):
+        assert separate.processes[name].stop(20) == 0, name
