@@ -10,24 +10,25 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
-from aiokafka.errors import KafkaError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ingest.event import Click, Rejected, clicked_at_ms, decode_one
-from ingest.producer import ClickProducer
+from ingest.producer import BufferFull, ClickProducer
 from ingest.settings import Settings
 
 MAX_BODY_BYTES = 5 * 1024 * 1024
-_BUFFER_WAIT = 2.0  # seconds that a request waits for room before it is told to slow down
-_BROKER_WAIT = 10.0
+_ROOM_WAIT = 2.0  # seconds that a request waits for room before it is told to slow down
+_BROKER_WAIT = 10.0  # seconds that it waits for its acknowledgements
 _RETRY_AFTER = "2"
 
 Verdict = Literal["ok", "unknown", "forbidden", "unavailable"]
 Authorize = Callable[[str | None], Awaitable[Verdict]]
 
 _array = msgspec.json.Decoder(list[msgspec.Raw])
+_any = msgspec.json.Decoder(msgspec.Raw)
+_NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Refusal(Exception):
@@ -39,20 +40,27 @@ class Refusal(Exception):
 
 
 def collector_routes(
-    producer: ClickProducer, authorize: Authorize, settings: Settings, closed: Callable[[], bool]
+    producer: ClickProducer,
+    authorize: Authorize,
+    settings: Settings,
+    closed: Callable[[], bool],
+    clock: Callable[[], float] = time.time,
 ) -> list[Route]:
-    """The collector's routes. `authorize` judges a key, `closed` says that no events can be taken just now."""
+    """The collector's routes. `authorize` judges a key, `closed` says that no events can be taken just now.
+
+    202 if at least one event was accepted, else 400, both with `{"accepted", "rejected"}`. 413, 401, 403 and 429
+    mean that nothing was taken; after a 503 some may have been, so what is sent again should carry its event ids.
+    """
+    tolerance_ms = settings.future_tolerance_minutes * 60_000
 
     async def events(request: Request) -> Response:
         try:
             await _admit(request, authorize, closed)
             items = split_items(await _body(request), request.headers.get("content-type", ""))
-            clicks, rejected = sort_items(
-                items, time.time_ns() // 1_000_000, settings.future_tolerance_minutes * 60_000
-            )
+            clicks, rejected = sort_items(items, int(clock() * 1000), tolerance_ms)
             await _publish(producer, clicks)
         except Refusal as refusal:
-            return _error(refusal)
+            return _error(request, refusal)
         return JSONResponse({"accepted": len(clicks), "rejected": rejected}, 202 if clicks else 400)
 
     return [Route("/ingest/events", events, methods=["POST"])]
@@ -91,19 +99,24 @@ async def _body(request: Request) -> bytes:
 def split_items(body: bytes, content_type: str) -> list[bytes]:
     """The events of a body, each as its own bytes: one object, an array, or a line each (NDJSON).
 
-    Several lines that start with an object are NDJSON whatever the content type says. A body that cannot be taken
-    apart is one item, whose fault then names what is wrong.
+    Several lines that are not one JSON value are NDJSON whatever the content type says; blank lines are no items.
+    A body that cannot be taken apart is one item, whose fault then names what is wrong.
     """
-    text = body.strip()
-    if text[:1] == b"[":
-        try:
-            return [bytes(item) for item in _array.decode(text)] or [body]
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return [body]
-    lines = [line for line in text.split(b"\n") if line.strip()]
-    if "ndjson" in content_type or (len(lines) > 1 and all(line.lstrip()[:1] == b"{" for line in lines)):
-        return lines or [body]
+    if "ndjson" in content_type:
+        return _lines(body) or [body]
+    try:
+        if body.lstrip()[:1] == b"[":
+            return [bytes(item) for item in _array.decode(body)] or [body]
+        _any.decode(body)
+    except _NOT_JSON:
+        lines = _lines(body)
+        if len(lines) > 1 and all(line.startswith(b"{") for line in lines):
+            return lines
     return [body]
+
+
+def _lines(body: bytes) -> list[bytes]:
+    return [stripped for line in body.split(b"\n") if (stripped := line.strip())]
 
 
 def sort_items(items: list[bytes], now_ms: int, future_tolerance_ms: int) -> tuple[list[Click], list[dict[str, Any]]]:
@@ -126,25 +139,21 @@ def sort_items(items: list[bytes], now_ms: int, future_tolerance_ms: int) -> tup
 async def _publish(producer: ClickProducer, clicks: list[Click]) -> None:
     """Returns once the broker has acknowledged every click."""
     try:
-        async with asyncio.timeout(_BUFFER_WAIT):
-            acknowledgements = [await producer.send(click) for click in clicks]
-    except TimeoutError as error:
+        async with asyncio.timeout(_BROKER_WAIT):
+            await asyncio.gather(*await producer.send_many(clicks, wait=_ROOM_WAIT))
+    except BufferFull as error:
         raise Refusal(429, "RATE_LIMITED", "Too many events wait for the broker; send them again later.") from error
-    except (KafkaError, RuntimeError) as error:
-        raise Refusal(503, "UNAVAILABLE", "The broker cannot take events; send them again.") from error
-    if not acknowledgements:
-        return
-    done, pending = await asyncio.wait(acknowledgements, timeout=_BROKER_WAIT)
-    if pending or any(future.exception() for future in done):
-        raise Refusal(503, "UNAVAILABLE", "The broker did not acknowledge the events; send them again.")
+    except (TimeoutError, RuntimeError) as error:
+        message = "The broker did not acknowledge all events; send them again, with the same event ids."
+        raise Refusal(503, "UNAVAILABLE", message) from error
 
 
-def _error(refusal: Refusal) -> JSONResponse:
+def _error(request: Request, refusal: Refusal) -> JSONResponse:
     error = {
         "code": refusal.code,
         "message": str(refusal),
         "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "request_id": uuid.uuid4().hex,
+        "request_id": request.scope.get("state", {}).get("request_id") or uuid.uuid4().hex,
     }
     headers = {"Retry-After": _RETRY_AFTER} if refusal.status in (429, 503) else None
     return JSONResponse({"error": error}, refusal.status, headers)

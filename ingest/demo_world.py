@@ -25,7 +25,8 @@ NETWORKS = ("Awin", "Impact", "Rakuten")
 GROUPS = ("Newsletter", "Social", "Search ads")
 BROWSERS = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36",
-    "Mozilla/5.0 (Macintosh; Intel Mac OS X 14_5) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5 Safari/605.1.15",
+    "Mozilla/5.0 (Macintosh; Intel Mac OS X 14_5) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5 "
+    "Safari/605.1.15",
     "Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0",
     "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5 "
     "Mobile/15E148 Safari/604.1",
@@ -90,7 +91,8 @@ def _link(draw: random.Random, rank: int) -> Link:
 
 
 def _placement(draw: random.Random) -> tuple[int, int, int]:
-    return tuple(draw.randrange(len(some)) + 1 for some in (PUBLISHERS, ADVERTISERS, NETWORKS))  # type: ignore[return-value]
+    publisher, advertiser, network = (draw.randrange(len(some)) + 1 for some in (PUBLISHERS, ADVERTISERS, NETWORKS))
+    return publisher, advertiser, network
 
 
 def _user(draw: random.Random, number: int) -> User:

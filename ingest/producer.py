@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Coroutine, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import UnknownError, UnsupportedVersionError
+from aiokafka.errors import KafkaError
 
+from ingest.buffer import Acknowledgement, Buffer, BufferFull, DeliveryFailed
+from ingest.connection import Connection, connect
 from ingest.event import Click, encode, partition_key, stamped
-from ingest.kafka import MAX_RECORD_BYTES, connection
 from ingest.settings import Settings
+
+__all__ = ["BufferFull", "ClickProducer", "DeliveryFailed"]
 
 log = logging.getLogger(__name__)
 
-_LINGER_MS = 5
-
-
-class BufferFull(Exception):
-    """As many clicks wait for their acknowledgement as the buffer holds: slow down and send again."""
+_SLICE = 250  # clicks published in one go, so that a large request does not keep others waiting
 
 
 class ClickProducer:
@@ -30,100 +30,141 @@ class ClickProducer:
     however often its id is sent.
 
         async with ClickProducer(Settings(kafka_url="kafka:9092")) as producer:
-            acknowledgement = await producer.send(Click(clicked_at=..., account_id=1, domain="vvd.bz", link_id="a"))
-            await acknowledgement
+            click = Click(clicked_at=1767225600000, account_id=1, domain="vvd.bz", link_id="a", visitor_id="v1")
+            acknowledgement = await producer.send(click)  # buffered
+            await acknowledgement  # on every replica
 
-    At most `CLICKMILL_COLLECTOR_BUFFER_EVENTS` clicks are unacknowledged: `send` waits then, `send_nowait` raises.
-    The future that both give raises aiokafka's KafkaError if the broker did not take the click within
-    `delivery_timeout` seconds. Closing sends what is buffered.
+    At most `CLICKMILL_COLLECTOR_BUFFER_EVENTS` clicks are unacknowledged: `send` waits then, `send_nowait` raises
+    BufferFull. Every future gets the broker's answer, or DeliveryFailed at the latest `delivery_timeout` seconds
+    after its click was buffered; `failed` counts those. Closing sends what is buffered, within the same time.
     """
 
     def __init__(self, settings: Settings, *, delivery_timeout: float = 30.0) -> None:
         self._settings = settings
         self._delivery_timeout = delivery_timeout
-        self._producer: AIOKafkaProducer | None = None
-        self._unacknowledged = 0
-        self._room = asyncio.Event()
-
-    async def start(self) -> None:
-        """Connects; raises aiokafka's KafkaConnectionError if no broker answers."""
-        try:
-            self._producer = await self._connect(idempotent=True)
-        except (UnknownError, UnsupportedVersionError):
-            log.info(
-                "the broker has no idempotent producers; a retry may repeat a record, which its event id gives away"
-            )
-            self._producer = await self._connect(idempotent=False)
-
-    async def _connect(self, *, idempotent: bool) -> AIOKafkaProducer:
-        producer = AIOKafkaProducer(
-            **connection(self._settings),
-            acks="all",
-            enable_idempotence=idempotent,
-            compression_type="lz4",
-            linger_ms=_LINGER_MS,
-            max_batch_size=256 * 1024,
-            max_request_size=MAX_RECORD_BYTES,
-            request_timeout_ms=int(self._delivery_timeout * 1000),
-        )
-        try:
-            await producer.start()
-        except BaseException:
-            await producer.stop()
-            raise
-        return producer
-
-    async def send(self, click: Click) -> asyncio.Future[Any]:
-        """Buffers a click, waiting for room; returns the future of its acknowledgement."""
-        while self._full:
-            self._room.clear()
-            await self._room.wait()
-        self._unacknowledged += 1
-        return await self._publish(click)
-
-    def send_nowait(self, click: Click) -> asyncio.Future[Any]:
-        """Buffers a click or raises BufferFull; returns the future of its acknowledgement."""
-        if self._full:
-            raise BufferFull(f"{self._unacknowledged} clicks are waiting for the broker")
-        self._unacknowledged += 1
-        return asyncio.ensure_future(self._publish_and_wait(click))
-
-    async def _publish_and_wait(self, click: Click) -> Any:
-        return await (await self._publish(click))
-
-    async def _publish(self, click: Click) -> asyncio.Future[Any]:
-        try:
-            producer = self._started()
-            acknowledgement: asyncio.Future[Any] = await producer.send(
-                self._settings.topic, encode(stamped(click)), key=partition_key(click)
-            )
-        except BaseException:
-            self._release()
-            raise
-        acknowledgement.add_done_callback(self._release)
-        return acknowledgement
+        self._buffer = Buffer(settings.collector_buffer_events, delivery_timeout)
+        self._connection: Connection | None = None
+        self._renewing = False
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
-    def _full(self) -> bool:
-        return self._unacknowledged >= self._settings.collector_buffer_events
+    def failed(self) -> int:
+        """Clicks whose sender was told that they may not have arrived."""
+        return self._buffer.failed
 
-    def _release(self, _: asyncio.Future[Any] | None = None) -> None:
-        self._unacknowledged -= 1
-        self._room.set()
+    @property
+    def unacknowledged(self) -> int:
+        return len(self._buffer)
+
+    async def start(self) -> None:
+        """Connects; raises aiokafka's KafkaError if no broker answers or the topic does not exist."""
+        self._connection = await connect(self._settings, self._delivery_timeout)
+        self._run(self._buffer.expire())
+
+    async def send(self, click: Click) -> Acknowledgement:
+        """Buffers a click, waiting for room; returns the future of its acknowledgement."""
+        return await self.send_encoded(partition_key(click), encode(stamped(click)))
+
+    async def send_encoded(self, key: bytes, value: bytes) -> Acknowledgement:
+        """As `send`, for a record that is made already: its key, and one JSON event or an array of them."""
+        self._connected()
+        [acknowledgement] = await self._buffer.take(1)
+        await self._publish(key, value, acknowledgement)
+        return acknowledgement
+
+    def send_nowait(self, click: Click) -> Acknowledgement:
+        """Buffers a click or raises BufferFull; returns the future of its acknowledgement."""
+        self._connected()
+        acknowledgement = self._buffer.take_nowait()
+        self._run(self._publish(partition_key(click), encode(stamped(click)), acknowledgement))
+        return acknowledgement
+
+    async def send_many(self, clicks: Sequence[Click], *, wait: float | None = None) -> list[Acknowledgement]:
+        """Buffers all of them, or none: BufferFull if there is not room for all within `wait` seconds.
+
+        More than the buffer holds wait until it is empty and are sent together.
+        """
+        self._connected()
+        if not clicks:
+            return []
+        try:
+            async with asyncio.timeout(wait):
+                acknowledgements = await self._buffer.take(len(clicks))
+        except TimeoutError:
+            raise BufferFull(f"{len(self._buffer)} clicks are waiting for the broker") from None
+        try:
+            for number, (click, acknowledgement) in enumerate(zip(clicks, acknowledgements, strict=True), 1):
+                await self._publish(partition_key(click), encode(stamped(click)), acknowledgement)
+                if number % _SLICE == 0:
+                    await asyncio.sleep(0)
+        except BaseException:
+            for acknowledgement in acknowledgements[number:]:
+                self._buffer.withdraw(acknowledgement)
+            raise
+        return acknowledgements
+
+    async def _publish(self, key: bytes, value: bytes, acknowledgement: Acknowledgement) -> None:
+        try:
+            connection = self._connected()
+            sent = await connection.producer.send(self._settings.topic, value, key=key)
+        except KafkaError as error:
+            self._buffer.fail(acknowledgement, str(error))
+        except BaseException:
+            self._buffer.withdraw(acknowledgement)
+            raise
+        else:
+            sent.add_done_callback(partial(self._settle, acknowledgement, connection))
+
+    def _settle(self, acknowledgement: Acknowledgement, connection: Connection, sent: asyncio.Future[Any]) -> None:
+        if sent.cancelled():
+            self._buffer.fail(acknowledgement, "the producer was closed")
+        elif error := sent.exception():
+            self._buffer.fail(acknowledgement, str(error))
+            self._renew(connection)
+        else:
+            self._buffer.delivered(acknowledgement, sent.result())
+
+    def _renew(self, broken: Connection) -> None:
+        """A failed batch leaves a gap in an idempotent producer's sequence: the broker refuses all that follows."""
+        if broken.idempotent and broken is self._connection and not self._renewing:
+            self._renewing = True
+            self._run(self._replace(broken))
+
+    async def _replace(self, broken: Connection) -> None:
+        try:
+            self._connection = await connect(self._settings, self._delivery_timeout)
+        except KafkaError as error:
+            log.warning("no new connection after a failed delivery: %s", error)
+        else:
+            await broken.close()
+        finally:
+            self._renewing = False
 
     async def flush(self) -> None:
         """Returns once everything that was sent is acknowledged or has failed."""
-        await self._started().flush()
+        await self._buffer.settled()
 
     async def close(self) -> None:
-        if self._producer is not None:
-            producer, self._producer = self._producer, None
-            await producer.stop()
+        """Flushes and disconnects. Whoever still sends meanwhile gets a RuntimeError."""
+        if self._connection is None:
+            return
+        await self.flush()
+        connection, self._connection = self._connection, None
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        await connection.close()
 
-    def _started(self) -> AIOKafkaProducer:
-        if self._producer is None:
+    def _connected(self) -> Connection:
+        if self._connection is None:
             raise RuntimeError("the producer is not started: use `async with ClickProducer(...)`")
-        return self._producer
+        return self._connection
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def __aenter__(self) -> ClickProducer:
         await self.start()

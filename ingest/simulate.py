@@ -131,9 +131,10 @@ async def run_simulation(
     with _bar(progress) as bar:
         task = bar.add_task("simulate", total=count)
         while count is None or sent < count:
-            due = int((clock() - started) * rate) + 1
+            now = clock()
+            due = int((now - started) * rate) + 1
             for _ in range(min(due, count or due) - sent):
-                await deliveries.send(traffic.click(int(clock() * 1000)))
+                await deliveries.send(traffic.click(int(now * 1000)))
                 sent += 1
             bar.update(task, completed=sent)
             await asyncio.sleep(_TICK)

@@ -7,6 +7,7 @@ from functools import cache, lru_cache
 import crawleruseragents
 from crawlerdetect import CrawlerDetect
 
+_MOST = 512  # characters; nobody's user agent is longer, and a longer text costs time and memory
 _PREFETCH = ("prefetch", "prerender", "preview")
 
 
@@ -15,9 +16,13 @@ def _crawler_detect() -> CrawlerDetect:
     return CrawlerDetect()
 
 
-@lru_cache(maxsize=65536)
 def is_bot(user_agent: str) -> bool:
     """Two kept lists, either of them; the measured verdicts are in docs/decisions/0005-bots.md."""
+    return _verdict(user_agent[:_MOST])
+
+
+@lru_cache(maxsize=65536)
+def _verdict(user_agent: str) -> bool:
     return crawleruseragents.is_crawler(user_agent) or bool(_crawler_detect().isCrawler(user_agent))
 
 

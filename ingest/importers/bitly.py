@@ -38,6 +38,8 @@ def parse(raw: bytes) -> Outcome:
         return Rejected(Fault.WRONG_TYPE, str(error), raw)
     except msgspec.DecodeError as error:
         return Rejected(Fault.NOT_JSON, f"the line is not JSON: {error}", raw)
+    except RecursionError:
+        return Rejected(Fault.TOO_DEEP, "the line is nested too deeply", raw)
     except UnicodeDecodeError as error:
         return Rejected(Fault.NOT_UTF8, f"the line is not UTF-8: {error.reason} at byte {error.start}", raw)
     if line.heartbeat is not None:

@@ -1,13 +1,13 @@
 """The `combined` access log of Apache and nginx: a request a line. docs/importers.md has the mapping.
 
-One expression reads the one format. The kept library for it (apachelogs) reads the same clicks out of the test log.
+One expression reads the one format; the kept library for it (apachelogs) reads the same out of the test log.
 """
 
 from __future__ import annotations
 
 import re
 from datetime import datetime
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from ingest.event import Click, Fault, Rejected
 from ingest.importers.lines import Outcome, Parse, checked
@@ -55,7 +55,7 @@ def parser(account_id: int, domain: str) -> Parse:
 def _link(target: str) -> str:
     """The path without its first slash and without the query; the root is `/`."""
     path = urlsplit(f"http://host{target}").path if target.startswith("/") else target
-    return unquote(path.removeprefix("/")) or "/"
+    return _text(unquote_to_bytes(path.removeprefix("/"))) or "/"
 
 
 def _given(text: str) -> str | None:
@@ -66,7 +66,16 @@ def _unescaped(text: str) -> str:
     r"""What the server has written as `\"`, `\\` or `\xhh`, as it was sent."""
     if "\\" not in text:
         return text
-    return _ESCAPES.sub(
-        lambda found: bytes.fromhex(found[1].replace("\\x", "")).decode(errors="replace") if found[1] else found[2],
-        text,
-    )
+    return _ESCAPES.sub(_character, text)
+
+
+def _character(escape: re.Match[str]) -> str:
+    return _text(bytes.fromhex(escape[1].replace("\\x", ""))) if escape[1] else escape[2]
+
+
+def _text(sent: bytes) -> str:
+    """UTF-8, or else Latin-1, which keeps different bytes different."""
+    try:
+        return sent.decode()
+    except UnicodeDecodeError:
+        return sent.decode("latin-1")

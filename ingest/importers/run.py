@@ -62,13 +62,12 @@ async def run_import(send: Send, path: Path, kind: str, *, account_id: int = 1, 
     """
     summary, deliveries = Summary(), Deliveries(send)
     parse = _parser(kind, account_id, domain)
-    with _bar() as bar:
-        task = bar.add_task(path.name, total=path.stat().st_size)
+    with _bar(path) as bar:
         for line in read(path, parse):
             summary.add(line)
             if isinstance(line.outcome, Click):
                 await deliveries.send(line.outcome)
-            bar.update(task, completed=line.position)
+            bar.update(bar.task_ids[0], completed=line.position)
         await deliveries.settle()
     return summary
 
@@ -84,7 +83,9 @@ def _parser(kind: str, account_id: int, domain: str) -> Parse:
     raise ValueError(f"{kind!r} is not a format: choose {', '.join(FORMATS)}")
 
 
-def _bar() -> Progress:
+def _bar(path: Path) -> Progress:
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console, disable=not console.is_terminal)
+    bar = Progress(*columns, console=console, disable=not console.is_terminal)
+    bar.add_task(path.name, total=path.stat().st_size)
+    return bar

@@ -1,0 +1,81 @@
+"""Commands over the admin calls: the catalogue and the API keys."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from deploy.admin import AdminClient
+from deploy.home import NotRunning
+from deploy.options import read_settings
+
+
+@click.group()
+def catalog() -> None:
+    """What ids mean: accounts, links, groups, publishers, advertisers, networks."""
+
+
+@catalog.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def catalog_import(file: Path) -> None:
+    """Add or change entries from a JSON FILE in the form of PUT /admin/catalog.
+
+    Example: clickmill catalog import catalog.json
+    """
+    try:
+        entries = json.loads(file.read_text())
+    except ValueError as error:
+        raise click.ClickException(f"{file} is not JSON: {error}") from error
+    click.echo(json.dumps(admin_call("PUT", "/admin/catalog", entries)))
+
+
+@click.group()
+def keys() -> None:
+    """API keys: make, list, revoke."""
+
+
+@keys.command("create")
+@click.option("--role", type=click.Choice(["admin", "publisher", "account", "ingest"]), required=True)
+@click.option("--publisher-id", type=int, help="With role publisher.")
+@click.option("--account-id", type=int, help="With role account.")
+@click.option("--name", default="", help="What the key is for.")
+def keys_create(role: str, publisher_id: int | None, account_id: int | None, name: str) -> None:
+    """Make a key; it is shown once.
+
+    Example: clickmill keys create --role account --account-id 1
+    """
+    wish = {"role": role, "publisher_id": publisher_id, "account_id": account_id, "name": name}
+    answer = admin_call(
+        "POST", "/admin/keys", {field: value for field, value in wish.items() if value not in (None, "")}
+    )
+    click.echo(json.dumps(answer, indent=1))
+
+
+@keys.command("list")
+def keys_list() -> None:
+    """List keys, without the keys themselves.
+
+    Example: clickmill keys list
+    """
+    click.echo(json.dumps(admin_call("GET", "/admin/keys"), indent=1))
+
+
+@keys.command("revoke")
+@click.argument("key_id")
+def keys_revoke(key_id: str) -> None:
+    """End a key by its id.
+
+    Example: clickmill keys revoke 4f1c9a0b2d3e5f60
+    """
+    admin_call("DELETE", f"/admin/keys/{key_id}")
+    click.echo(f"{key_id} is revoked")
+
+
+def admin_call(method: str, path: str, body: Any = None) -> Any:
+    try:
+        return AdminClient(read_settings()).call(method, path, body)
+    except (RuntimeError, NotRunning) as error:
+        raise click.ClickException(str(error)) from error

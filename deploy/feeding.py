@@ -1,0 +1,64 @@
+"""Commands that publish clicks: from log files, or made up."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from deploy.home import with_broker
+from deploy.options import read_settings, run
+from ingest.importers.run import run_import
+from ingest.kafka import ensure_topics
+from ingest.producer import ClickProducer
+from ingest.simulate import run_simulation
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["events", "bitly", "combined"]),
+    required=True,
+    help="What a line is.",
+)
+@click.option("--account-id", default=1, show_default=True, help="combined: the account that the links belong to.")
+@click.option("--domain", default="localhost", show_default=True, help="combined: the domain of the links.")
+@click.option("--skip-bad", is_flag=True, help="Exit 0 although lines could not be read.")
+def import_file(file: Path, kind: str, account_id: int, domain: str, skip_bad: bool) -> None:
+    """Publish the clicks of a log FILE (plain or .gz). A second import of the same file changes nothing.
+
+    Example: clickmill import access.log.gz --format combined --domain go.example.com
+    """
+    settings = with_broker(read_settings())
+
+    async def publish() -> bool:
+        await ensure_topics(settings)
+        async with ClickProducer(settings) as producer:
+            summary = await run_import(producer.send, file, kind, account_id=account_id, domain=domain)
+        click.echo(summary)
+        return bool(summary.rejected)
+
+    if run(publish()) and not skip_bad:
+        sys.exit(1)
+
+
+@click.command()
+@click.option("--rate", default=100.0, show_default=True, help="Events per second.")
+@click.option("--count", type=int, help="Stop after this many events; default: until interrupted.")
+@click.option("--seed", default=1, show_default=True, help="The same seed gives the same users, links and order.")
+def simulate(rate: float, count: int | None, seed: int) -> None:
+    """Publish made-up clicks: Zipf links, returning users, bots, retries.
+
+    Example: clickmill simulate --rate 1000 --count 60000
+    """
+    settings = with_broker(read_settings())
+
+    async def publish() -> None:
+        await ensure_topics(settings)
+        async with ClickProducer(settings) as producer:
+            click.echo(await run_simulation(producer.send, seed=seed, count=count, rate=rate))
+
+    run(publish())

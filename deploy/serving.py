@@ -1,0 +1,81 @@
+"""Commands that serve until they are stopped, `up` and its parts; and `migrate`, which the parts want first."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from deploy.demo import greet, serve_demo
+from deploy.options import listens, read_settings, required, run
+from deploy.processes import run_api, run_collector, run_worker
+from deploy.up import run_up
+from ingest.kafka import ensure_topics
+from rollups.migrate import migrate as migrate_store
+from rollups.store import Store
+
+
+@click.command()
+@listens(8080)
+@click.option(
+    "--data-dir", type=click.Path(path_type=Path), help="Where the database lives.  [default: clickmill-data]"
+)
+@click.option("--demo", is_flag=True, help="Send demo traffic and print ready-made calls.")
+def up(host: str, port: int, data_dir: Path | None, demo: bool) -> None:
+    """Run everything in one process: embedded broker and database, worker, collector, API.
+
+    Example: clickmill up --demo
+    """
+    settings = read_settings()
+    if data_dir:
+        settings = settings.model_copy(update={"data_dir": data_dir})
+    run(run_up(settings, host, port, serve_demo if demo else greet))
+
+
+@click.command()
+@listens(8081)
+def collector(host: str, port: int) -> None:
+    """Take events over HTTP (POST /ingest/events) and publish them to Kafka.
+
+    Example: CLICKMILL_KAFKA_URL=kafka:9092 CLICKMILL_CLICKHOUSE_URL=clickhouse://... clickmill collector
+    """
+    run(run_collector(required(read_settings(), "kafka_url", "clickhouse_url"), host, port))
+
+
+@click.command()
+@listens(8082)
+def worker(host: str, port: int) -> None:
+    """Count events from Kafka into ClickHouse; start as many as there are partitions to share.
+
+    Example: CLICKMILL_KAFKA_URL=kafka:9092 CLICKMILL_CLICKHOUSE_URL=clickhouse://... clickmill worker
+    """
+    run(run_worker(required(read_settings(), "kafka_url", "clickhouse_url", "visitor_secret"), host, port))
+
+
+@click.command()
+@listens(8080)
+def api(host: str, port: int) -> None:
+    """Answer the Clicks API and the hourly statistics from ClickHouse.
+
+    Example: CLICKMILL_CLICKHOUSE_URL=clickhouse://... CLICKMILL_ADMIN_KEY=... clickmill api --host 0.0.0.0
+    """
+    run(run_api(required(read_settings(), "clickhouse_url", "admin_key"), host, port))
+
+
+@click.command()
+def migrate() -> None:
+    """Bring the database to the newest version and create missing topics.
+
+    Example: CLICKMILL_CLICKHOUSE_URL=clickhouse://... CLICKMILL_KAFKA_URL=kafka:9092 clickmill migrate
+    """
+    settings = required(read_settings(), "clickhouse_url", "kafka_url")
+
+    async def migrate_both() -> None:
+        names = await asyncio.to_thread(
+            migrate_store, Store(settings.clickhouse_url), retention_days=settings.rollup_retention_days
+        )
+        await ensure_topics(settings)
+        click.echo("\n".join(f"applied {name}" for name in names) or "the database is up to date")
+
+    run(migrate_both())

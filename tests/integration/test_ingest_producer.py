@@ -1,0 +1,250 @@
+"""The producer against a real broker: what is acknowledged is there, and what is not is told."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError
+
+from ingest.event import Click, decode_record
+from ingest.kafka import ensure_topics, topic_identity, topics
+from ingest.producer import BufferFull, ClickProducer, DeliveryFailed
+from ingest.settings import Settings
+from tests.support import free_port
+from tests.support.kafka_broker import KafkaBroker, missing_reason, require
+from tests.support.tansu import Tansu, tansu
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Tansu]:
+    with tansu(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
+    require(missing_reason())
+    with KafkaBroker(tmp_path_factory.mktemp("kafka")) as running:
+        yield running
+
+
+@pytest.fixture(params=["embedded", "kafka"])
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Settings]:
+    """Settings of a broker that has no topics of this name yet, except on the embedded one."""
+    if request.param == "embedded":
+        with tansu(tmp_path) as running:
+            yield running.settings()
+    else:
+        kafka: KafkaBroker = request.getfixturevalue("kafka")
+        yield Settings(kafka_url=kafka.bootstrap, topic=f"clicks-{free_port()}", partitions=3)
+
+
+def click(user: int = 1, **fields: Any) -> Click:
+    return Click(1_767_225_600_000, account_id=1, domain="vvd.bz", link_id="a", visitor_id=f"v{user}", **fields)
+
+
+def run(main: Coroutine[Any, Any, Any]) -> Any:
+    async def bounded() -> Any:
+        async with asyncio.timeout(60):
+            result = await main
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        assert not left, left
+        return result
+
+    return asyncio.run(bounded())
+
+
+async def consume(settings: Settings, count: int) -> list[Any]:
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_url, max_partition_fetch_bytes=20_000_000)
+    async with consumer:
+        consumer.assign([TopicPartition(settings.topic, p) for p in range(settings.partitions)])
+        await consumer.seek_to_beginning()
+        return [await consumer.getone() for _ in range(count)]
+
+
+def test_what_is_acknowledged_is_in_the_topic(settings: Settings) -> None:
+    async def main() -> None:
+        await ensure_topics(settings)
+        async with ClickProducer(settings) as producer:
+            one = await producer.send(click(1))
+            many = await producer.send_many([click(n) for n in range(2, 1000)])
+            now = producer.send_nowait(click(1000, event_id="mine"))
+            raw = await producer.send_encoded(b"key", b"[1, 2]")
+            answers = await asyncio.gather(one, now, raw, *many)
+            assert all(answer.topic == settings.topic for answer in answers)
+            await producer.flush()
+            assert (producer.failed, producer.unacknowledged) == (0, 0)
+        records = await consume(settings, 1001)
+        values = {record.value for record in records}
+        assert b"[1, 2]" in values
+        clicks = [found for value in values - {b"[1, 2]"} for found in decode_record(value)]
+        assert all(isinstance(found, Click) for found in clicks)
+        ids = {found.event_id for found in clicks if isinstance(found, Click)}
+        assert len(ids) == 1000
+        assert "mine" in ids
+
+    run(main())
+
+
+def test_a_user_stays_in_one_partition(settings: Settings) -> None:
+    async def main() -> None:
+        await ensure_topics(settings)
+        async with ClickProducer(settings) as producer:
+            sent = [await producer.send(click(n % 20)) for n in range(200)]
+            partitions = [answer.partition for answer in await asyncio.gather(*sent)]
+        assert all(len({partitions[n] for n in range(user, 200, 20)}) == 1 for user in range(20))
+        assert set(partitions) == {0, 1, 2}
+
+    run(main())
+
+
+def test_closing_sends_what_is_buffered(settings: Settings) -> None:
+    async def main() -> None:
+        await ensure_topics(settings)
+        async with ClickProducer(settings) as producer:
+            sent = [producer.send_nowait(click(n)) for n in range(500)]
+        assert all(future.result() for future in sent)
+        with pytest.raises(RuntimeError, match="not started"):
+            await producer.send(click())
+
+    run(main())
+
+
+def test_ten_megabytes_are_taken(settings: Settings) -> None:
+    async def main() -> None:
+        await ensure_topics(settings)
+        async with ClickProducer(settings) as producer:
+            await (await producer.send_encoded(b"k", os.urandom(10_000_000)))
+            too_large = await producer.send_encoded(b"k", os.urandom(20_000_000))
+            with pytest.raises(DeliveryFailed, match="larger"):
+                await too_large
+            await (await producer.send(click()))
+
+    run(main())
+
+
+def test_topics_are_created_once_and_told_apart(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        await asyncio.gather(ensure_topics(settings), ensure_topics(settings))
+        await ensure_topics(settings)
+        clicks = await topic_identity(settings, settings.topic)
+        dead = await topic_identity(settings, settings.dead_topic)
+        assert clicks == await topic_identity(settings, settings.topic)
+        assert clicks[0] == dead[0]
+        assert clicks[1] != dead[1]
+        assert len(clicks[1]) == 32
+        caplog.clear()
+        await ensure_topics(settings.model_copy(update={"partitions": 50}))
+        assert "has 3 partitions, fewer than the 50" in caplog.text
+        with pytest.raises(KafkaError):
+            await topic_identity(settings, "no-such-topic")
+
+    run(main())
+
+
+def test_topics_are_made_as_specified(kafka: KafkaBroker) -> None:
+    async def main() -> None:
+        settings = Settings(kafka_url=kafka.bootstrap, topic="specified", partitions=5, retention_hours=2)
+        await ensure_topics(settings)
+        admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+        await admin.start()
+        try:
+            for found, spec in zip(
+                await admin.describe_topics([t.name for t in topics(settings)]), topics(settings), strict=True
+            ):
+                assert len(found["partitions"]) == spec.partitions
+        finally:
+            await admin.close()
+        assert [spec.config["retention.ms"] for spec in topics(settings)] == ["7200000", "28800000"]
+
+    run(main())
+
+
+@pytest.mark.parametrize("end", [Tansu.freeze, Tansu.kill])
+def test_a_lost_broker_fails_the_delivery_in_time(broker: Tansu, end: Callable[[Tansu], None]) -> None:
+    async def main() -> None:
+        started = time.monotonic()
+        async with ClickProducer(broker.settings(), delivery_timeout=1.5) as producer:
+            await (await producer.send(click()))
+            end(broker)
+            lost = await producer.send_many([click(n) for n in range(100)])
+            outcomes = await asyncio.gather(*lost, return_exceptions=True)
+            assert all(isinstance(outcome, DeliveryFailed) for outcome in outcomes)
+            assert (producer.failed, producer.unacknowledged) == (100, 0)
+        assert time.monotonic() - started < 6
+
+    run(main())
+
+
+def test_a_full_buffer_makes_senders_wait_and_loses_nothing(broker: Tansu) -> None:
+    async def main() -> None:
+        async with ClickProducer(broker.settings(collector_buffer_events=50)) as producer:
+            broker.freeze()
+            sent = await producer.send_many([click(n) for n in range(50)])
+            with pytest.raises(BufferFull):
+                producer.send_nowait(click())
+            with pytest.raises(BufferFull):
+                await producer.send_many([click()], wait=0.1)
+            waiting = [asyncio.ensure_future(producer.send(click(n))) for n in range(50, 100)]
+            await asyncio.sleep(0.1)
+            assert not any(task.done() for task in waiting)
+            broker.thaw()
+            sent += await asyncio.gather(*waiting)
+            await asyncio.gather(*sent)
+        assert len(await consume(broker.settings(), 100)) == 100
+
+    run(main())
+
+
+def test_no_broker_at_the_start_is_an_error() -> None:
+    async def main() -> None:
+        with pytest.raises(KafkaError):
+            await ClickProducer(Settings(kafka_url=f"127.0.0.1:{free_port()}")).start()
+
+    run(main())
+
+
+def test_a_refused_record_does_not_spoil_what_follows(kafka: KafkaBroker) -> None:
+    """The topic takes less than we send: the failed batch must not end an idempotent producer for good."""
+
+    async def main() -> None:
+        settings = Settings(kafka_url=kafka.bootstrap, topic="small", partitions=1)
+        admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+        await admin.start()
+        await admin.create_topics([NewTopic("small", 1, 1, topic_configs={"max.message.bytes": "100000"})])
+        await admin.close()
+        async with ClickProducer(settings) as producer:
+            await (await producer.send(click()))
+            with pytest.raises(DeliveryFailed, match="TooLarge"):
+                await (await producer.send_encoded(b"k", os.urandom(200_000)))
+            await asyncio.sleep(1)
+            await (await producer.send(click()))
+            assert producer.failed == 1
+
+    run(main())
+
+
+def test_a_broker_that_comes_back_takes_what_waited(tmp_path: Path) -> None:
+    require(missing_reason())
+
+    async def main(kafka: KafkaBroker) -> None:
+        settings = Settings(kafka_url=kafka.bootstrap, partitions=3)
+        await ensure_topics(settings)
+        async with ClickProducer(settings) as producer:
+            await (await producer.send(click()))
+            kafka.kill()
+            sent = await producer.send_many([click(n) for n in range(99)])
+            await asyncio.to_thread(kafka.start)
+            await asyncio.gather(*sent)
+        assert len({record.value for record in await consume(settings, 100)}) == 100
+
+    with KafkaBroker(tmp_path) as kafka:
+        run(main(kafka))
