@@ -23,6 +23,8 @@ from rollups.lease import Cursor, LogBatch
 
 log = logging.getLogger(__name__)
 
+_BROKER_SECONDS = 3.0  # without a broker aiokafka would commit and leave the group without end
+
 
 class BatchSchema(Schema):  # type: ignore[misc]
     """The value of a message is a LogBatch already."""
@@ -38,6 +40,12 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
     def __post_init__(self) -> None:
         super().__post_init__()
         self._cursors: dict[TP, Cursor] = {}
+
+    async def on_thread_stop(self) -> None:
+        leaving = asyncio.ensure_future(super().on_thread_stop())
+        await asyncio.wait([leaving], timeout=_BROKER_SECONDS)
+        if not leaving.done() or leaving.cancelled():  # aiokafka's fetcher cancels its closer if the broker is away
+            log.warning("stopped without leaving the consumer group: Kafka does not answer")
 
     async def _fetch_records(
         self,
@@ -107,9 +115,10 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         """The committed offset is for lag monitors only, so a commit that fails must not stop the worker."""
+        commit = self._ensure_consumer().commit({ensure_aiokafka_TP(tp): offset for tp, offset in offsets.items()})
         try:
-            await self._ensure_consumer().commit({ensure_aiokafka_TP(tp): offset for tp, offset in offsets.items()})
-        except KafkaError as error:
+            await asyncio.wait_for(commit, _BROKER_SECONDS)
+        except (KafkaError, TimeoutError) as error:
             log.info("the group's offsets were not committed, the next commit makes up for it: %r", error)
             return False
         return True

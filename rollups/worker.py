@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 _TOUCH_EVERY = 5.0  # seconds between notes that a log's tail is empty
 _ZONES_EVERY = 10.0
 _LAST_BACKOFF = 10.0
-_STOP_SECONDS = 5.0
+_STOP_SECONDS = 10.0
 
 
 class Worker:
@@ -130,7 +130,7 @@ class Session:
         try:
             await asyncio.wait_for(self._app.stop(), _STOP_SECONDS)
         except TimeoutError:
-            log.warning("left the consumer group without its leave: Kafka does not answer")
+            log.warning("stopped without Faust's consent: Kafka does not answer")
 
     def problems(self) -> list[str]:
         if not self._claims.leases:
