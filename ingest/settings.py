@@ -56,11 +56,23 @@ class Settings(BaseSettings):
     dedupe_horizon_minutes: int = Field(
         60, ge=1, description="How long an event id is remembered, in minutes of the log's time."
     )
+    dedupe_max_keys: int = Field(
+        10_000_000,
+        ge=1,
+        description="Most event ids, and as many repeats, that are remembered of a partition; clicks beyond it are "
+        "counted as unverified.",
+    )
+    repeat_seconds: int = Field(
+        5,
+        ge=0,
+        le=3600,
+        description="Clicks of one user on one link in one slot of so many seconds count once; 0 counts all.",
+    )
     session_timeout_seconds: float = Field(
         30.0, gt=0, le=80, description="A worker silent for this long loses its partitions."
     )
     future_tolerance_minutes: int = Field(
-        60, ge=0, description="How far a click may be ahead of the worker's clock, in minutes."
+        60, ge=0, description="How far a click may be ahead of the time at which the log took it in, in minutes."
     )
     collector_buffer_events: int = Field(
         20_000,

@@ -8,15 +8,19 @@ from rollups.decode import DeadLetter, Decoded, Reason
 
 
 def admit(decoded: Decoded, now_ms: int, future_tolerance_ms: int) -> None:
-    """Marks clicks from the future (dead letters), bots and prefetches. `now_ms` is the worker's clock."""
+    """Marks clicks from the future (dead letters), bots and prefetches.
+
+    A click is compared with the time at which the log took it in, so that a replay decides the same; `now_ms`, the
+    worker's clock, bounds that time where producers set it.
+    """
     for row in decoded.rows:
         click = row.click
         if click is None:
             continue
-        ahead = clicked_at_ms(click) - now_ms
+        ahead = clicked_at_ms(click) - min(row.log_time_ms, now_ms)
         if ahead > future_tolerance_ms:
             row.reason, row.click = Reason.FUTURE, None
-            message = f"clicked_at is {ahead / 60_000:.0f} minutes ahead of the worker's clock"
+            message = f"clicked_at is {ahead / 60_000:.0f} minutes ahead of the log"
             decoded.dead.append(DeadLetter(row.offset, Reason.FUTURE, "future", message, encode(click), None, None))
         elif is_prefetch(click.method, click.purpose):
             row.reason = Reason.PREFETCH

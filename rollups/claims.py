@@ -1,14 +1,15 @@
 """Claims: how a worker comes to own partitions, so that nothing of an earlier owner can still be applied.
 
-assigned → CLAIMING: raise the fence, drain inserts under way, read the markers again, compare the log's bounds, seek
-to the watermark → READY. Anything unclear later on leads back to CLAIMING; there is no other way to recover.
+assigned → CLAIMING: raise the fence, drain inserts under way, read the markers again, compare the log's bounds, load
+what was seen, seek to the watermark → READY. Anything unclear later on leads back to CLAIMING; there is no other way
+to recover.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from rollups.lease import Cursor, Lease, State
@@ -31,20 +32,26 @@ class Log(Protocol):
         """Fetching of these partitions goes on at their cursors."""
 
 
+class Owner(Protocol):
+    """What is done with partitions that were claimed."""
+
+    def recall(self, lease: Lease) -> None:
+        """Loads what is remembered of the partition up to `lease.next`. Blocks."""
+
+    def claimed(self, lease: Lease) -> None:
+        """The lease is ready."""
+
+    def skip_to(self, lease: Lease, offset: int) -> None:
+        """Accounts for offsets before `offset`, which the log no longer has. Blocks."""
+
+
 class Claims:
     """The leases of one worker. `assigned`, `revoked` and `reclaim` do not block; `run` does the claiming."""
 
-    def __init__(
-        self,
-        markers: Markers,
-        kafka_log: Log,
-        on_ready: Callable[[Lease], None],
-        skip_to: Callable[[Lease, int], None],
-    ) -> None:
+    def __init__(self, markers: Markers, kafka_log: Log, owner: Owner) -> None:
         self._markers = markers
         self._log = kafka_log
-        self._on_ready = on_ready
-        self._skip_to = skip_to
+        self._owner = owner
         self._wake = asyncio.Event()
         self.leases: dict[int, Lease] = {}
 
@@ -102,13 +109,15 @@ class Claims:
             marker = markers[lease.partition]
             lease.epoch, lease.next = marker.epoch, marker.next
             await self._check_bounds(lease, marker, *bounds[lease.partition])
+            if lease.state is State.CLAIMING:
+                await asyncio.to_thread(self._owner.recall, lease)
         ready = [lease for lease in won if lease.state is State.CLAIMING and self.leases.get(lease.partition) is lease]
         for lease in ready:
             lease.tail, lease.cursor = lease.next, Cursor(lease.next)
         await self._log.seek({lease.partition: lease.cursor for lease in ready if lease.cursor})
         for lease in ready:
             lease.state = State.READY
-            self._on_ready(lease)
+            self._owner.claimed(lease)
         if ready:
             log.info("ready: %s", ", ".join(f"{lease.partition} from {lease.next}" for lease in ready))
 
@@ -120,7 +129,7 @@ class Claims:
     async def _check_bounds(self, lease: Lease, marker: Marker, first: int, end: int) -> None:
         if first > lease.next and not marker.started:
             # The log had lost its head before anybody looked: it is accounted for as a gap, once.
-            await asyncio.to_thread(self._skip_to, lease, first)
+            await asyncio.to_thread(self._owner.skip_to, lease, first)
             lease.next = first
         elif first > lease.next:
             self._halt(lease, f"offsets {lease.next} to {first - 1} are gone from the log (retention)")

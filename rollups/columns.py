@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ingest.event import Click, clicked_at_ms, user_identity
+from ingest.event import Click
 from rollups.decode import Reason, Row
+from rollups.identity import Identities
 from rollups.lease import Lease
 from rollups.zones import OwnerZones, cut
 
@@ -18,22 +18,20 @@ _SHOWN = (Reason.COUNTED, Reason.BOT, Reason.PREFETCH)
 
 
 class Columns:
-    """Turns rows into Arrow tables; knows the secret of the user hash and the owners' zones."""
+    """Turns rows into Arrow tables; knows the owners' zones."""
 
-    def __init__(self, visitor_secret: str, account_zones: OwnerZones, publisher_zones: OwnerZones) -> None:
-        self._secret = hashlib.sha256(visitor_secret.encode()).digest()
+    def __init__(self, account_zones: OwnerZones, publisher_zones: OwnerZones) -> None:
         self._account_zones = account_zones
         self._publisher_zones = publisher_zones
 
-    def of(self, rows: list[Row], lease: Lease, source: int, expect: int) -> pa.Table:
+    def of(self, rows: list[Row], who: Identities, lease: Lease, source: int, expect: int) -> pa.Table:
         """One landing row each, in log order. Rows that no grain shows carry their place and reason only."""
         blank = Click(clicked_at=0)
         clicks = [row.click if row.click is not None and row.reason in _SHOWN else blank for row in rows]
-        clicked_ms = np.array([clicked_at_ms(click) for click in clicks], np.int64)
         accounts = _ids(click.account_id for click in clicks)
         publishers = _ids(click.publisher_id for click in clicks)
-        link_day, link_hour = cut(clicked_ms, accounts, self._account_zones)
-        affiliate_day, _ = cut(clicked_ms, publishers, self._publisher_zones)
+        link_day, link_hour = cut(who.clicked_ms, accounts, self._account_zones)
+        affiliate_day, _ = cut(who.clicked_ms, publishers, self._publisher_zones)
         count = len(rows)
         return pa.table(
             {
@@ -45,7 +43,8 @@ class Columns:
                 "log_time": pa.array([row.log_time_ms for row in rows], pa.timestamp("ms", "UTC")),
                 "records": np.array([row.records for row in rows], np.uint32),
                 "reason": np.array([row.reason for row in rows], np.int8),
-                "user": np.array([self._user(click) for click in clicks], np.uint64),
+                "verified": np.array([row.verified for row in rows], bool),
+                "user": who.users,
                 "account_id": accounts.astype(np.uint64),
                 "domain": [click.domain or "" for click in clicks],
                 "link_id": [click.link_id or "" for click in clicks],
@@ -57,15 +56,6 @@ class Columns:
                 "affiliate_day": affiliate_day.astype(np.uint16),
             }
         )
-
-    def _user(self, click: Click) -> int:
-        """A keyed 64-bit hash, so that neither addresses nor visitor ids leave the worker; 0 for nobody."""
-        identity = user_identity(click)
-        return (hash64(identity, self._secret) or 1) if identity else 0
-
-
-def hash64(text: bytes, key: bytes = b"") -> int:
-    return int.from_bytes(hashlib.blake2b(text, digest_size=8, key=key).digest(), "big")
 
 
 def _ids(values: Iterable[int | None]) -> NDArray[np.int64]:

@@ -29,6 +29,7 @@ class Row:
     """One line of the landing table: a click, or what stands in its record's place.
 
     `records` is how many offsets the row accounts for: 1, 0 for a further click of the same record, n for a gap.
+    `verified` is False if an earlier delivery of the same click, or a repeat, may have gone unnoticed.
     """
 
     offset: int
@@ -36,6 +37,7 @@ class Row:
     records: int
     click: Click | None
     reason: Reason = Reason.COUNTED
+    verified: bool = True
 
 
 @dataclass(frozen=True, slots=True)

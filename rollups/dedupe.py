@@ -1,31 +1,42 @@
-"""Duplicates: records whose event id an earlier offset of the same partition already had.
+"""A partition's memory of 64-bit keys: which of them an earlier offset of the same partition already had.
 
-One partition's memory is a set of 64-bit id hashes for each minute of click time, in open-addressing tables, so that
-an id is looked for in exactly one table. A retry repeats the payload, so it repeats the minute. A minute is forgotten
-when nothing was added to it for the horizon, measured by the log's own append times: the decisions depend on the log
-alone, and a replay repeats them.
+Keys are remembered by the generation of the log they came in: stretches of half the horizon by the log's own append
+time. A key is known if it came in this generation or in the two before, so for at least the horizon and at most one
+and a half times as long. Every decision is a function of the log's records before it, however they were cut into
+batches: a replay repeats it.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import numpy as np
 from numpy.typing import NDArray
 
-Hashes = NDArray[np.uint64]
+Keys = NDArray[np.uint64]
 Minutes = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
-_FREE = np.uint64(0)  # a hash of 0 is stored as 1
+_FREE = np.uint64(0)  # so no key may be 0
 _FIRST_SLOTS = 64
 _LOAD = 0.6
 
 
 class HashSet:
-    """A growing set of 64-bit hashes: linear probing over a numpy array, a batch at a time."""
+    """A growing set of 64-bit hashes other than 0: linear probing over a numpy array, a batch at a time."""
 
     def __init__(self) -> None:
-        self._slots: Hashes = np.zeros(_FIRST_SLOTS, np.uint64)
+        self._slots: Keys = np.zeros(_FIRST_SLOTS, np.uint64)
         self._size = 0
+
+    @classmethod
+    def of(cls, hashes: Keys) -> HashSet:
+        """A set of these hashes, which may repeat."""
+        made = cls()
+        made._reserve(len(hashes))
+        made._place(hashes)
+        made._size = int(np.count_nonzero(made._slots))
+        return made
 
     def __len__(self) -> int:
         return self._size
@@ -34,7 +45,7 @@ class HashSet:
     def nbytes(self) -> int:
         return self._slots.nbytes
 
-    def contains(self, hashes: Hashes) -> Mask:
+    def contains(self, hashes: Keys) -> Mask:
         found = np.zeros(len(hashes), bool)
         mask = np.uint64(len(self._slots) - 1)
         rows = np.arange(len(hashes))
@@ -47,16 +58,22 @@ class HashSet:
             rows, slots = rows[going_on], (slots[going_on] + np.uint64(1)) & mask
         return found
 
-    def add(self, hashes: Hashes) -> None:
+    def add(self, hashes: Keys) -> None:
         """Adds distinct hashes that are not in the set."""
-        while (self._size + len(hashes)) > _LOAD * len(self._slots):
-            held = self._slots[self._slots != _FREE]
-            self._slots = np.zeros(len(self._slots) * 2, np.uint64)
-            self._place(held)
+        self._reserve(self._size + len(hashes))
         self._place(hashes)
         self._size += len(hashes)
 
-    def _place(self, hashes: Hashes) -> None:
+    def _reserve(self, size: int) -> None:
+        slots = len(self._slots)
+        while size > _LOAD * slots:
+            slots *= 2
+        if slots > len(self._slots):
+            held = self._slots[self._slots != _FREE]
+            self._slots = np.zeros(slots, np.uint64)
+            self._place(held)
+
+    def _place(self, hashes: Keys) -> None:
         mask = np.uint64(len(self._slots) - 1)
         slots = hashes & mask
         while len(hashes):
@@ -66,48 +83,76 @@ class HashSet:
             hashes, slots = hashes[left], (slots[left] + np.uint64(1)) & mask
 
 
-class SeenIds:
-    """What one partition has seen. `duplicates` looks, `add` remembers: call it once the batch is applied."""
+@dataclass(slots=True)
+class Taken:
+    """What a memory says of keys in log order, and what it remembers of them from now on."""
 
-    def __init__(self, horizon_minutes: int) -> None:
-        self._horizon = horizon_minutes
-        self._minutes: dict[int, HashSet] = {}
-        self._last_added: dict[int, int] = {}
-        self._log_minute = 0
+    known: Mask  # an earlier offset had it
+    kept: Mask  # it will be known later on; False where the memory is full
+    fresh: list[tuple[int, Keys]] = field(default_factory=list)  # (generation, keys that it did not hold yet)
+
+
+class KeyMemory:
+    """The keys of one partition, at most `capacity` of them; beyond that new ones are not remembered."""
+
+    def __init__(self, horizon_minutes: int, capacity: int) -> None:
+        self._width = -(-horizon_minutes // 2)
+        self._capacity = capacity
+        self._newest = 0  # a generation is named by its first minute
+        self._tables: dict[int, HashSet] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._tables.values()))
 
     @property
     def nbytes(self) -> int:
-        return sum(table.nbytes for table in self._minutes.values())
+        return sum(table.nbytes for table in self._tables.values())
 
-    def duplicates(self, minutes: Minutes, hashes: Hashes) -> Mask:
-        """Which ids, in log order, were seen in earlier batches or earlier in this one."""
-        keys = np.where(hashes == _FREE, np.uint64(1), hashes)
-        repeated = np.ones(len(keys), bool)
-        for minute, rows in _by_minute(minutes):
-            repeated[rows[np.unique(keys[rows], return_index=True)[1]]] = False
-            if table := self._minutes.get(minute):
-                repeated[rows] |= table.contains(keys[rows])
-        return repeated
+    def take(self, log_minutes: Minutes, keys: Keys) -> Taken:
+        """Looks keys up in log order and remembers them."""
+        generations = log_minutes - log_minutes % self._width
+        taken = Taken(np.zeros(len(keys), bool), np.ones(len(keys), bool))
+        start = 0
+        while start < len(keys):
+            generation = max(int(generations[start]), self._newest)
+            later = generations[start:] > generation
+            end = start + int(later.argmax()) if later.any() else len(keys)
+            self._take_one(generation, keys[start:end], slice(start, end), taken)
+            start = end
+        return taken
 
-    def add(self, minutes: Minutes, hashes: Hashes, log_minute: int) -> None:
-        """Remembers ids that `duplicates` found to be new, in a log that has come to `log_minute`."""
-        keys = np.where(hashes == _FREE, np.uint64(1), hashes)
-        self._log_minute = max(self._log_minute, log_minute)
-        for minute, rows in _by_minute(minutes):
-            self._minutes.setdefault(minute, HashSet()).add(keys[rows])
-            self._last_added[minute] = self._log_minute
-        self._forget()
+    def _take_one(self, generation: int, keys: Keys, part: slice, taken: Taken) -> None:
+        window = {g: table for g, table in self._tables.items() if g >= self._first(generation)}
+        current = window.pop(generation, HashSet())
+        held = current.contains(keys)
+        known = held.copy()
+        for table in window.values():
+            known |= table.contains(keys)
+        first = np.zeros(len(keys), bool)
+        first[np.unique(keys, return_index=True)[1]] = True
+        fresh = np.flatnonzero(first & ~held)
+        room = max(0, self._capacity - len(current) - sum(map(len, window.values())))
+        if len(fresh) > room:
+            lost = np.isin(keys, keys[fresh[room:]])
+            fresh = fresh[:room]
+            known |= ~first & ~lost
+            taken.kept[part] = ~lost
+        else:
+            known |= ~first
+        taken.known[part] = known
+        if len(fresh):
+            self._remember(generation, current, keys[fresh])
+            taken.fresh.append((generation, keys[fresh]))
 
-    def _forget(self) -> None:
-        old = [minute for minute, last in self._last_added.items() if last < self._log_minute - self._horizon]
-        for minute in old:
-            del self._minutes[minute], self._last_added[minute]
+    def _remember(self, generation: int, table: HashSet, keys: Keys) -> None:
+        table.add(keys)
+        self._newest = generation
+        self._tables = {g: t for g, t in self._tables.items() if g >= self._first(generation)} | {generation: table}
 
+    def _first(self, generation: int) -> int:
+        return generation - 2 * self._width
 
-def _by_minute(minutes: Minutes) -> list[tuple[int, NDArray[np.intp]]]:
-    """(minute, its rows in log order) of a batch."""
-    if not len(minutes):
-        return []
-    order = np.argsort(minutes, kind="stable")
-    distinct, starts = np.unique(minutes[order], return_index=True)
-    return list(zip(distinct.tolist(), np.split(order, starts[1:]), strict=True))
+    def restore(self, remembered: dict[int, Keys]) -> None:
+        """Starts from keys by generation, as `take` gave them out; keys may repeat."""
+        self._newest = max(remembered, default=0)
+        self._tables = {g: HashSet.of(keys) for g, keys in remembered.items() if g >= self._first(self._newest)}

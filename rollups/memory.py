@@ -1,4 +1,4 @@
-"""What a partition remembers to recognise duplicates, kept in step with what ClickHouse has applied."""
+"""What a worker remembers of a partition to tell duplicates and repeats, in step with what it has taken in."""
 
 from __future__ import annotations
 
@@ -6,50 +6,60 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ingest.event import clicked_at_ms
-from rollups.columns import hash64
+from ingest.settings import Settings
 from rollups.decode import Reason, Row
-from rollups.dedupe import Hashes, Minutes, SeenIds
+from rollups.dedupe import KeyMemory, Keys, Minutes, Taken
+from rollups.identity import Identities
+from rollups.lease import LogBatch
+
+_MS_PER_MINUTE = 60_000
 
 
-@dataclass(slots=True)
-class Pending:
-    """Ids of a batch whose insert has not been answered yet."""
+class OutOfStep(Exception):
+    """A batch does not start where the memory ends: an earlier one was not applied. Claim the partition again."""
 
-    end: int
-    minutes: Minutes
-    hashes: Hashes
-    log_minute: int
+
+@dataclass(frozen=True, slots=True)
+class SeenKeys:
+    """Keys that a batch brings into the memory; `kind` is `id` or `repeat`."""
+
+    kind: str
+    generation: int
+    keys: Keys
 
 
 class PartitionMemory:
-    """The ids of all records before `next`. A batch joins them when it is applied, and never otherwise."""
+    """Event ids, and (user, link, slot) of counted clicks, of all records before `next`."""
 
-    def __init__(self, horizon_minutes: int) -> None:
-        self._horizon = horizon_minutes
-        self._seen = SeenIds(horizon_minutes)
-        self._next = 0
-        self._pending: Pending | None = None
+    def __init__(self, settings: Settings, next_offset: int) -> None:
+        self._horizon = settings.dedupe_horizon_minutes
+        self._repeat_seconds = settings.repeat_seconds
+        self.next = next_offset
+        self.kinds = {kind: KeyMemory(self._horizon, settings.dedupe_max_keys) for kind in ("id", "repeat")}
 
-    def mark_duplicates(self, rows: list[Row], end: int) -> None:
-        """Gives rows whose event id came before the reason DUPLICATE; `end` is where the batch ends."""
-        known = [row for row in rows if row.click is not None and row.click.event_id]
-        minutes = np.array([clicked_at_ms(row.click) // 60_000 for row in known if row.click], np.int64)
-        hashes = np.array([hash64((row.click.event_id or "").encode()) for row in known if row.click], np.uint64)
-        repeated = self._seen.duplicates(minutes, hashes)
-        for row, is_repeated in zip(known, repeated.tolist(), strict=True):
-            if is_repeated:
-                row.reason = Reason.DUPLICATE
-        log_minute = max((row.log_time_ms for row in rows), default=0) // 60_000
-        self._pending = Pending(end, minutes[~repeated], hashes[~repeated], log_minute)
+    def mark(self, rows: list[Row], who: Identities, batch: LogBatch) -> list[SeenKeys]:
+        """Gives duplicates and repeats their reason, and says which rows could not be verified."""
+        if batch.start != self.next:
+            raise OutOfStep(f"the memory of partition {batch.partition} ends at {self.next}, not at {batch.start}")
+        self.next = batch.end
+        log_minutes = np.array([row.log_time_ms for row in rows], np.int64) // _MS_PER_MINUTE
+        late = who.clicked_ms // _MS_PER_MINUTE < log_minutes - self._horizon
+        for row, is_late, key in zip(rows, late.tolist(), who.ids.tolist(), strict=True):
+            row.verified = bool(key) and not is_late
+        seen = self._mark_known("id", Reason.DUPLICATE, rows, log_minutes, who.ids, who.ids != 0)
+        if self._repeat_seconds:
+            counted = np.array([row.reason is Reason.COUNTED for row in rows], bool)
+            keys = who.repeat_keys(self._repeat_seconds)
+            seen += self._mark_known("repeat", Reason.REPEAT, rows, log_minutes, keys, counted & (who.users != 0))
+        return seen
 
-    def applied(self, upto: int) -> None:
-        """ClickHouse has applied everything before `upto`: take the batch over, or start afresh if it is not ours."""
-        pending, self._pending = self._pending, None
-        if upto == self._next:
-            return
-        if pending is not None and pending.end == upto:
-            self._seen.add(pending.minutes, pending.hashes, pending.log_minute)
-        else:
-            self._seen = SeenIds(self._horizon)
-        self._next = upto
+    def _mark_known(
+        self, kind: str, reason: Reason, rows: list[Row], log_minutes: Minutes, keys: Keys, eligible: np.ndarray
+    ) -> list[SeenKeys]:
+        chosen = np.flatnonzero(eligible)
+        taken: Taken = self.kinds[kind].take(log_minutes[chosen], keys[chosen])
+        for index in chosen[taken.known]:
+            rows[index].reason = reason
+        for index in chosen[~taken.kept]:
+            rows[index].verified = False
+        return [SeenKeys(kind, generation, fresh) for generation, fresh in taken.fresh]

@@ -1,4 +1,4 @@
-"""The main path of a worker: take batches in, decode, admit, find duplicates, insert; all that is pending at once.
+"""The main path of a worker: take in, decode, admit, identify, deduplicate, insert; all that is pending at once.
 
 While one insert is under way batches gather, so inserts grow with the load and stay small without it. A failure of
 any kind leads to new claims, never to a blind retry.
@@ -21,9 +21,11 @@ from rollups.admit import admit
 from rollups.claims import Claims
 from rollups.columns import Columns
 from rollups.decode import DeadLetter, Decoded, Reason, Row, decode
+from rollups.identity import Identify
 from rollups.insert import Outcome, insert_batch
 from rollups.lease import Lease, LogBatch
-from rollups.memory import PartitionMemory
+from rollups.memory import OutOfStep, PartitionMemory, SeenKeys
+from rollups.seen import Seen
 from rollups.store import Store, StoreError
 
 log = logging.getLogger(__name__)
@@ -39,6 +41,7 @@ class Portion:
     lease: Lease
     batch: LogBatch
     decoded: Decoded = field(default_factory=Decoded)
+    seen: list[SeenKeys] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -47,6 +50,7 @@ class Tally:
 
     events: Counter[str] = field(default_factory=Counter)
     inserts: Counter[str] = field(default_factory=Counter)
+    unverified: int = 0
 
 
 class Pipeline:
@@ -56,12 +60,15 @@ class Pipeline:
         store: Store,
         source: int,
         columns: Columns,
+        seen: Seen,
         bury: Callable[[int, list[DeadLetter]], Awaitable[None]],
     ) -> None:
         self._settings = settings
         self._store = store
         self._source = source
         self._columns = columns
+        self._identify = Identify(settings.visitor_secret)
+        self._seen = seen
         self._bury = bury
         self._memory: dict[int, PartitionMemory] = {}
         self._pending: dict[int, Portion] = {}
@@ -100,13 +107,17 @@ class Pipeline:
         self._pending_records = sum(len(portion.batch.records) for portion in self._pending.values())
         self._arrived.set()
 
-    def claimed(self, lease: Lease) -> None:
-        """A claim is done: what was pending of the partition is void, its memory must fit the watermark."""
-        self._pending.pop(lease.partition, None)
+    def recall(self, lease: Lease) -> None:
+        """Sees that the memory of the partition is that of all records before `lease.next`. Blocks."""
         memory = self._memory.get(lease.partition)
-        if memory is None:
-            memory = self._memory[lease.partition] = PartitionMemory(self._settings.dedupe_horizon_minutes)
-        memory.applied(lease.next)
+        if memory is None or memory.next != lease.next:
+            memory = PartitionMemory(self._settings, lease.next)
+            self._seen.load(lease.partition, memory)
+            self._memory[lease.partition] = memory
+
+    def claimed(self, lease: Lease) -> None:
+        """What was pending of the partition is void."""
+        self._pending.pop(lease.partition, None)
 
     @property
     def idle(self) -> bool:
@@ -134,11 +145,13 @@ class Pipeline:
             table = await asyncio.to_thread(self._prepare, portions)
             for portion in portions:
                 await self._bury(portion.lease.partition, portion.decoded.dead)
+            seen = [(portion.lease.partition, portion.batch.end, portion.seen) for portion in portions]
+            await asyncio.to_thread(self._seen.write, seen)
             partitions = [lease.partition for lease in leases]
             outcome, why = await asyncio.to_thread(insert_batch, self._store, self._source, partitions, table)
         except Exception as error:
             outcome, why = Outcome.UNKNOWN, f"{type(error).__name__}: {error}"
-            log.error("a batch was not applied: %s", error, exc_info=not isinstance(error, StoreError))
+            log.error("a batch was not applied: %s", error, exc_info=not isinstance(error, StoreError | OutOfStep))
         self.tally.inserts[outcome.value] += 1
         if outcome is Outcome.APPLIED:
             self._backoff = _FIRST_BACKOFF
@@ -150,7 +163,7 @@ class Pipeline:
         self._backoff = min(self._backoff * 2, _LAST_BACKOFF)
 
     def _prepare(self, portions: list[Portion]) -> pa.Table:
-        """Decode → admit → dedupe → columns. No garbage collection meanwhile: it would walk every event."""
+        """Decode → admit → identify → mark → columns. No garbage collection meanwhile: it would walk every event."""
         gc.freeze()
         try:
             return pa.concat_tables([self._prepare_one(portion) for portion in portions])
@@ -161,19 +174,20 @@ class Pipeline:
         lease, batch = portion.lease, portion.batch
         portion.decoded = decode(batch)
         admit(portion.decoded, time.time_ns() // 1_000_000, self._settings.future_tolerance_minutes * 60_000)
-        self._memory[lease.partition].mark_duplicates(portion.decoded.rows, batch.end)
-        return self._columns.of(portion.decoded.rows, lease, self._source, expect=batch.start)
+        who = self._identify.rows(portion.decoded.rows)
+        portion.seen = self._memory[lease.partition].mark(portion.decoded.rows, who, batch)
+        return self._columns.of(portion.decoded.rows, who, lease, self._source, expect=batch.start)
 
     def _applied(self, portion: Portion) -> None:
         portion.lease.next = portion.batch.end
-        self._memory[portion.lease.partition].applied(portion.batch.end)
         for row in portion.decoded.rows:
             self.tally.events[row.reason.name.lower()] += 1
+            self.tally.unverified += row.reason is Reason.COUNTED and not row.verified
 
     def skip_to(self, lease: Lease, offset: int) -> None:
         """Accounts for offsets before `offset`, which the log no longer has, as one gap. Blocks."""
-        row = Row(offset - 1, 0, offset - lease.next, None, Reason.GAP)
-        table = self._columns.of([row], lease, self._source, expect=lease.next)
+        rows = [Row(offset - 1, 0, offset - lease.next, None, Reason.GAP)]
+        table = self._columns.of(rows, self._identify.rows(rows), lease, self._source, expect=lease.next)
         outcome, why = insert_batch(self._store, self._source, [lease.partition], table)
         if outcome is not Outcome.APPLIED:
             raise RuntimeError(f"the gap before offset {offset} was not written: {why}")

@@ -60,6 +60,10 @@ class Store:
         with self._client() as client:
             return [tuple(row) for row in client.query(sql, dict(parameters or {}), settings=settings).result_rows]
 
+    def query_arrow(self, sql: str, parameters: Mapping[str, Any]) -> pa.Table:
+        with self._client() as client:
+            return client.query_arrow(sql, dict(parameters), use_strings=True)
+
     def command(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
         with self._client() as client:
             client.command(sql, parameters=dict(parameters or {}))

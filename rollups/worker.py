@@ -17,6 +17,7 @@ from rollups.decode import DeadLetter
 from rollups.faust_app import FaustLog, build_app
 from rollups.markers import Markers
 from rollups.pipeline import Pipeline, Tally
+from rollups.seen import Seen
 from rollups.sources import register_source
 from rollups.store import Store, StoreError, StoreUnavailable
 from rollups.transport import ClickApp
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 
 _TOUCH_EVERY = 5.0  # seconds between notes that a log's tail is empty
 _ZONES_EVERY = 10.0
+_FORGET_EVERY = 60.0
 _LAST_BACKOFF = 10.0
 _STOP_SECONDS = 10.0
 
@@ -81,11 +83,12 @@ class Session:
             OwnerZones(store, "publishers", "publisher_id"),
         ]
         self._markers = Markers(store, source)
-        self._pipeline = Pipeline(settings, store, source, Columns(settings.visitor_secret, *self._zones), self._bury)
+        self._seen = Seen(store, source, settings.topic)
+        self._pipeline = Pipeline(settings, store, source, Columns(*self._zones), self._seen, self._bury)
         self._pipeline.tally = tally
         self._app: ClickApp = build_app(settings, self._pipeline)
         self._log = FaustLog(self._app)
-        self._claims = Claims(self._markers, self._log, self._pipeline.claimed, self._pipeline.skip_to)
+        self._claims = Claims(self._markers, self._log, self._pipeline)
         self._pipeline.claims = self._claims
         self._app.on_assigned = self._claims.assigned
         self._app.on_out_of_range = self._out_of_range
@@ -111,6 +114,7 @@ class Session:
                 "pipeline": self._pipeline.run,
                 "touch": lambda: every(_TOUCH_EVERY, self._touch),
                 "zones": lambda: every(_ZONES_EVERY, self._refresh_zones),
+                "forget": lambda: every(_FORGET_EVERY, self._forget),
             }.items()
         ]
         try:
@@ -175,6 +179,9 @@ class Session:
     async def _refresh_zones(self) -> None:
         for zones in self._zones:
             await asyncio.to_thread(zones.refresh)
+
+    async def _forget(self) -> None:
+        await asyncio.to_thread(self._seen.forget, 2 * self._settings.dedupe_horizon_minutes)
 
 
 async def every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:

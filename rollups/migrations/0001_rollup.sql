@@ -11,6 +11,7 @@ CREATE TABLE IF NOT EXISTS landing
     log_time DateTime64(3, 'UTC'),
     records UInt32,
     reason Enum8('counted' = 0, 'invalid' = 1, 'future' = 2, 'duplicate' = 3, 'repeat' = 4, 'bot' = 5, 'prefetch' = 6, 'gap' = 7),
+    verified Bool,
     user UInt64,
     account_id UInt64,
     domain String,
@@ -44,6 +45,9 @@ CREATE TABLE IF NOT EXISTS rollup
     users AggregateFunction(uniq, UInt64),
     records SimpleAggregateFunction(sum, UInt64),
     events SimpleAggregateFunction(sum, UInt64),
+    unverified SimpleAggregateFunction(sum, UInt64),
+    linked SimpleAggregateFunction(sum, UInt64),
+    placed SimpleAggregateFunction(sum, UInt64),
     next SimpleAggregateFunction(max, UInt64),
     as_of SimpleAggregateFunction(max, DateTime64(3, 'UTC'))
 )
@@ -78,6 +82,9 @@ SELECT
     uniqStateIf(user, hourly AND l.reason = 'counted' AND user != 0) AS users,
     sumIf(l.records, grain = 'ledger') AS records,
     countIf(grain = 'ledger' AND l.reason != 'gap') AS events,
+    countIf(grain = 'ledger' AND l.reason = 'counted' AND NOT verified) AS unverified,
+    countIf(grain = 'ledger' AND shown AND account_id > 0) AS linked,
+    countIf(grain = 'ledger' AND shown AND publisher_id > 0) AS placed,
     maxIf(offset + 1, grain = 'watermark') AS next,
     maxIf(log_time, grain = 'watermark') AS as_of
 FROM

@@ -29,7 +29,7 @@ ORDER BY source;
 
 -- Records of the log by what became of them: over all reasons they add up to the watermark less the start.
 CREATE OR REPLACE VIEW ledger AS
-SELECT source, partition, reason, sum(records) AS records, sum(events) AS events
+SELECT source, partition, reason, sum(records) AS records, sum(events) AS events, sum(unverified) AS unverified
 FROM rollup WHERE grain = 'ledger'
 GROUP BY source, partition, reason;
 
@@ -38,3 +38,19 @@ SELECT source, partition, maxIf(r.next, grain = 'watermark') AS next, max(r.as_o
     maxIf(r.next, grain = 'fence') AS epoch
 FROM rollup AS r WHERE grain IN ('watermark', 'fence')
 GROUP BY source, partition;
+
+-- What partitions remember to tell duplicates and repeats: keys of a batch by the log's time, written before its
+-- clicks. The next owner of a partition reads those of applied batches; workers drop what is older than the horizon.
+CREATE TABLE IF NOT EXISTS seen
+(
+    source UInt32,
+    partition UInt16,
+    end_offset UInt64,
+    kind Enum8('id' = 1, 'repeat' = 2),
+    generation UInt32,
+    keys Array(UInt64) CODEC(NONE)
+)
+ENGINE = MergeTree
+PARTITION BY (source, generation)
+ORDER BY (partition, end_offset)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;

@@ -30,7 +30,10 @@ def subscribe(stack: Stack, account: int, plan: str = "Business", zone: str = "U
 
 def test_clicks_and_users_of_a_link_by_hour(stack: Stack) -> None:
     key = subscribe(stack, 101)
-    events = [event(101, "a", visitor_id=f"v{n % 3}", event_id=f"101-{n}") for n in range(10)]
+    events = [
+        event(101, "a", visitor_id=f"v{n % 3}", event_id=f"101-{n}", clicked_at=int((NOON + 5 * n) * 1000))
+        for n in range(10)
+    ]
     answer = stack.send(events, stack.key("ingest"))
     assert (answer.status_code, answer.json()) == (202, {"accepted": 10, "rejected": []})
     stack.wait_counted()
@@ -54,6 +57,14 @@ def test_a_retried_event_counts_once(stack: Stack) -> None:
         stack.send([event(102, "a", event_id="102-same", visitor_id="v")]).raise_for_status()
     stack.wait_counted()
     assert stack.hours(key, TODAY) == [(12, 1, 1)]
+
+
+def test_a_visitor_on_the_same_link_within_five_seconds_counts_once(stack: Stack) -> None:
+    key = subscribe(stack, 109)
+    for link, seconds in (("a", 0), ("a", 1.5), ("a", 4.999), ("a", 5), ("b", 0)):
+        stack.send([event(109, link, visitor_id="v", clicked_at=int((NOON + seconds) * 1000))]).raise_for_status()
+    stack.wait_counted()
+    assert stack.hours(key, TODAY) == [(12, 3, 1)]
 
 
 def test_bots_and_prefetches_are_not_clicks(stack: Stack) -> None:

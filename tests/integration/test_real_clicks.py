@@ -11,7 +11,7 @@ from datetime import datetime
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 import crawleruseragents
@@ -52,14 +52,18 @@ class Oracle:
         self.accounts: set[int] = set()
         clicks: Counter[tuple[Any, ...]] = Counter()
         users: defaultdict[tuple[Any, ...], set[tuple[Any, ...]]] = defaultdict(set)
+        slots: set[tuple[Any, ...]] = set()
         for line in feed_clicks():
             account, local = number_of(line["l"]), datetime.fromtimestamp(line["t"], ZoneInfo(zone))
             self.accounts.add(account)
             if is_bot(line["a"]):
                 continue
+            user = tuple(line.get(field) or "" for field in ("a", "tz", "c", "gr", "cy"))
+            if (slot := (user, account, line["hh"], line["h"], line["t"] // 5)) in slots:
+                continue  # the same visitor on the same link within five seconds
+            slots.add(slot)
             day = local.date().isoformat()
             self.days[day, number_of(urlsplit(line["u"]).hostname or ""), account, number_of(line["hh"])] += 1
-            user = tuple(line.get(field) or "" for field in ("a", "tz", "c", "gr", "cy"))
             for scope in ((account,), (account, line["hh"], line["h"])):
                 clicks[day, local.hour, *scope] += 1
                 users[day, local.hour, *scope].add(user)
@@ -113,11 +117,14 @@ def test_every_daily_and_hourly_number_of_the_bitly_feeds(kind: str, zone: str, 
 
 @needs_data
 def test_the_access_log_counts_people_and_reports_the_malformed_line(tmp_path: Path) -> None:
-    requests: Counter[str] = Counter()
+    clicks: set[tuple[Any, ...]] = set()
     for line in ACCESS_LOG.read_text().splitlines():
-        found = re.fullmatch(r'\S+ .* \[(.*?):.*\] "(\S+) .*" \d+ \S+ "[^"]*" "([^"]*)"', line)
-        if found and found[2] != "HEAD" and not is_bot(found[3]):
-            requests[datetime.strptime(found[1], "%d/%b/%Y").date().isoformat()] += 1
+        found = re.fullmatch(r'(\S+) .* \[(.*?)\] "(\S+) (\S+) .*" \d+ \S+ "[^"]*" "([^"]*)"', line)
+        if found and found[3] != "HEAD" and not is_bot(found[5]):
+            at = datetime.strptime(found[2], "%d/%b/%Y:%H:%M:%S %z")
+            path = unquote(found[4].partition("?")[0])
+            clicks.add((at.date().isoformat(), at.timestamp() // 5, found[1], found[5], path))
+    requests = Counter(day for day, *_ in clicks)
     with started("embedded", tmp_path) as stack:
         stack.admin("PUT", "/admin/catalog", {"accounts": [{"account_id": 1, "plan": "Business"}]})
         done = stack.run("import", str(ACCESS_LOG), "--format", "combined", "--domain", "www.example", check=False)

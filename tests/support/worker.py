@@ -12,6 +12,7 @@ from rollups.columns import Columns
 from rollups.decode import DeadLetter
 from rollups.markers import Markers
 from rollups.pipeline import Pipeline
+from rollups.seen import Seen
 from rollups.store import Store
 from rollups.zones import OwnerZones
 from tests.support.log import MemoryLog
@@ -20,13 +21,13 @@ SOURCE = 7
 
 
 class Harness:
-    def __init__(self, store: Store, log: MemoryLog, settings: Settings | None = None) -> None:
+    def __init__(self, store: Store, log: MemoryLog, settings: Settings | None = None, source: int = SOURCE) -> None:
         self.store, self.log = store, log
         self.dead: list[tuple[int, DeadLetter]] = []
         zones = OwnerZones(store, "accounts", "account_id"), OwnerZones(store, "publishers", "publisher_id")
         settings = settings or Settings(batch_linger_ms=0)
-        self.pipeline = Pipeline(settings, store, SOURCE, Columns("secret", *zones), self._bury)
-        self.claims = Claims(Markers(store, SOURCE), log, self.pipeline.claimed, self.pipeline.skip_to)
+        self.pipeline = Pipeline(settings, store, source, Columns(*zones), Seen(store, source, "clicks"), self._bury)
+        self.claims = Claims(Markers(store, source), log, self.pipeline)
         self.pipeline.claims = self.claims
 
     async def _bury(self, partition: int, letters: list[DeadLetter]) -> None:
@@ -50,8 +51,10 @@ class Harness:
 
 
 @asynccontextmanager
-async def harness(store: Store, log: MemoryLog, settings: Settings | None = None) -> AsyncIterator[Harness]:
-    worker = Harness(store, log, settings)
+async def harness(
+    store: Store, log: MemoryLog, settings: Settings | None = None, source: int = SOURCE
+) -> AsyncIterator[Harness]:
+    worker = Harness(store, log, settings, source)
     tasks = [asyncio.create_task(worker.claims.run()), asyncio.create_task(worker.pipeline.run())]
     try:
         yield worker

@@ -1,4 +1,4 @@
-"""Duplicates against a plain set, and what is forgotten when."""
+"""The memory of keys against a plain model: what is known, what is forgotten when, and what does not fit."""
 
 from __future__ import annotations
 
@@ -6,61 +6,109 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollups.dedupe import HashSet, SeenIds
+from rollups.dedupe import HashSet, KeyMemory, Taken
 
-ids = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 40)), max_size=60)
+HORIZON = 60
+WIDTH = 30
+
+# (log minute, key); the log's times may go back.
+log = st.lists(st.tuples(st.integers(0, 300), st.integers(1, 25)), max_size=60)
+Records = list[tuple[int, int]]
 
 
-def arrays(pairs: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
-    return np.array([m for m, _ in pairs], np.int64), np.array([h for _, h in pairs], np.uint64)
+def take(memory: KeyMemory, records: Records) -> Taken:
+    return memory.take(
+        np.array([minute for minute, _ in records], np.int64), np.array([key for _, key in records], np.uint64)
+    )
 
 
-@given(st.lists(ids, max_size=8))
-def test_an_id_is_a_duplicate_from_its_second_time_on(batches: list[list[tuple[int, int]]]) -> None:
-    seen, model = SeenIds(60), set[tuple[int, int]]()
-    for batch in batches:
-        minutes, hashes = arrays(batch)
-        expected = []
-        for minute, value in batch:
-            pair = (minute, value or 1)  # 0 marks a free slot
-            expected.append(pair in model)
-            model.add(pair)
-        repeated = seen.duplicates(minutes, hashes)
-        assert repeated.tolist() == expected
-        seen.add(minutes[~repeated], hashes[~repeated], 0)
+class Model:
+    """One key at a time, with a set."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity, self.newest = capacity, 0
+        self.held: set[tuple[int, int]] = set()  # (generation, key)
+
+    def take(self, minute: int, key: int) -> tuple[bool, bool]:
+        """(known, kept)"""
+        generation = max(minute - minute % WIDTH, self.newest)
+        window = [(g, k) for g, k in self.held if g >= generation - 2 * WIDTH]
+        known = any(k == key for _, k in window)
+        if (generation, key) in self.held:
+            return known, True
+        if len(window) >= self.capacity:
+            return known, False
+        self.held.add((generation, key))
+        self.newest = generation
+        return known, True
+
+
+def cut(records: Records, sizes: list[int]) -> list[Records]:
+    batches = []
+    for size in sizes:
+        batches.append(records[:size])
+        records = records[size:]
+    return [*batches, records]
+
+
+@given(log, st.lists(st.integers(0, 20), max_size=8), st.sampled_from([1000, 7, 1]))
+def test_decisions_are_those_of_the_model_however_the_log_is_cut(
+    records: Records, sizes: list[int], capacity: int
+) -> None:
+    memory, model = KeyMemory(HORIZON, capacity), Model(capacity)
+    expected = [model.take(*record) for record in records]
+    decided: list[tuple[bool, bool]] = []
+    for batch in cut(records, sizes):
+        taken = take(memory, batch)
+        decided += zip(taken.known.tolist(), taken.kept.tolist(), strict=True)
+    assert decided == expected
+    assert len(memory) <= capacity
+
+
+@given(log, log, st.lists(st.integers(0, 20), max_size=8), st.sampled_from([1000, 7, 1]))
+def test_a_memory_restored_from_what_was_fresh_decides_alike(
+    before: Records, after: Records, sizes: list[int], capacity: int
+) -> None:
+    memory, restored = KeyMemory(HORIZON, capacity), KeyMemory(HORIZON, capacity)
+    seen: dict[int, list[np.ndarray]] = {}
+    for batch in cut(before, sizes):
+        for generation, keys in take(memory, batch).fresh:
+            seen.setdefault(generation, []).extend([keys, keys])  # a replay may have written them twice
+    restored.restore({generation: np.concatenate(keys) for generation, keys in seen.items()})
+    assert len(restored) == len(memory)
+    for batch in cut(after, sizes):
+        one, two = take(memory, batch), take(restored, batch)
+        assert one.known.tolist() == two.known.tolist()
+        assert one.kept.tolist() == two.kept.tolist()
+
+
+def test_a_key_is_known_for_the_horizon_and_no_longer_than_half_as_long_again() -> None:
+    for minute in range(WIDTH):
+        for age in (0, HORIZON, HORIZON + WIDTH):
+            memory = KeyMemory(HORIZON, 1000)
+            take(memory, [(minute, 5)])
+            assert take(memory, [(minute + age, 5)]).known[0] == (age <= HORIZON), (minute, age)
+
+
+def test_what_is_delivered_again_is_known_for_longer() -> None:
+    memory = KeyMemory(HORIZON, 1000)
+    assert [bool(take(memory, [(minute, 5)]).known[0]) for minute in range(0, 600, 60)] == [False] + [True] * 9
 
 
 @given(st.sets(st.integers(1, 2**64 - 1), max_size=500))
 def test_a_hash_set_holds_what_was_added_and_nothing_else(values: set[int]) -> None:
-    table = HashSet()
     half = np.array(sorted(values)[::2], np.uint64)
-    table.add(half)
     everything = np.array(sorted(values), np.uint64)
-    assert set(everything[table.contains(everything)].tolist()) == set(half.tolist())
-    assert len(table) == len(half)
+    added, made = HashSet(), HashSet.of(np.concatenate([half, half]))
+    added.add(half)
+    for table in (added, made):
+        assert set(everything[table.contains(everything)].tolist()) == set(half.tolist())
+        assert len(table) == len(half)
 
 
-def test_what_was_looked_up_but_not_added_is_not_remembered() -> None:
-    seen = SeenIds(60)
-    minutes, hashes = arrays([(0, 5)])
-    assert not seen.duplicates(minutes, hashes).any()
-    assert not seen.duplicates(minutes, hashes).any()
-
-
-def test_an_id_is_forgotten_once_the_log_is_past_the_horizon() -> None:
-    seen = SeenIds(horizon_minutes=60)
-    first, later = arrays([(0, 5)]), arrays([(100, 6)])
-    seen.add(*first, log_minute=1000)
-    seen.add(*later, log_minute=1060)
-    assert seen.duplicates(*first).all(), "the horizon is measured by the log's time, not by the click's"
-    seen.add(*arrays([(101, 7)]), log_minute=1061)
-    assert not seen.duplicates(*first).any()
-    assert seen.duplicates(*later).all()
-
-
-def test_memory_per_id_is_bounded() -> None:
-    seen = SeenIds(60)
-    hashes = np.random.default_rng(1).integers(1, 2**63, 1_000_000).astype(np.uint64)
-    for part in np.array_split(hashes, 20):
-        seen.add(np.zeros(len(part), np.int64), part, 0)
-    assert seen.nbytes / 1_000_000 <= 8 / 0.3
+def test_memory_per_key_is_bounded() -> None:
+    memory = KeyMemory(60, 10_000_000)
+    keys = np.random.default_rng(1).integers(1, 2**63, 1_000_000).astype(np.uint64)
+    for part in np.array_split(keys, 20):
+        memory.take(np.zeros(len(part), np.int64), part)
+    assert memory.nbytes / 1_000_000 <= 8 / 0.3

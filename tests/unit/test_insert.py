@@ -5,9 +5,10 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from ingest.event import Click, decode_record
+from ingest.event import Click
 from rollups.columns import Columns
 from rollups.decode import Row
+from rollups.identity import Identify
 from rollups.insert import PINNED, Outcome, insert_batch
 from rollups.lease import Lease
 from rollups.markers import Markers, insert_comment, next_epoch
@@ -20,9 +21,7 @@ SOURCE = 9
 
 @pytest.fixture
 def columns(store: Store) -> Columns:
-    return Columns(
-        "secret", OwnerZones(store, "accounts", "account_id"), OwnerZones(store, "publishers", "publisher_id")
-    )
+    return Columns(OwnerZones(store, "accounts", "account_id"), OwnerZones(store, "publishers", "publisher_id"))
 
 
 def rows(start: int, count: int, links: int = 1) -> list[Row]:
@@ -38,7 +37,8 @@ def rows(start: int, count: int, links: int = 1) -> list[Row]:
 
 
 def table(columns: Columns, epoch: int, start: int, count: int, *, partition: int = 0, links: int = 1) -> pa.Table:
-    return columns.of(rows(start, count, links), Lease(partition, epoch=epoch), SOURCE, expect=start)
+    clicks = rows(start, count, links)
+    return columns.of(clicks, Identify("secret").rows(clicks), Lease(partition, epoch=epoch), SOURCE, expect=start)
 
 
 def claimed(store: Store, *partitions: int) -> dict[int, int]:
@@ -133,19 +133,3 @@ def test_a_claim_finds_the_inserts_that_carry_its_partition() -> None:
     comment = insert_comment(SOURCE, [11, 2])
     assert comment == "clickmill insert 9 ,2,11,"
     assert ",1," not in comment
-
-
-def test_users_are_hashed_with_the_secret(store: Store) -> None:
-    zones = OwnerZones(store, "accounts", "account_id"), OwnerZones(store, "publishers", "publisher_id")
-    [item] = decode_record(b'{"clicked_at": 1, "account_id": 1, "domain": "d.e", "link_id": "a", "ip": "192.0.2.1"}')
-    assert isinstance(item, Click)
-    users = [
-        Columns(secret, *zones).of([Row(0, 0, 1, item)], Lease(0), SOURCE, 0)["user"].to_numpy()[0]
-        for secret in ("one", "one", "two")
-    ]
-    assert users[0] == users[1] != users[2]
-    assert 0 not in users
-
-
-def test_a_click_without_any_identity_has_no_user(columns: Columns) -> None:
-    assert table(columns, 0, 0, 3)["user"].to_pylist() == [0, 0, 0]

@@ -6,9 +6,14 @@ import asyncio
 import json
 from typing import Any
 
+import pyarrow as pa
+import pytest
+
+from ingest.settings import Settings
 from rollups.lease import State
-from rollups.markers import Markers
-from rollups.store import Store
+from rollups.markers import Marker, Markers
+from rollups.pipeline import Portion
+from rollups.store import Store, StoreUnavailable
 from tests.support.log import LOG_TIME_MS, MemoryLog
 from tests.support.worker import SOURCE, Harness, harness, until
 
@@ -16,7 +21,7 @@ from tests.support.worker import SOURCE, Harness, harness, until
 def click(number: int, **fields: object) -> dict[str, object]:
     event: dict[str, object] = {
         "event_id": f"e{number}",
-        "clicked_at": LOG_TIME_MS + number,
+        "clicked_at": LOG_TIME_MS + 5000 * number,
         "account_id": 1,
         "domain": "VVD.bz/",
         "link_id": "a",
@@ -40,8 +45,8 @@ def hourly(store: Store) -> list[Any]:
     )
 
 
-async def consumed(store: Store, log: MemoryLog, partitions: set[int], **_: Any) -> Harness:
-    async with harness(store, log) as worker:
+async def consumed(store: Store, log: MemoryLog, partitions: set[int], **options: Any) -> Harness:
+    async with harness(store, log, **options) as worker:
         await worker.claim(partitions)
         await worker.consume()
         return worker
@@ -113,25 +118,30 @@ def test_a_zombie_is_fenced_and_its_partition_claimed_again(store: Store) -> Non
     assert ledger(store) == {"counted": 1}
 
 
-def test_an_insert_that_had_landed_is_not_applied_twice(store: Store) -> None:
+def test_an_insert_that_had_landed_is_not_applied_twice(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     log = MemoryLog()
     for number in range(4):
         log.append(0, click(number))
+    insert_arrow = store.insert_arrow
+    answers = [True, False, True]
+
+    def lose_the_answer(table: str, batch: pa.Table, settings: dict[str, Any]) -> None:
+        insert_arrow(table, batch, settings)
+        if table == "landing" and not answers.pop(0):
+            raise StoreUnavailable("timed out")
+
+    monkeypatch.setattr(store, "insert_arrow", lose_the_answer)
 
     async def scenario() -> None:
         async with harness(store, log) as worker:
             await worker.claim({0})
-            lease = worker.claims.leases[0]
-            await worker.pipeline.put(log.fetch(lease, 2))
-            while lease.next < 2:
-                await asyncio.sleep(0.01)
-            lease.next = lease.tail = 0  # as after a timeout: the worker believes that nothing was applied
-            lease.cursor = type(lease.cursor)(0) if lease.cursor else None
+            await worker.consume(most=2)
+            log.append(0, click(4))
             await worker.consume()
-            assert worker.pipeline.tally.inserts["stale"] == 1
+            assert worker.pipeline.tally.inserts == {"applied": 2, "unknown": 1}
 
     asyncio.run(scenario())
-    assert ledger(store) == {"counted": 4}
+    assert ledger(store) == {"counted": 5}
 
 
 def test_a_dropped_batch_is_fetched_again(store: Store) -> None:
@@ -211,7 +221,71 @@ def test_local_days_and_hours_are_those_of_the_owner(store: Store) -> None:
     store.insert("accounts", [(1, "A", "Free", "Asia/Kolkata")], ["account_id", "name", "plan", "time_zone"])
     store.insert("publishers", [(5, "P", "Pacific/Auckland")], ["publisher_id", "name", "time_zone"])
     log = MemoryLog()
-    log.append(0, click(1, clicked_at="2026-01-01T19:00:00Z"))
+    log.append(0, click(1, clicked_at="2026-01-01T19:00:00Z"), at=LOG_TIME_MS + 20 * 3_600_000)
     asyncio.run(consumed(store, log, {0}))
     assert [(str(day), hour) for day, hour in store.query("SELECT day, hour FROM clicks_hourly")] == [("2026-01-02", 0)]
     assert [str(day) for (day,) in store.query("SELECT day FROM clicks_daily")] == ["2026-01-02"]
+
+
+def test_a_repeat_counts_once_and_its_own_retry_is_a_duplicate(store: Store) -> None:
+    log = MemoryLog()
+    log.append(0, click(0))
+    log.append(0, click(0, event_id="again", clicked_at=LOG_TIME_MS + 4999))  # the same slot
+    log.append(0, click(0, event_id="again", clicked_at=LOG_TIME_MS + 4999))
+    log.append(0, click(0, event_id="later", clicked_at=LOG_TIME_MS + 5000))
+    log.append(0, click(0, event_id="other", link_id="b"))
+    log.append(0, click(0, event_id="bot", clicked_at=LOG_TIME_MS + 10_000, purpose="prefetch"))
+    log.append(0, click(0, event_id="person", clicked_at=LOG_TIME_MS + 10_001))
+    asyncio.run(consumed(store, log, {0}))
+    assert ledger(store) == {"counted": 4, "repeat": 1, "duplicate": 1, "prefetch": 1}
+
+
+def test_the_next_owner_remembers_what_was_applied_and_nothing_else(store: Store) -> None:
+    log = MemoryLog()
+    for number in range(3):
+        log.append(0, click(number))
+
+    async def cut_off() -> None:
+        async with harness(store, log) as worker:
+            await worker.claim({0})
+            await worker.pipeline.put(log.fetch(worker.claims.leases[0], 2))
+            await until(lambda: worker.claims.leases[0].next == 2)
+            lease = worker.claims.leases[0]
+            await asyncio.to_thread(Markers(store, SOURCE).raise_fences, [0])
+            worker.claims.leases = {}  # this worker dies between `seen` and the clicks of its next batch
+            await worker.pipeline._apply([Portion(lease, log.fetch(lease))])
+            assert worker.pipeline.tally.inserts["fenced"] == 1
+
+    asyncio.run(cut_off())
+    assert store.query("SELECT max(end_offset) FROM seen") == [(3,)]
+    for number in (0, 1, 2):
+        log.append(0, click(number))
+    asyncio.run(consumed(store, log, {0}))
+    assert ledger(store) == {"counted": 3, "duplicate": 3}
+
+
+def test_a_new_incarnation_of_the_topic_knows_what_the_last_one_saw(store: Store) -> None:
+    for source, topic in ((SOURCE - 1, "clicks"), (SOURCE, "clicks"), (SOURCE - 2, "other")):
+        store.insert("sources", [(source, "c", topic, str(source))], ["source", "cluster_id", "topic", "topic_id"])
+    for source, number in ((SOURCE - 1, 0), (SOURCE - 2, 1), (SOURCE, 0), (SOURCE, 1)):
+        log = MemoryLog()
+        log.append(0, click(number))
+        log.first[0] = Markers(store, source).read().get(0, Marker()).next
+        asyncio.run(consumed(store, log, {0}, source=source))
+    assert store.query("SELECT source, reason, records FROM ledger ORDER BY ALL") == [
+        (SOURCE - 2, "counted", 1),
+        (SOURCE - 1, "counted", 1),
+        (SOURCE, "counted", 1),
+        (SOURCE, "duplicate", 1),
+    ]
+
+
+def test_what_could_not_be_verified_is_counted_as_such(store: Store) -> None:
+    log = MemoryLog()
+    log.append(0, click(0))
+    log.append(0, click(1, event_id=None))
+    log.append(0, click(2, clicked_at=LOG_TIME_MS - 61 * 60_000))  # may have been delivered before the horizon
+    log.append(0, click(3))
+    log.append(0, click(4))  # does not fit
+    asyncio.run(consumed(store, log, {0}, settings=Settings(batch_linger_ms=0, dedupe_max_keys=3)))
+    assert store.query("SELECT reason, records, unverified FROM ledger") == [("counted", 5, 4)]
