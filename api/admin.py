@@ -64,7 +64,7 @@ def admin_router(keys: KeyRing, catalog: Catalog) -> APIRouter:
         prefix="/admin",
         tags=["admin"],
         responses=ERRORS,
-        route_class=_guarded_by(keys),
+        route_class=guarded_by(keys),
         dependencies=[Security(APIKeyHeader(name="X-Api-Key", auto_error=False))],
     )
 
@@ -125,7 +125,7 @@ def key_view(record: KeyRecord) -> KeyView:
     }
 
 
-def _guarded_by(keys: KeyRing) -> type[APIRoute]:
+def guarded_by(keys: KeyRing) -> type[APIRoute]:
     """Routes that know their caller before a body is read: FastAPI reads bodies ahead of any dependency."""
 
     class AdminRoute(APIRoute):

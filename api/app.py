@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from api.admin import admin_router
+from api.audit import audit_router
 from api.catalog import Catalog
 from api.clicks import clicks_router
 from api.errors import install_error_handlers
@@ -41,5 +42,6 @@ def create_app(store: Store, settings: Settings, *, ready: Ready | None = None, 
     app.include_router(clicks_router(store, keys, catalog, freshness))
     app.include_router(hourly_router(store, settings, keys, catalog, freshness))
     app.include_router(admin_router(keys, catalog))
+    app.include_router(audit_router(store, keys))
     app.include_router(health_router(store, ready))
     return app

@@ -7,6 +7,7 @@ import logging
 import click
 
 from deploy.administering import catalog, keys
+from deploy.auditing import audit
 from deploy.feeding import import_file, simulate
 from deploy.options import read_settings
 from deploy.serving import api, collector, migrate, up, worker
@@ -28,5 +29,5 @@ def main() -> None:
         logging.getLogger(reported_by_us).setLevel(logging.CRITICAL)
 
 
-for command in (up, collector, worker, api, migrate, import_file, simulate, catalog, keys):
+for command in (up, collector, worker, api, migrate, import_file, simulate, catalog, keys, audit):
     main.add_command(command)

@@ -50,10 +50,13 @@ def _set_retention(store: Store, days: int) -> None:
             f"ALTER TABLE rollup MODIFY TTL day + INTERVAL {days:d} DAY DELETE "
             "WHERE grain IN ('link_hour', 'account_hour', 'affiliate_day')"
         )
-    elif (
-        "TTL"
-        in store.query("SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = 'rollup'")[
-            0
-        ][0]
-    ):
+    elif has_retention(store):
         store.command("ALTER TABLE rollup REMOVE TTL")
+
+
+def has_retention(store: Store) -> bool:
+    """Whether old clicks are deleted from the rollups."""
+    [(engine,)] = store.query(
+        "SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = 'rollup'"
+    )
+    return "TTL" in engine

@@ -1,0 +1,48 @@
+"""A topic from its beginning to its present end, without joining a group and without moving anything."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from ingest.kafka import connection
+from ingest.settings import Settings
+
+
+async def read_topic(settings: Settings, topic: str) -> AsyncIterator[list[Any]]:
+    """Lists of aiokafka ConsumerRecords, each of one partition and in order, up to where the topic ends by now.
+
+    Errors: aiokafka's KafkaError if the broker is away.
+    """
+    consumer = AIOKafkaConsumer(topic, **connection(settings), auto_offset_reset="earliest", enable_auto_commit=False)
+    await consumer.start()
+    try:
+        unread = set(consumer.assignment())
+        ends: dict[TopicPartition, int] = {}
+        while unread:
+            for records in (await consumer.getmany(*unread, timeout_ms=200)).values():
+                yield records
+            for partition in list(unread):
+                end = consumer.highwater(partition)  # None until the first fetch has answered
+                if end is not None and await consumer.position(partition) >= ends.setdefault(partition, end):
+                    unread.discard(partition)
+    finally:
+        await consumer.stop()
+
+
+async def log_bounds(settings: Settings, topic: str) -> dict[int, tuple[int, int, int | None]]:
+    """(first offset, end, offset that the workers' group has committed) of each partition of the topic."""
+    log = AIOKafkaConsumer(topic, **connection(settings), enable_auto_commit=False)
+    group = AIOKafkaConsumer(**connection(settings), group_id=settings.group, enable_auto_commit=False)
+    await log.start()
+    try:
+        await group.start()
+        partitions = sorted(log.assignment())
+        group.assign(partitions)  # by hand, so the group does not take it for a member
+        first, end = await log.beginning_offsets(partitions), await log.end_offsets(partitions)
+        return {tp.partition: (first[tp], end[tp], await group.committed(tp)) for tp in partitions}
+    finally:
+        await group.stop()
+        await log.stop()

@@ -1,0 +1,109 @@
+"""The audit: what the rollups say of themselves, and whether it adds up. One scan, so it holds at any moment."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import date
+
+from rollups.migrate import has_retention
+from rollups.store import Store
+
+_MARKERS = """
+SELECT source, partition, toString(reason), maxIf(next, grain = 'watermark'), sum(records), sum(events),
+    sum(unverified)
+FROM rollup WHERE grain IN ('watermark', 'ledger')
+GROUP BY source, partition, reason
+"""
+
+_TOTALS = """
+SELECT
+    sumIf(linked, grain = 'ledger'), sumIf(clicks + bots, grain = 'link_hour'),
+    sumIf(clicks + bots, grain = 'account_hour'),
+    sumIf(placed, grain = 'ledger'), sumIf(clicks + bots, grain = 'affiliate_day'),
+    sumIf(clicks, grain = 'link_hour'), sumIf(clicks, grain = 'account_hour')
+FROM rollup WHERE grain NOT IN ('watermark', 'fence')
+"""
+
+_DAYS = """
+SELECT toString(grain) AS kind, if(marker, source, 0), if(marker, partition, 0), if(marker, toDate(0), day),
+    max(next), sum(clicks)
+FROM (SELECT *, grain = 'watermark' AS marker FROM rollup)
+WHERE marker OR (grain IN ('account_hour', 'affiliate_day') AND day BETWEEN {first:Date} AND {last:Date})
+GROUP BY ALL
+"""
+
+
+@dataclass(slots=True)
+class PartitionAccount:
+    """One partition of one source: what it has read, by reason. `records` are offsets, `events` clicks."""
+
+    source: int
+    partition: int
+    watermark: int = 0
+    unverified: int = 0
+    records: dict[str, int] = field(default_factory=dict)
+    events: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def read(self) -> int:
+        return sum(self.events.values())
+
+
+@dataclass(slots=True)
+class Audit:
+    partitions: list[PartitionAccount]
+    problems: list[str]
+
+
+def audit(store: Store) -> Audit:
+    """Every partition of every source, and what does not add up."""
+    accounts: defaultdict[tuple[int, int], PartitionAccount] = defaultdict(lambda: PartitionAccount(0, 0))
+    for source, partition, reason, watermark, records, events, unverified in store.query(_MARKERS):
+        account = accounts[source, partition]
+        account.source, account.partition = source, partition
+        account.watermark = max(account.watermark, watermark)
+        account.unverified += unverified
+        if records or events:
+            account.records[reason], account.events[reason] = records, events
+    partitions = [accounts[key] for key in sorted(accounts)]
+    problems = [
+        f"source {account.source}, partition {account.partition}: {sum(account.records.values())} records are "
+        f"accounted for, the watermark is {account.watermark}"
+        for account in partitions
+        if sum(account.records.values()) != account.watermark
+    ]
+    return Audit(partitions, problems + _grain_problems(store))
+
+
+def _grain_problems(store: Store) -> list[str]:
+    """The grains hold the same clicks, each by its own way of grouping."""
+    [(linked, by_link, by_account, placed, by_day, link_clicks, account_clicks)] = store.query(_TOTALS)
+    pairs = [("clicks by link and hour", link_clicks, "clicks by account and hour", account_clicks)]
+    if not has_retention(store):
+        pairs += [
+            ("linked clicks and bots in the ledger", linked, "by link and hour", by_link),
+            ("linked clicks and bots in the ledger", linked, "by account and hour", by_account),
+            ("placed clicks and bots in the ledger", placed, "by affiliate and day", by_day),
+        ]
+    return [f"{one}: {left}, {other}: {right}" for one, left, other, right in pairs if left != right]
+
+
+@dataclass(slots=True)
+class Days:
+    """Clicks by day of the owners' zones, and the watermarks that they were read at."""
+
+    links: dict[str, int] = field(default_factory=dict)
+    placements: dict[str, int] = field(default_factory=dict)
+    watermarks: list[tuple[int, int, int]] = field(default_factory=list)  # (source, partition, next offset)
+
+
+def clicks_by_day(store: Store, first: date, last: date) -> Days:
+    """Both from one scan, so that the log can be counted up to just there."""
+    days = Days()
+    for kind, source, partition, day, watermark, clicks in store.query(_DAYS, {"first": first, "last": last}):
+        if kind == "watermark":
+            days.watermarks.append((source, partition, watermark))
+        elif clicks:
+            (days.links if kind == "account_hour" else days.placements)[day.isoformat()] = clicks
+    return days
