@@ -8,6 +8,7 @@ import click
 
 from deploy.administering import catalog, keys
 from deploy.auditing import audit
+from deploy.dead_letters import dlq
 from deploy.feeding import import_file, simulate
 from deploy.options import read_settings
 from deploy.serving import api, collector, migrate, up, worker
@@ -29,5 +30,5 @@ def main() -> None:
         logging.getLogger(reported_by_us).setLevel(logging.CRITICAL)
 
 
-for command in (up, collector, worker, api, migrate, import_file, simulate, catalog, keys, audit):
+for command in (up, collector, worker, api, migrate, import_file, simulate, catalog, keys, audit, dlq):
     main.add_command(command)

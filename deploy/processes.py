@@ -13,6 +13,9 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from api.app import create_app
 from api.health import health_router
@@ -21,6 +24,7 @@ from ingest.collector import Verdict, collector_routes
 from ingest.kafka import ensure_topics, wait_for_broker
 from ingest.producer import ClickProducer
 from ingest.settings import Settings
+from rollups.metrics import exposition
 from rollups.store import Store, StoreError
 from rollups.worker import Worker
 
@@ -114,6 +118,7 @@ async def run_worker(settings: Settings, host: str, port: int) -> None:
     worker = Worker(settings, store)
     app = FastAPI(title="Clickmill worker", openapi_url=None)
     app.include_router(health_router(store, lambda: worker_parts(worker)))
+    app.router.routes.append(metrics_route(worker))
     await serve_until(stop, HttpServer(app, host, port), worker.run(stop))
 
 
@@ -126,6 +131,16 @@ async def run_collector(settings: Settings, host: str, port: int) -> None:
     app.include_router(health_router(store, lambda: {"broker": gate.open}))
     app.router.routes.extend(gate.routes(KeyRing(store, settings)))
     await serve_until(stop, HttpServer(app, host, port), gate.run(stop))
+
+
+def metrics_route(worker: Worker) -> Route:
+    """`GET /metrics`, for Prometheus. It names no key, link or user."""
+
+    def metrics(_request: Request) -> Response:
+        text, content_type = exposition(worker)
+        return Response(text, media_type=content_type)
+
+    return Route("/metrics", metrics)
 
 
 def worker_parts(worker: Worker) -> Mapping[str, bool]:

@@ -15,7 +15,7 @@ from api.app import create_app
 from api.keys import KeyRing
 from deploy.embedded import EmbeddedBroker
 from deploy.home import Addresses, Home, NotRunning
-from deploy.processes import Gate, HttpServer, stop_on_signals, worker_parts
+from deploy.processes import Gate, HttpServer, metrics_route, stop_on_signals, worker_parts
 from ingest.settings import EMBEDDED, Settings
 from rollups.migrate import migrate
 from rollups.store import Store
@@ -92,7 +92,7 @@ async def _run(
         await asyncio.to_thread(migrate, store, retention_days=settings.rollup_retention_days)
         keys, gate, worker = KeyRing(store, settings), Gate(settings), Worker(settings, store)
         app = create_app(store, settings, ready=lambda: {"broker": gate.open, **worker_parts(worker)}, keys=keys)
-        app.router.routes.extend(gate.routes(keys))
+        app.router.routes.extend([*gate.routes(keys), metrics_route(worker)])
         server = HttpServer(app, host, port)
         url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{server.port}"
         home.publish(Addresses(os.getpid(), settings.kafka_url, url))

@@ -68,6 +68,13 @@ class Settings(BaseSettings):
         le=3600,
         description="Clicks of one user on one link in one slot of so many seconds count once; 0 counts all.",
     )
+    poison_share: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="A worker stands still if more than this share of its last 10,000 events would be dead letters; "
+        "1 never stops.",
+    )
     session_timeout_seconds: float = Field(
         30.0, gt=0, le=80, description="A worker silent for this long loses its partitions."
     )

@@ -74,6 +74,11 @@ class Claims:
             log.info("claiming %s again: %s", ", ".join(map(str, held)), why)
         self._wake.set()
 
+    def halt(self, leases: Iterable[Lease], why: str) -> None:
+        for lease in leases:
+            if self.leases.get(lease.partition) is lease:
+                self._halt(lease, why)
+
     def halted(self) -> dict[int, str]:
         """Why partitions stand still, by partition."""
         return {lease.partition: lease.why for lease in self.leases.values() if lease.state is State.HALTED}

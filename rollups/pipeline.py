@@ -25,6 +25,7 @@ from rollups.identity import Identify
 from rollups.insert import Outcome, insert_batch
 from rollups.lease import Lease, LogBatch
 from rollups.memory import OutOfStep, PartitionMemory, SeenKeys
+from rollups.poison import Poisoned, PoisonGuard
 from rollups.seen import Seen
 from rollups.store import Store, StoreError
 
@@ -51,6 +52,7 @@ class Tally:
     events: Counter[str] = field(default_factory=Counter)
     inserts: Counter[str] = field(default_factory=Counter)
     unverified: int = 0
+    claims: int = 0
 
 
 class Pipeline:
@@ -70,6 +72,7 @@ class Pipeline:
         self._identify = Identify(settings.visitor_secret)
         self._seen = seen
         self._bury = bury
+        self._poison = PoisonGuard(settings.poison_share)
         self._memory: dict[int, PartitionMemory] = {}
         self._pending: dict[int, Portion] = {}
         self._pending_records = 0
@@ -118,6 +121,12 @@ class Pipeline:
     def claimed(self, lease: Lease) -> None:
         """What was pending of the partition is void."""
         self._pending.pop(lease.partition, None)
+        self.tally.claims += 1
+
+    def remembered(self) -> tuple[int, int]:
+        """(keys, bytes) in memory to tell duplicates and repeats."""
+        kinds = [kind for memory in list(self._memory.values()) for kind in memory.kinds.values()]
+        return sum(map(len, kinds)), sum(kind.nbytes for kind in kinds)
 
     @property
     def idle(self) -> bool:
@@ -143,12 +152,16 @@ class Pipeline:
         leases = [portion.lease for portion in portions]
         try:
             table = await asyncio.to_thread(self._prepare, portions)
+            self._poison.check(table.num_rows, sum(len(portion.decoded.dead) for portion in portions))
             for portion in portions:
                 await self._bury(portion.lease.partition, portion.decoded.dead)
             seen = [(portion.lease.partition, portion.batch.end, portion.seen) for portion in portions]
             await asyncio.to_thread(self._seen.write, seen)
             partitions = [lease.partition for lease in leases]
             outcome, why = await asyncio.to_thread(insert_batch, self._store, self._source, partitions, table)
+        except Poisoned as error:
+            self.claims.halt(leases, str(error))
+            return
         except Exception as error:
             outcome, why = Outcome.UNKNOWN, f"{type(error).__name__}: {error}"
             log.error("a batch was not applied: %s", error, exc_info=not isinstance(error, StoreError | OutOfStep))

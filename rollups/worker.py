@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -15,6 +16,7 @@ from rollups.columns import Columns
 from rollups.dead_letters import publish
 from rollups.decode import DeadLetter
 from rollups.faust_app import FaustLog, build_app
+from rollups.lease import Lease, State
 from rollups.markers import Markers
 from rollups.pipeline import Pipeline, Tally
 from rollups.seen import Seen
@@ -72,12 +74,26 @@ class Worker:
         """Records in the log that are not applied yet, over the partitions of this worker; None without a session."""
         return await self._session.lag() if self._session else None
 
+    @property
+    def last_lag(self) -> int | None:
+        """The lag as it was some seconds ago."""
+        return self._session.last_lag if self._session else None
+
+    def states(self) -> Counter[State]:
+        """Assigned partitions by state."""
+        return Counter(lease.state for lease in self._session.leases()) if self._session else Counter()
+
+    def remembered(self) -> tuple[int, int]:
+        """(keys, bytes) in memory to tell duplicates and repeats."""
+        return self._session.remembered() if self._session else (0, 0)
+
 
 class Session:
     """One Faust app with its pipeline and claims, for one incarnation of the topic."""
 
     def __init__(self, settings: Settings, store: Store, source: int, tally: Tally) -> None:
         self._settings = settings
+        self.last_lag: int | None = None
         self._zones = [
             OwnerZones(store, "accounts", "account_id"),
             OwnerZones(store, "publishers", "publisher_id"),
@@ -150,6 +166,12 @@ class Session:
         bounds = await self._log.bounds(leases)
         return sum(bounds[partition][1] - lease.next for partition, lease in leases.items())
 
+    def leases(self) -> list[Lease]:
+        return list(self._claims.leases.values())
+
+    def remembered(self) -> tuple[int, int]:
+        return self._pipeline.remembered()
+
     async def _revoked(self, _app: Any, revoked: set[Any], **_: Any) -> None:
         partitions = list(self._claims.leases)
         self._claims.revoked()
@@ -170,6 +192,7 @@ class Session:
         await publish(send, self._settings.topic, partition, letters)
 
     async def _touch(self) -> None:
+        self.last_lag = await self.lag()
         tails = await self._log.empty_tails()
         leases = self._claims.leases
         idle = {p: tail for p, tail in tails.items() if p in leases and leases[p].ready and leases[p].next == tail[0]}

@@ -289,3 +289,29 @@ def test_what_could_not_be_verified_is_counted_as_such(store: Store) -> None:
     log.append(0, click(4))  # does not fit
     asyncio.run(consumed(store, log, {0}, settings=Settings(batch_linger_ms=0, dedupe_max_keys=3)))
     assert store.query("SELECT reason, records, unverified FROM ledger") == [("counted", 5, 4)]
+
+
+def person(number: int) -> dict[str, object]:
+    return click(number, clicked_at=LOG_TIME_MS, visitor_id=f"v{number}")
+
+
+def test_too_much_poison_stops_the_worker_before_it_is_drained(store: Store) -> None:
+    log = MemoryLog()
+    for number in range(1500):
+        log.append(0, person(number))
+    asyncio.run(consumed(store, log, {0}))
+    for number in range(2000):
+        log.append(0, b"{" if number % 2 else b'{"clicked_at": 1}')
+    worker = asyncio.run(consumed(store, log, {0}, settings=Settings(batch_linger_ms=0)))
+    assert "2000 of the last 2000 events" in worker.claims.halted()[0]
+    assert (worker.dead, ledger(store)) == ([], {"counted": 1500})
+    asyncio.run(consumed(store, log, {0}, settings=Settings(batch_linger_ms=0, poison_share=1)))
+    assert ledger(store) == {"counted": 1500, "invalid": 2000}
+
+
+def test_a_little_poison_among_many_does_not(store: Store) -> None:
+    log = MemoryLog()
+    for number in range(3000):
+        log.append(0, b"{" if number % 3 == 0 else person(number))
+    asyncio.run(consumed(store, log, {0}))
+    assert ledger(store) == {"counted": 2000, "invalid": 1000}

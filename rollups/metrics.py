@@ -1,0 +1,54 @@
+"""What a worker tells Prometheus: states, outcomes, reasons, lag and memory."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector, CollectorRegistry
+
+from rollups.lease import State
+from rollups.worker import Worker
+
+
+class WorkerCollector(Collector):
+    """Reads the worker whenever it is asked; the worker itself keeps plain numbers."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    def collect(self) -> Iterator[Metric]:
+        tally = self._worker.tally
+        yield _counter("clickmill_events", "Clicks applied, by what became of them", "reason", tally.events)
+        yield _counter("clickmill_inserts", "Inserts, by outcome", "outcome", tally.inserts)
+        yield CounterMetricFamily(
+            "clickmill_unverified", "Clicks counted that may repeat one before the horizon", value=tally.unverified
+        )
+        yield CounterMetricFamily("clickmill_claims", "Partitions claimed", value=tally.claims)
+        partitions = GaugeMetricFamily(
+            "clickmill_partitions", "Assigned partitions, by state of their claim", labels=["state"]
+        )
+        for state in State:
+            partitions.add_metric([state.value], self._worker.states()[state])
+        yield partitions
+        if (lag := self._worker.last_lag) is not None:
+            yield GaugeMetricFamily("clickmill_lag_records", "Records in the log that are not applied yet", value=lag)
+        keys, size = self._worker.remembered()
+        yield GaugeMetricFamily("clickmill_remembered_keys", "Event ids and repeats in memory", value=keys)
+        yield GaugeMetricFamily("clickmill_remembered_bytes", "Memory that they take, in bytes", value=size)
+
+
+def exposition(worker: Worker) -> tuple[bytes, str]:
+    """The text that Prometheus scrapes, and its content type."""
+    registry = CollectorRegistry()
+    registry.register(WorkerCollector(worker))
+    return generate_latest(registry), CONTENT_TYPE_LATEST
+
+
+def _counter(name: str, text: str, label: str, values: Counter[str]) -> Metric:
+    family = CounterMetricFamily(name, text, labels=[label])
+    for value, count in sorted(values.items()):
+        family.add_metric([value], count)
+    return family

@@ -1,0 +1,108 @@
+"""The audit finds what does not add up, and the recount agrees with the workers over random logs."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import date
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from ingest.settings import Settings
+from rollups.audit import audit, clicks_by_day
+from rollups.recount import Recount, Zones
+from rollups.store import Store
+from tests.support.log import LOG_TIME_MS, MemoryLog
+from tests.support.worker import SOURCE, harness
+
+LINK = {"account_id": 1, "domain": "d.e", "link_id": "a"}
+
+
+async def consumed(store: Store, log: MemoryLog, most: int | None = None) -> None:
+    async with harness(store, log) as worker:
+        await worker.claim(set(log.partitions))
+        await worker.consume(most)
+
+
+def applied(store: Store) -> None:
+    log = MemoryLog()
+    for number in range(6):
+        log.append(number % 2, {"clicked_at": LOG_TIME_MS, "event_id": str(number // 3), "visitor_id": "v", **LINK})
+    log.append(0, b"{")
+    asyncio.run(consumed(store, log))
+
+
+def test_it_adds_up(store: Store) -> None:
+    applied(store)
+    found = audit(store)
+    assert found.problems == []
+    assert [(account.source, account.partition, account.watermark, account.read) for account in found.partitions] == [
+        (SOURCE, 0, 4, 4),
+        (SOURCE, 1, 3, 3),
+    ]
+    assert found.partitions[0].events == {"counted": 1, "duplicate": 1, "invalid": 1, "repeat": 1}
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        ({"grain": "ledger", "source": SOURCE, "partition": 1, "records": 1}, "4 records are accounted for"),
+        ({"grain": "watermark", "source": SOURCE, "partition": 1, "next": 9}, "the watermark is 9"),
+        ({"grain": "link_hour", "owner": 1, "clicks": 1}, "clicks by account and hour"),
+        ({"grain": "account_hour", "owner": 1, "bots": 1}, "linked clicks and bots"),
+        ({"grain": "affiliate_day", "owner": 1, "clicks": 1}, "by affiliate and day"),
+    ],
+)
+def test_a_row_too_many_in_any_grain_is_found(store: Store, row: dict[str, Any], problem: str) -> None:
+    applied(store)
+    store.insert("rollup", [tuple(row.values())], list(row))
+    assert any(problem in found for found in audit(store).problems)
+
+
+events = st.lists(
+    st.tuples(
+        st.integers(0, 1),  # partition
+        st.integers(0, 200),  # log minute
+        st.fixed_dictionaries(
+            {
+                "clicked_at": st.sampled_from(
+                    [LOG_TIME_MS + step for step in (0, 1000, 5000, 10**7, -(10**7), 3 * 10**7)]
+                )
+            },
+            optional={
+                "event_id": st.sampled_from("abcde"),
+                "visitor_id": st.sampled_from("vw"),
+                "method": st.just("HEAD"),
+                "user_agent": st.just("Googlebot/2.1"),
+                "publisher_id": st.just(5),
+            },
+        ),
+    ),
+    max_size=25,
+)
+
+
+@hypothesis_settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(events, st.integers(1, 30))
+def test_the_recount_is_what_the_workers_count(
+    engine: Store, drawn: list[tuple[int, int, dict[str, Any]]], most: int
+) -> None:
+    for table in ("rollup", "seen"):
+        engine.command(f"TRUNCATE TABLE {table}")
+    log, recount = MemoryLog({0: [], 1: []}), Recount(Settings(), Zones({1: "Asia/Kolkata"}, {}), LOG_TIME_MS + 10**9)
+    engine.insert("accounts", [(1, "Asia/Kolkata")], ["account_id", "time_zone"])
+    minutes = 0
+    for partition, minute, event in drawn:
+        minutes += minute
+        affiliate = {"advertiser_id": 6, "network_id": 7} if "publisher_id" in event else {}
+        log.append(partition, {**LINK, **event, **affiliate}, at=LOG_TIME_MS + minutes * 60_000)
+        record = log.partitions[partition][-1]
+        recount.add(partition, record.timestamp, record.value)
+    asyncio.run(consumed(engine, log, most))
+    served = clicks_by_day(engine, date(2025, 12, 1), date(2026, 2, 1))
+    assert served.links == {day.isoformat(): clicks for day, clicks in recount.links.items()}
+    assert served.placements == {day.isoformat(): clicks for day, clicks in recount.placements.items()}
+    assert audit(engine).problems == []
