@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import secrets
@@ -39,6 +40,14 @@ class Home:
     @property
     def _addresses(self) -> Path:
         return self.path / "up.json"
+
+    def lock(self) -> None:
+        """Takes the directory for the life of this process; the kernel lets go of it however the process ends."""
+        descriptor = os.open(self.path / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RuntimeError(f"`clickmill up` runs in {self.path} already") from error
 
     def publish(self, addresses: Addresses) -> None:
         self._addresses.write_text(json.dumps(asdict(addresses)))

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from deploy.home import NotRunning
 from ingest.settings import Settings
+from rollups.store import StoreError
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ def run(main: Coroutine[Any, Any, Any]) -> Any:
     """Runs to the end; what cannot be helped becomes one line and exit status 1."""
     try:
         return asyncio.run(main)
-    except (RuntimeError, NotRunning, OSError) as error:
+    except (RuntimeError, NotRunning, OSError, StoreError) as error:
         log.debug("failed", exc_info=True)
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:

@@ -30,6 +30,8 @@ from rollups.worker import Worker
 
 log = logging.getLogger(__name__)
 
+_RETRY_SECONDS = 1.0
+
 ASGI = FastAPI | Starlette
 
 
@@ -163,11 +165,24 @@ class Gate:
         return collector_routes(self.producer, authorize, self._settings, closed=lambda: not self.open)
 
     async def run(self, stop: asyncio.Event) -> None:
-        await wait_for_broker(self._settings, stop)
-        if stop.is_set():
-            return
-        await ensure_topics(self._settings)
-        async with self.producer:
+        while not await self._connected(stop):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), _RETRY_SECONDS)
+        if self.producer.started:
             self.open = True
             await stop.wait()
             self.open = False
+            await self.producer.close()
+
+    async def _connected(self, stop: asyncio.Event) -> bool:
+        """Whether the producer is connected, or no longer wanted. A broker that has just come up may still refuse."""
+        await wait_for_broker(self._settings, stop)
+        if stop.is_set():
+            return True
+        try:
+            await ensure_topics(self._settings)
+            await self.producer.start()
+        except RuntimeError as error:  # what aiokafka's errors derive from
+            log.warning("no events can be taken yet, trying again in %.0f s: %s", _RETRY_SECONDS, error)
+            return False
+        return True

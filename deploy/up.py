@@ -14,7 +14,7 @@ from typing import Any
 from api.app import create_app
 from api.keys import KeyRing
 from deploy.embedded import EmbeddedBroker
-from deploy.home import Addresses, Home, NotRunning
+from deploy.home import Addresses, Home
 from deploy.processes import Gate, HttpServer, metrics_route, stop_on_signals, worker_parts
 from ingest.settings import EMBEDDED, Settings
 from rollups.migrate import migrate
@@ -44,8 +44,8 @@ async def run_up(settings: Settings, host: str, port: int, on_ready: OnReady) ->
     """Runs until SIGTERM or SIGINT, then takes no more events, counts those it has, and stops."""
     stop = stop_on_signals()
     home = Home(settings.data_dir.resolve())
-    _refuse_second(home)
     home.path.mkdir(parents=True, exist_ok=True)
+    home.lock()
     broker = EmbeddedBroker(home.broker_log) if settings.kafka_url == EMBEDDED else None
     if broker:
         broker.start()
@@ -55,14 +55,6 @@ async def run_up(settings: Settings, host: str, port: int, on_ready: OnReady) ->
         home.withdraw()
         if broker:
             broker.stop()
-
-
-def _refuse_second(home: Home) -> None:
-    try:
-        other = home.addresses()
-    except NotRunning:
-        return
-    raise RuntimeError(f"`clickmill up` runs in {home.path} already (process {other.pid}, {other.http})")
 
 
 def _complete(settings: Settings, home: Home, broker: EmbeddedBroker | None) -> Settings:

@@ -19,6 +19,7 @@ from ingest.producer import BufferFull, ClickProducer
 from ingest.settings import Settings
 
 MAX_BODY_BYTES = 5 * 1024 * 1024
+MAX_EVENTS = 50_000
 _ROOM_WAIT = 2.0  # seconds that a request waits for room before it is told to slow down
 _BROKER_WAIT = 10.0  # seconds that it waits for its acknowledgements
 _RETRY_AFTER = "2"
@@ -57,6 +58,8 @@ def collector_routes(
         try:
             await _admit(request, authorize, closed)
             items = split_items(await _body(request), request.headers.get("content-type", ""))
+            if len(items) > MAX_EVENTS:
+                raise Refusal(413, "PAYLOAD_TOO_LARGE", f"A request holds at most {MAX_EVENTS} events; send several.")
             clicks, rejected = sort_items(items, int(clock() * 1000), tolerance_ms)
             await _publish(producer, clicks)
         except Refusal as refusal:

@@ -28,6 +28,7 @@ __all__ = [
     "encode",
     "normal_domain",
     "partition_key",
+    "raw_item",
     "stamped",
     "user_identity",
 ]
@@ -61,12 +62,14 @@ def decode_record(value: bytes | None) -> list[Click | Rejected]:
     clicks = decoded if isinstance(decoded, list) else [decoded]
     if not clicks:
         return [Rejected(Fault.NOT_AN_EVENT, "the record is an empty array", value)]
-    checked: list[Click | Rejected] = list(clicks)
-    for index, click in enumerate(clicks):
-        if problem := check(click):
-            raw = value if decoded is click else encode(click)
-            checked[index] = Rejected(*problem, raw, None if decoded is click else index)
-    return checked
+    if any(check(click) for click in clicks):
+        return _decode_items(value)
+    return list(clicks)
+
+
+def raw_item(value: bytes, index: int) -> tuple[bytes, int | None]:
+    """The bytes of one click of a record that could be decoded, and its place if the record is an array."""
+    return (bytes(_items.decode(value)[index]), index) if value.lstrip()[:1] == b"[" else (value, None)
 
 
 def _decode_items(value: bytes) -> list[Click | Rejected]:

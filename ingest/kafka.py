@@ -122,10 +122,13 @@ async def _create(admin: AIOKafkaAdminClient, spec: TopicSpec, replication: int)
 
 
 async def topic_identity(settings: Settings, topic: str) -> tuple[str, str]:
-    """(cluster id, topic id): together they name one incarnation of a topic."""
-    admin = await _admin(settings)
+    """(cluster id, topic id): together they name one incarnation of a topic. ConnectionError if Kafka is away."""
     try:
-        cluster = await admin.describe_cluster()
-        return str(cluster["cluster_id"]), await topic_id(admin._client, topic)
-    finally:
-        await admin.close()
+        admin = await _admin(settings)
+        try:
+            cluster = await admin.describe_cluster()
+            return str(cluster["cluster_id"]), await topic_id(admin._client, topic)
+        finally:
+            await admin.close()
+    except KafkaError as error:
+        raise ConnectionError(f"Kafka at {settings.kafka_url} does not say what topic {topic} is: {error}") from error

@@ -53,6 +53,10 @@ class ClickProducer:
         return self._buffer.failed
 
     @property
+    def started(self) -> bool:
+        return self._connection is not None
+
+    @property
     def unacknowledged(self) -> int:
         return len(self._buffer)
 

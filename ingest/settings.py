@@ -72,8 +72,8 @@ class Settings(BaseSettings):
         0.5,
         gt=0,
         le=1,
-        description="A worker stands still if more than this share of its last 10,000 events would be dead letters; "
-        "1 never stops.",
+        description="A partition stands still if more than this share of its last 10,000 records would be dead "
+        "letters; 1 never stops.",
     )
     session_timeout_seconds: float = Field(
         30.0, gt=0, le=80, description="A worker silent for this long loses its partitions."
@@ -90,6 +90,10 @@ class Settings(BaseSettings):
         "", description="Comma-separated parts of user agents the hourly statistics answer with 403."
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Level of the process log.")
+
+    @property
+    def heartbeat_seconds(self) -> float:
+        return min(3.0, self.session_timeout_seconds / 5)
 
     @property
     def dead_topic(self) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
@@ -22,11 +23,18 @@ _FIRST_BACKOFF = 0.1  # seconds
 _LAST_BACKOFF = 5.0
 
 
+class SourceReplaced(Exception):
+    """The topic is another one of the same name now: its offsets mean something else."""
+
+
 class Log(Protocol):
     """What a claim needs of Kafka."""
 
     async def bounds(self, partitions: Iterable[int]) -> Mapping[int, tuple[int, int]]:
         """First offset that the log still has, and the offset after its last record, of each partition."""
+
+    async def check_source(self) -> None:
+        """Raises SourceReplaced if the topic was deleted and made again."""
 
     async def seek(self, cursors: Mapping[int, Cursor]) -> None:
         """Fetching of these partitions goes on at their cursors."""
@@ -54,9 +62,11 @@ class Claims:
         self._owner = owner
         self._wake = asyncio.Event()
         self.leases: dict[int, Lease] = {}
+        self.joined = False  # the group has given us its word, though it may have been no partition
 
     def assigned(self, partitions: set[int]) -> None:
         """The group gave us exactly these; every one of them is claimed anew."""
+        self.joined = True
         self.leases = {partition: Lease(partition) for partition in partitions}
         self._wake.set()
 
@@ -67,17 +77,19 @@ class Claims:
     def holds(self, lease: Lease) -> bool:
         return self.leases.get(lease.partition) is lease and lease.ready
 
-    def reclaim(self, leases: Iterable[Lease], why: str, *, out_of_range: bool = False) -> None:
-        held = sorted(lease.partition for lease in leases if self.leases.get(lease.partition) is lease)
-        self.leases |= {partition: Lease(partition, out_of_range=out_of_range) for partition in held}
+    def reclaim(self, leases: Iterable[Lease], why: str, *, out_of_range: bool = False, after: float = 0.0) -> None:
+        """Starts over with those that are still held and ready, `after` seconds from now."""
+        held = sorted(lease.partition for lease in leases if self.holds(lease))
+        due = time.monotonic() + after
+        self.leases |= {partition: Lease(partition, out_of_range=out_of_range, due=due) for partition in held}
         if held:
             log.info("claiming %s again: %s", ", ".join(map(str, held)), why)
-        self._wake.set()
+        asyncio.get_running_loop().call_later(after, self._wake.set)
 
-    def halt(self, leases: Iterable[Lease], why: str) -> None:
-        for lease in leases:
-            if self.leases.get(lease.partition) is lease:
-                self._halt(lease, why)
+    def halt(self, lease: Lease, why: str) -> None:
+        """Nothing of the partition is counted from now on; the others go on."""
+        if self.leases.get(lease.partition) is lease:
+            self._halt(lease, why)
 
     def halted(self) -> dict[int, str]:
         """Why partitions stand still, by partition."""
@@ -88,28 +100,33 @@ class Claims:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            leases = [lease for lease in self.leases.values() if lease.state is State.CLAIMING]
+            now = time.monotonic()
+            leases = [lease for lease in self.leases.values() if lease.state is State.CLAIMING and lease.due <= now]
             if not leases:
                 continue
             try:
                 await self._claim(leases)
                 backoff = _FIRST_BACKOFF
+            except SourceReplaced:
+                raise
             except Exception as error:
                 level = logging.WARNING if isinstance(error, StoreError) else logging.ERROR
                 log.log(level, "claiming failed, trying again in %.1f s: %s", backoff, error, exc_info=level > 30)
                 await asyncio.sleep(backoff)
                 backoff = min(backoff * 2, _LAST_BACKOFF)
-            if any(lease.state is State.CLAIMING for lease in self.leases.values()):
+            if any(lease.state is State.CLAIMING and lease.due <= now for lease in self.leases.values()):
                 self._wake.set()
 
     async def _claim(self, leases: list[Lease]) -> None:
         partitions = [lease.partition for lease in leases]
+        # Kafka first: a worker that is cut off from it must not fence the one that has taken over.
+        await self._log.check_source()
+        bounds = await self._log.bounds(partitions)
         epochs, markers = await asyncio.to_thread(self._fence, partitions)
         won = [lease for lease in leases if markers[lease.partition].epoch == epochs[lease.partition]]
         if len(won) < len(leases):
             log.warning("somebody else claims partitions too: %s", sorted({*partitions} - {w.partition for w in won}))
             await asyncio.sleep(_FIRST_BACKOFF)
-        bounds = await self._log.bounds([lease.partition for lease in won])
         for lease in won:
             marker = markers[lease.partition]
             lease.epoch, lease.next = marker.epoch, marker.next

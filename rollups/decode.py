@@ -29,6 +29,7 @@ class Row:
     """One line of the landing table: a click, or what stands in its record's place.
 
     `records` is how many offsets the row accounts for: 1, 0 for a further click of the same record, n for a gap.
+    `index` is the click's place among those of its `record`, an aiokafka ConsumerRecord.
     `verified` is False if an earlier delivery of the same click, or a repeat, may have gone unnoticed.
     """
 
@@ -38,11 +39,13 @@ class Row:
     click: Click | None
     reason: Reason = Reason.COUNTED
     verified: bool = True
+    index: int = 0
+    record: Any = None
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """What could not be counted, with where it came from. `raw` is the item, not its whole array."""
+    """What could not be counted, with where it came from: `raw` is the item as it came, not its whole array."""
 
     offset: int
     reason: Reason
@@ -64,8 +67,8 @@ def decode(batch: LogBatch) -> Decoded:
     decoded = Decoded()
     for record in batch.records:
         records = 1
-        for item in decode_record(record.value):
-            row = Row(record.offset, record.timestamp, records, None, Reason.INVALID)
+        for index, item in enumerate(decode_record(record.value)):
+            row = Row(record.offset, max(0, record.timestamp), records, None, Reason.INVALID, True, index, record)
             if isinstance(item, Rejected):
                 decoded.dead.append(_dead(record, item))
             else:

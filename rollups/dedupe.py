@@ -114,9 +114,9 @@ class KeyMemory:
         taken = Taken(np.zeros(len(keys), bool), np.ones(len(keys), bool))
         start = 0
         while start < len(keys):
-            generation = max(int(generations[start]), self._newest)
-            later = generations[start:] > generation
-            end = start + int(later.argmax()) if later.any() else len(keys)
+            effective = np.maximum(generations[start:], self._newest)
+            generation, other = int(effective[0]), effective != effective[0]
+            end = start + int(other.argmax()) if other.any() else len(keys)
             self._take_one(generation, keys[start:end], slice(start, end), taken)
             start = end
         return taken

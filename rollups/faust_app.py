@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from faust.types import TP
 
 from ingest.kafka import ssl_context
 from ingest.settings import Settings
+from rollups.claims import SourceReplaced
 from rollups.lease import Cursor
 from rollups.pipeline import Pipeline
 from rollups.transport import BatchSchema, ClickApp
@@ -29,9 +30,9 @@ def build_app(settings: Settings, pipeline: Pipeline) -> ClickApp:
         consumer_max_fetch_size=4 * _MIB,
         producer_max_request_size=32 * _MIB,  # a dead letter may be as large as the largest record
         broker_session_timeout=settings.session_timeout_seconds,
-        broker_heartbeat_interval=min(3.0, settings.session_timeout_seconds / 5),
+        broker_heartbeat_interval=settings.heartbeat_seconds,
         broker_commit_interval=5.0,
-        stream_buffer_maxsize=64,
+        stream_buffer_maxsize=16,
         stream_recovery_delay=0.0,
         stream_wait_empty=False,
         topic_disable_leader=True,
@@ -64,8 +65,14 @@ def _credentials(settings: Settings) -> faust.SASLCredentials | faust.SSLCredent
 class FaustLog:
     """The log as a claim needs it, by way of the app's consumer thread."""
 
-    def __init__(self, app: ClickApp) -> None:
+    def __init__(self, app: ClickApp, identity: Callable[[], Awaitable[int]], source: int) -> None:
         self._app = app
+        self._identity = identity
+        self._source = source
+
+    async def check_source(self) -> None:
+        if (source := await self._identity()) != self._source:
+            raise SourceReplaced(f"topic {self._app.clicks_topic} was made again: source {source}, not {self._source}")
 
     def _tps(self, partitions: Iterable[int]) -> list[TP]:
         return [TP(self._app.clicks_topic, partition) for partition in partitions]

@@ -31,6 +31,7 @@ class Lease:
     tail: int = 0
     cursor: Cursor | None = None
     out_of_range: bool = False  # the broker has refused the last position that was asked for
+    due: float = 0.0  # not to be claimed before this time of the monotonic clock
     why: str = ""
 
     @property

@@ -25,17 +25,18 @@ from rollups.identity import Identify
 from rollups.insert import Outcome, insert_batch
 from rollups.lease import Lease, LogBatch
 from rollups.memory import OutOfStep, PartitionMemory, SeenKeys
-from rollups.poison import Poisoned, PoisonGuard
+from rollups.poison import PoisonGuard
 from rollups.seen import Seen
 from rollups.store import Store, StoreError
 
 log = logging.getLogger(__name__)
 
+_MOST_BYTES = 64 * 1024 * 1024
 _FIRST_BACKOFF = 0.05  # seconds
 _LAST_BACKOFF = 5.0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Portion:
     """What one insert takes of one partition."""
 
@@ -72,10 +73,10 @@ class Pipeline:
         self._identify = Identify(settings.visitor_secret)
         self._seen = seen
         self._bury = bury
-        self._poison = PoisonGuard(settings.poison_share)
+        self._guards: dict[int, PoisonGuard] = {}
         self._memory: dict[int, PartitionMemory] = {}
         self._pending: dict[int, Portion] = {}
-        self._pending_records = 0
+        self._pending_records = self._pending_bytes = 0
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
         self._backoff = _FIRST_BACKOFF
@@ -86,7 +87,7 @@ class Pipeline:
 
     async def put(self, batch: LogBatch) -> None:
         """Takes a fetched batch in, waiting while as much as one insert holds is pending already."""
-        while self._pending_records >= self._settings.batch_max_events:
+        while self._pending_records >= self._settings.batch_max_events or self._pending_bytes >= _MOST_BYTES:
             self._room.clear()
             await self._room.wait()
         lease = self.claims.leases.get(batch.partition)
@@ -107,7 +108,8 @@ class Pipeline:
             portion.batch.end = batch.end
         else:
             self._pending[batch.partition] = Portion(lease, batch)
-        self._pending_records = sum(len(portion.batch.records) for portion in self._pending.values())
+        self._pending_records += len(batch.records)
+        self._pending_bytes += sum(len(record.value or b"") for record in batch.records)
         self._arrived.set()
 
     def recall(self, lease: Lease) -> None:
@@ -121,6 +123,7 @@ class Pipeline:
     def claimed(self, lease: Lease) -> None:
         """What was pending of the partition is void."""
         self._pending.pop(lease.partition, None)
+        self._memory = {p: memory for p, memory in self._memory.items() if p in self.claims.leases}
         self.tally.claims += 1
 
     def remembered(self) -> tuple[int, int]:
@@ -141,7 +144,7 @@ class Pipeline:
             await self._arrived.wait()
             self._arrived.clear()
             portions = [portion for portion in self._pending.values() if self.claims.holds(portion.lease)]
-            self._pending, self._pending_records = {}, 0
+            self._pending, self._pending_records, self._pending_bytes = {}, 0, 0
             self._room.set()
             if portions:
                 started = time.monotonic()
@@ -149,19 +152,19 @@ class Pipeline:
                 await asyncio.sleep(linger - (time.monotonic() - started))
 
     async def _apply(self, portions: list[Portion]) -> None:
-        leases = [portion.lease for portion in portions]
         try:
-            table = await asyncio.to_thread(self._prepare, portions)
-            self._poison.check(table.num_rows, sum(len(portion.decoded.dead) for portion in portions))
+            tables = await asyncio.to_thread(self._prepare, portions)
+            tables = {portion: table for portion, table in tables.items() if not self._is_poisoned(portion)}
+            portions = list(tables)
+            if not portions:
+                return
             for portion in portions:
                 await self._bury(portion.lease.partition, portion.decoded.dead)
             seen = [(portion.lease.partition, portion.batch.end, portion.seen) for portion in portions]
             await asyncio.to_thread(self._seen.write, seen)
-            partitions = [lease.partition for lease in leases]
+            partitions = [portion.lease.partition for portion in portions]
+            table = pa.concat_tables(tables.values())
             outcome, why = await asyncio.to_thread(insert_batch, self._store, self._source, partitions, table)
-        except Poisoned as error:
-            self.claims.halt(leases, str(error))
-            return
         except Exception as error:
             outcome, why = Outcome.UNKNOWN, f"{type(error).__name__}: {error}"
             log.error("a batch was not applied: %s", error, exc_info=not isinstance(error, StoreError | OutOfStep))
@@ -171,15 +174,26 @@ class Pipeline:
             for portion in portions:
                 self._applied(portion)
             return
-        self.claims.reclaim(leases, f"insert {outcome.value}: {why[:300]}")
+        # Fenced: the group may have given the partition to another; the next heartbeat would tell.
+        pause = self._settings.heartbeat_seconds if outcome is Outcome.FENCED else 0.0
+        self.claims.reclaim(
+            [portion.lease for portion in portions], f"insert {outcome.value}: {why[:300]}", after=pause
+        )
         await asyncio.sleep(self._backoff)
         self._backoff = min(self._backoff * 2, _LAST_BACKOFF)
 
-    def _prepare(self, portions: list[Portion]) -> pa.Table:
+    def _is_poisoned(self, portion: Portion) -> bool:
+        guard = self._guards.setdefault(portion.lease.partition, PoisonGuard(self._settings.poison_share))
+        dead = len({letter.offset for letter in portion.decoded.dead})
+        if why := guard.objection(len(portion.batch.records), dead):
+            self.claims.halt(portion.lease, why)
+        return bool(why)
+
+    def _prepare(self, portions: list[Portion]) -> dict[Portion, pa.Table]:
         """Decode → admit → identify → mark → columns. No garbage collection meanwhile: it would walk every event."""
         gc.freeze()
         try:
-            return pa.concat_tables([self._prepare_one(portion) for portion in portions])
+            return {portion: self._prepare_one(portion) for portion in portions}
         finally:
             gc.unfreeze()
 

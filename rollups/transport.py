@@ -64,7 +64,11 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         except NoOffsetForPartitionError:
             return {}  # a partition that is assigned and not claimed yet has no position
         except OffsetOutOfRangeError as error:
-            self.consumer.app.on_out_of_range({tp.partition for tp in error.args[0]})
+            refused = {tp for tp in self._cursors if tp in error.args[0]}
+            for tp in refused:
+                del self._cursors[tp]  # until a claim seeks again
+            app = self.consumer.app
+            self.parent_loop.call_soon_threadsafe(app.on_out_of_range, {tp.partition for tp in refused})
             return {}
         return {tp: [self._batch(consumer, tp, records)] for tp, records in fetched.items() if tp in self._cursors}
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ingest.kafka import ensure_topics, topic_identity, wait_for_broker
 from ingest.settings import Settings
-from rollups.claims import Claims
+from rollups.claims import Claims, SourceReplaced
 from rollups.columns import Columns
 from rollups.dead_letters import publish
 from rollups.decode import DeadLetter
@@ -20,7 +20,7 @@ from rollups.lease import Lease, State
 from rollups.markers import Markers
 from rollups.pipeline import Pipeline, Tally
 from rollups.seen import Seen
-from rollups.sources import register_source
+from rollups.sources import register_source, source_number
 from rollups.store import Store, StoreError, StoreUnavailable
 from rollups.transport import ClickApp
 from rollups.zones import OwnerZones
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 _TOUCH_EVERY = 5.0  # seconds between notes that a log's tail is empty
 _ZONES_EVERY = 10.0
 _FORGET_EVERY = 60.0
+_SOURCE_EVERY = 30.0
 _LAST_BACKOFF = 10.0
 _STOP_SECONDS = 10.0
 
@@ -62,7 +63,7 @@ class Worker:
                 backoff = 0.5
                 await self._session.run(stop)
             except Exception as error:
-                known = isinstance(error, StoreError | OSError)
+                known = isinstance(error, StoreError | OSError | SourceReplaced)
                 log.error("the worker failed, starting again in %.1f s: %s", backoff, error, exc_info=not known)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), backoff)
@@ -103,7 +104,7 @@ class Session:
         self._pipeline = Pipeline(settings, store, source, Columns(*self._zones), self._seen, self._bury)
         self._pipeline.tally = tally
         self._app: ClickApp = build_app(settings, self._pipeline)
-        self._log = FaustLog(self._app)
+        self._log = FaustLog(self._app, self._identity, source)
         self._claims = Claims(self._markers, self._log, self._pipeline)
         self._pipeline.claims = self._claims
         self._app.on_assigned = self._claims.assigned
@@ -119,21 +120,28 @@ class Session:
         log.info("topic %s of cluster %s is source %d", settings.topic, cluster_id, source)
         return cls(settings, store, source, tally)
 
+    async def _identity(self) -> int:
+        cluster_id, topic_id = await topic_identity(self._settings, self._settings.topic)
+        return source_number(cluster_id, self._settings.topic, topic_id)
+
     async def run(self, stop: asyncio.Event) -> None:
-        await self._app.start()
-        tasks = [
-            asyncio.create_task(work(), name=name)
-            for name, work in {
-                "stop": stop.wait,
-                "crash": self._app._crashed.wait,
-                "claims": self._claims.run,
-                "pipeline": self._pipeline.run,
-                "touch": lambda: every(_TOUCH_EVERY, self._touch),
-                "zones": lambda: every(_ZONES_EVERY, self._refresh_zones),
-                "forget": lambda: every(_FORGET_EVERY, self._forget),
-            }.items()
-        ]
+        tasks: list[asyncio.Task[Any]] = []
         try:
+            await self._refresh_zones()
+            await self._app.start()
+            tasks += [
+                asyncio.create_task(work, name=name)
+                for name, work in {
+                    "stop": stop.wait(),
+                    "crash": self._app._crashed.wait(),
+                    "claims": self._claims.run(),
+                    "pipeline": self._pipeline.run(),
+                    "touch": every(_TOUCH_EVERY, self._touch),
+                    "zones": every(_ZONES_EVERY, self._refresh_zones),
+                    "forget": every(_FORGET_EVERY, self._forget),
+                    "source": every(_SOURCE_EVERY, self._log.check_source),
+                }.items()
+            ]
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 await task
@@ -153,8 +161,8 @@ class Session:
             log.warning("stopped without Faust's consent: Kafka does not answer")
 
     def problems(self) -> list[str]:
-        if not self._claims.leases:
-            return ["worker: no partitions assigned yet"]
+        if not self._claims.joined:
+            return ["worker: not in the consumer group yet"]
         claiming = sum(not lease.ready for lease in self._claims.leases.values())
         halted = [f"worker: partition {number} stands still: {why}" for number, why in self._claims.halted().items()]
         return halted or ([f"worker: {claiming} partitions are being claimed"] if claiming else [])
@@ -164,7 +172,7 @@ class Session:
         if not leases:
             return None
         bounds = await self._log.bounds(leases)
-        return sum(bounds[partition][1] - lease.next for partition, lease in leases.items())
+        return sum(max(0, bounds[partition][1] - lease.next) for partition, lease in leases.items())
 
     def leases(self) -> list[Lease]:
         return list(self._claims.leases.values())
@@ -208,12 +216,12 @@ class Session:
 
 
 async def every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
-    """Repeats the work; while ClickHouse is away it is simply tried again next time."""
+    """Repeats the work; while ClickHouse or Kafka is away it is simply tried again next time."""
     while True:
         await asyncio.sleep(seconds)
         try:
             await work()
-        except StoreError as error:
+        except (StoreError, ConnectionError) as error:
             log.warning("%s", error)
 
 

@@ -15,6 +15,7 @@ from rollups.store import Store
 DEFAULT_ZONE = "UTC"
 _QUARTER = 900  # zones change their offset on quarter hours of UTC only
 _DAY = 86_400
+_ASKED_AT_ONCE = 1000  # ClickHouse takes no parameter above 128 KiB
 _OVERLAP = timedelta(seconds=60)  # a row is visible a moment after its version was stamped
 
 Ints = NDArray[np.int64]
@@ -45,12 +46,13 @@ class OwnerZones:
         """The zone of each owner; one that the catalogue does not know has the default."""
         wanted = set(owners)
         unknown = [owner for owner in wanted if owner not in self._zones]
-        if unknown:
+        for start in range(0, len(unknown), _ASKED_AT_ONCE):
+            asked = unknown[start : start + _ASKED_AT_ONCE]
             rows = self._store.query(
                 f"SELECT {self._key}, time_zone FROM {self._table} FINAL WHERE {self._key} IN {{owners:Array(UInt64)}}",
-                {"owners": unknown},
+                {"owners": asked},
             )
-            self._zones.update(dict.fromkeys(unknown, DEFAULT_ZONE))
+            self._zones.update(dict.fromkeys(asked, DEFAULT_ZONE))
             self._zones.update({owner: _known(zone) for owner, zone in rows})
         return {owner: self._zones[owner] for owner in wanted}
 

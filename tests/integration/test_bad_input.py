@@ -25,6 +25,7 @@ BAD: dict[str, tuple[bytes | None, str, str]] = {
     ),
     "no time": (json.dumps(GOOD).encode(), "invalid", "time_missing"),
     "2099": (json.dumps(GOOD | {"clicked_at": "2099-01-01T00:00:00Z"}).encode(), "future", "future"),
+    "garbage that compresses": (b"\x00" * 20_000_000, "invalid", "not_json"),
     "garbage": (b"\x00\x01garbage" * 1_000_000, "invalid", "not_json"),
     "not UTF-8": (b'{"clicked_at": 1, "link_id": "\xff\xfe"}', "invalid", "not_utf8"),
     "empty": (b"", "invalid", "empty"),
@@ -34,7 +35,7 @@ BAD: dict[str, tuple[bytes | None, str, str]] = {
 
 
 async def produce(stack: Stack, values: list[bytes | None]) -> None:
-    producer = AIOKafkaProducer(bootstrap_servers=stack.kafka, max_request_size=16_000_000)
+    producer = AIOKafkaProducer(bootstrap_servers=stack.kafka, max_request_size=32_000_000, compression_type="lz4")
     await producer.start()
     try:
         for value in values:
@@ -83,10 +84,12 @@ def test_each_bad_value_is_a_dead_letter_with_its_reason(
 ) -> None:
     value, reason, error = BAD[name]
     found = [headers for raw, headers in letters if headers["error"] == error]
-    assert len(found) == (2 if error == "not_json" else 1)
+    assert len(found) == (3 if error == "not_json" else 1)
     assert {headers["reason"] for headers in found} == {reason}
     assert all(headers["topic"] == "clicks" and headers["offset"].isdigit() for headers in found)
-    if reason == "invalid":
+    if name == "garbage that compresses":
+        assert [len(raw or b"") for raw, headers in letters if headers.get("truncated") == "20000000"] > [15_000_000]
+    else:
         assert value in [raw for raw, _ in letters]
 
 

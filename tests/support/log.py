@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from rollups.claims import SourceReplaced
 from rollups.lease import Cursor, Lease, LogBatch
 
 LOG_TIME_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
@@ -26,6 +27,7 @@ class MemoryLog:
     partitions: dict[int, list[Record]] = field(default_factory=dict)
     first: dict[int, int] = field(default_factory=dict)
     sought: dict[int, Cursor] = field(default_factory=dict)
+    replaced: bool = False
 
     def append(
         self, partition: int, value: bytes | dict[str, object] | list[object] | None, at: int = LOG_TIME_MS
@@ -39,6 +41,10 @@ class MemoryLog:
 
     async def bounds(self, partitions: Iterable[int]) -> Mapping[int, tuple[int, int]]:
         return {p: (self.first.get(p, 0), self.end(p)) for p in partitions}
+
+    async def check_source(self) -> None:
+        if self.replaced:
+            raise SourceReplaced("the topic was made again")
 
     async def seek(self, cursors: Mapping[int, Cursor]) -> None:
         self.sought.update(cursors)

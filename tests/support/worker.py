@@ -21,6 +21,8 @@ SOURCE = 7
 
 
 class Harness:
+    tasks: list[asyncio.Task[None]]
+
     def __init__(self, store: Store, log: MemoryLog, settings: Settings | None = None, source: int = SOURCE) -> None:
         self.store, self.log = store, log
         self.dead: list[tuple[int, DeadLetter]] = []
@@ -55,7 +57,7 @@ async def harness(
     store: Store, log: MemoryLog, settings: Settings | None = None, source: int = SOURCE
 ) -> AsyncIterator[Harness]:
     worker = Harness(store, log, settings, source)
-    tasks = [asyncio.create_task(worker.claims.run()), asyncio.create_task(worker.pipeline.run())]
+    tasks = worker.tasks = [asyncio.create_task(worker.claims.run()), asyncio.create_task(worker.pipeline.run())]
     try:
         yield worker
     finally:

@@ -51,7 +51,7 @@ def cut(records: Records, sizes: list[int]) -> list[Records]:
     return [*batches, records]
 
 
-@given(log, st.lists(st.integers(0, 20), max_size=8), st.sampled_from([1000, 7, 1]))
+@given(log, st.lists(st.integers(0, 20), max_size=8), st.sampled_from([1000, 7, 3, 1]))
 def test_decisions_are_those_of_the_model_however_the_log_is_cut(
     records: Records, sizes: list[int], capacity: int
 ) -> None:
@@ -65,7 +65,7 @@ def test_decisions_are_those_of_the_model_however_the_log_is_cut(
     assert len(memory) <= capacity
 
 
-@given(log, log, st.lists(st.integers(0, 20), max_size=8), st.sampled_from([1000, 7, 1]))
+@given(log, log, st.lists(st.integers(0, 20), max_size=8), st.sampled_from([1000, 7, 3, 1]))
 def test_a_memory_restored_from_what_was_fresh_decides_alike(
     before: Records, after: Records, sizes: list[int], capacity: int
 ) -> None:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from ingest.settings import Settings
+from rollups.claims import SourceReplaced
 from rollups.lease import State
 from rollups.markers import Marker, Markers
 from rollups.pipeline import Portion
@@ -302,16 +303,62 @@ def test_too_much_poison_stops_the_worker_before_it_is_drained(store: Store) -> 
     asyncio.run(consumed(store, log, {0}))
     for number in range(2000):
         log.append(0, b"{" if number % 2 else b'{"clicked_at": 1}')
-    worker = asyncio.run(consumed(store, log, {0}, settings=Settings(batch_linger_ms=0)))
-    assert "2000 of the last 2000 events" in worker.claims.halted()[0]
-    assert (worker.dead, ledger(store)) == ([], {"counted": 1500})
-    asyncio.run(consumed(store, log, {0}, settings=Settings(batch_linger_ms=0, poison_share=1)))
-    assert ledger(store) == {"counted": 1500, "invalid": 2000}
+    log.append(1, person(1500))
+    worker = asyncio.run(consumed(store, log, {0, 1}))
+    assert list(worker.claims.halted()) == [0]
+    assert "2000 of the last 2000 records are poison" in worker.claims.halted()[0]
+    assert (worker.dead, ledger(store)) == ([], {"counted": 1501}), "the partition beside it goes on"
+    asyncio.run(consumed(store, log, {0, 1}, settings=Settings(batch_linger_ms=0, poison_share=1)))
+    assert ledger(store) == {"counted": 1501, "invalid": 2000}
 
 
 def test_a_little_poison_among_many_does_not(store: Store) -> None:
     log = MemoryLog()
     for number in range(3000):
         log.append(0, b"{" if number % 3 == 0 else person(number))
+    log.append(0, [1] * 5000)  # one bad record, however much it holds
     asyncio.run(consumed(store, log, {0}))
-    assert ledger(store) == {"counted": 2000, "invalid": 1000}
+    assert ledger(store) == {"counted": 2000, "invalid": 1001}
+
+
+def test_a_topic_that_was_made_again_ends_the_session(store: Store) -> None:
+    log = MemoryLog()
+    log.append(0, click(1))
+
+    async def scenario() -> None:
+        async with harness(store, log) as worker:
+            await worker.claim({0})
+            epoch = worker.claims.leases[0].epoch
+            log.replaced = True
+            worker.claims.assigned({0})
+            with pytest.raises(SourceReplaced):
+                await worker.tasks[0]
+            assert Markers(store, SOURCE).read()[0].epoch == epoch, "Kafka is asked before anybody is fenced"
+
+    asyncio.run(scenario())
+
+
+def test_a_future_click_is_buried_as_it_came(store: Store) -> None:
+    log = MemoryLog()
+    raw = b'{"clicked_at": "2099-01-01T00:00:00Z", "extra": 1, "account_id": 1, "domain": "D.E/", "link_id": "a"}'
+    log.append(0, raw)
+    log.append(0, b" [" + raw + b", " + raw + b"]")
+    worker = asyncio.run(consumed(store, log, {0}))
+    assert [(letter.raw, letter.index) for _, letter in worker.dead] == [(raw, None), (raw, 0), (raw, 1)]
+
+
+def test_a_batch_of_an_older_cursor_is_void(store: Store) -> None:
+    log = MemoryLog()
+    log.append(0, click(1))
+
+    async def scenario() -> None:
+        async with harness(store, log) as worker:
+            await worker.claim({0})
+            stale = log.fetch(worker.claims.leases[0])
+            await worker.claims.reseek(worker.claims.leases[0])
+            await worker.pipeline.put(stale)
+            assert worker.claims.leases[0].tail == 0
+            await worker.consume()
+
+    asyncio.run(scenario())
+    assert ledger(store) == {"counted": 1}
