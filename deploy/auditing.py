@@ -14,8 +14,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from deploy.administering import admin_call
-from deploy.home import with_broker
-from deploy.options import read_settings, run
+from deploy.options import dialled_settings, run
 from ingest.kafka import topic_identity
 from ingest.reader import log_bounds, read_topic
 from ingest.settings import Settings
@@ -39,7 +38,7 @@ def audit(first: datetime | None, last: datetime | None) -> None:
     """
     if (first is None) != (last is None):
         raise click.UsageError("--from and --to go together")
-    settings = with_broker(read_settings())
+    settings = dialled_settings()
     days = f"?from={first.date()}&to={last.date()}" if first and last else ""
     report = admin_call("GET", f"/admin/audit{days}")
     source, bounds = run(_log(settings))

@@ -12,8 +12,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from deploy.home import with_broker
-from deploy.options import read_settings, run
+from deploy.options import dialled_settings, run
 from ingest.connection import connect
 from ingest.event import Click, Rejected, clicked_at_ms, decode_one
 from ingest.kafka import ensure_topics
@@ -40,7 +39,7 @@ def dlq_list(reasons: tuple[str, ...], as_json: bool) -> None:
 
     Example: clickmill dlq list --reason invalid
     """
-    letters = run(_letters(with_broker(read_settings()), reasons))
+    letters = run(_letters(dialled_settings(), reasons))
     if as_json:
         for letter in letters:
             click.echo(json.dumps(_described(letter)))
@@ -66,7 +65,7 @@ def dlq_replay(reasons: tuple[str, ...], corrected: Path | None) -> None:
 
     Example: clickmill dlq replay --reason future
     """
-    settings = with_broker(read_settings())
+    settings = dialled_settings()
     events = _corrections(corrected) if corrected else {}
     replayed, left = run(_replay(settings, reasons, events))
     click.echo(f"{replayed} replayed, {sum(left.values())} left")

@@ -117,7 +117,7 @@ def _calls(url: str, account: str, publisher: str, ingest: str) -> tuple[str, st
     zone = next(entry["time_zone"] for entry in demo_catalog(_SEED)["accounts"] if entry["account_id"] == 1)
     today = datetime.now(ZoneInfo(zone)).date()
     start = today.fromordinal(today.toordinal() - _DAYS)
-    event = '{"clicked_at": "%s", "account_id": 1, "domain": "go.example", "link_id": "hello"}'
+    event = '{"clicked_at": "%s", "account_id": 1, "domain": "go.example", "link_id": "hello", "visitor_id": "me"}'
     sent = event % datetime.now(ZoneInfo("UTC")).isoformat(timespec="seconds")
     return (
         f'curl -H "Authorization: APIKey {account}" "{url}/api/statistics/v2/clicks-by-hour?ymd={today}"',

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import click
 
-from deploy.home import with_broker
-from deploy.options import read_settings, run
+from deploy.options import dialled_settings, run
 from ingest.importers.run import run_import
 from ingest.kafka import ensure_topics
 from ingest.producer import ClickProducer
@@ -24,7 +23,13 @@ from ingest.simulate import run_simulation
     required=True,
     help="What a line is.",
 )
-@click.option("--account-id", default=1, show_default=True, help="combined: the account that the links belong to.")
+@click.option(
+    "--account-id",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="combined: the account that the links belong to.",
+)
 @click.option("--domain", default="localhost", show_default=True, help="combined: the domain of the links.")
 @click.option("--skip-bad", is_flag=True, help="Exit 0 although lines could not be read.")
 def import_file(file: Path, kind: str, account_id: int, domain: str, skip_bad: bool) -> None:
@@ -32,7 +37,7 @@ def import_file(file: Path, kind: str, account_id: int, domain: str, skip_bad: b
 
     Example: clickmill import access.log.gz --format combined --domain go.example.com
     """
-    settings = with_broker(read_settings())
+    settings = dialled_settings()
 
     async def publish() -> bool:
         await ensure_topics(settings)
@@ -46,15 +51,17 @@ def import_file(file: Path, kind: str, account_id: int, domain: str, skip_bad: b
 
 
 @click.command()
-@click.option("--rate", default=100.0, show_default=True, help="Events per second.")
-@click.option("--count", type=int, help="Stop after this many events; default: until interrupted.")
+@click.option(
+    "--rate", type=click.FloatRange(0, min_open=True), default=100.0, show_default=True, help="Events per second."
+)
+@click.option("--count", type=click.IntRange(1), help="Stop after this many events; default: until interrupted.")
 @click.option("--seed", default=1, show_default=True, help="The same seed gives the same users, links and order.")
 def simulate(rate: float, count: int | None, seed: int) -> None:
     """Publish made-up clicks: Zipf links, returning users, bots, retries.
 
     Example: clickmill simulate --rate 1000 --count 60000
     """
-    settings = with_broker(read_settings())
+    settings = dialled_settings()
 
     async def publish() -> None:
         await ensure_topics(settings)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 from pydantic import ValidationError
 
-from deploy.home import NotRunning
+from deploy.home import NotRunning, with_broker
 from ingest.settings import Settings
 from rollups.store import StoreError
 
@@ -26,6 +26,14 @@ def read_settings() -> Settings:
     except ValidationError as error:
         faults = "; ".join(f"CLICKMILL_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
         raise click.UsageError(f"wrong settings: {faults}") from error
+
+
+def dialled_settings() -> Settings:
+    """Settings whose Kafka can be dialled, by way of a running `up` if they name none."""
+    try:
+        return with_broker(read_settings())
+    except NotRunning as error:
+        raise click.ClickException(str(error)) from error
 
 
 def listens(port: int) -> Callable[[Command], Command]:

@@ -12,6 +12,7 @@ from deploy.options import listens, read_settings, required, run
 from deploy.processes import run_api, run_collector, run_worker
 from deploy.up import run_up
 from ingest.kafka import ensure_topics
+from rollups.cluster import cluster_ddl
 from rollups.migrate import migrate as migrate_store
 from rollups.store import Store
 
@@ -64,11 +65,15 @@ def api(host: str, port: int) -> None:
 
 
 @click.command()
-def migrate() -> None:
+@click.option("--cluster", metavar="NAME", help="Only print the statements that make the tables of a cluster.")
+def migrate(cluster: str | None) -> None:
     """Bring the database to the newest version and create missing topics.
 
     Example: CLICKMILL_CLICKHOUSE_URL=clickhouse://... CLICKMILL_KAFKA_URL=kafka:9092 clickmill migrate
     """
+    if cluster:
+        click.echo("".join(f"{statement};\n\n" for statement in cluster_ddl(cluster)), nl=False)
+        return
     settings = required(read_settings(), "clickhouse_url", "kafka_url")
 
     async def migrate_both() -> None:

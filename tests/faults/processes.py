@@ -1,0 +1,88 @@
+"""Starting, stopping and following the processes that faults happen to."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+LONG = os.environ.get("FAULTS") == "long"
+
+
+class Program:
+    """tests.faults.program as a child process."""
+
+    def __init__(self, url: str, seed: int, clicks: int, *options: str, log: Path) -> None:
+        command = [sys.executable, "-m", "tests.faults.program", url, str(seed), str(clicks), *options]
+        self._log = log.open("ab")
+        self.log = log
+        self.child = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True
+        )
+
+    def said(self, word: str) -> bool:
+        """Waits until it says the word; False if it ended before."""
+        assert self.child.stdout is not None
+        return any(line.strip() == word for line in iter(self.child.stdout.readline, ""))
+
+    def go(self) -> None:
+        assert self.child.stdin is not None
+        self.child.stdin.write("go\n")
+        self.child.stdin.flush()
+
+    def signal(self, number: signal.Signals) -> None:
+        self.child.send_signal(number)
+
+    def kill(self) -> None:
+        self.child.kill()
+        self.child.wait()
+
+    def ended(self, seconds: float = 120) -> int:
+        """Its exit status. Anything but done, fenced or killed fails the test with what it said."""
+        output, _ = self.child.communicate(timeout=seconds)
+        code = self.child.returncode
+        assert code in (0, 5, -signal.SIGKILL), f"exit status {code}\n{output[-3000:]}\n{self.log.read_text()[-3000:]}"
+        return code
+
+
+class Strace:
+    """Injects one fault into a running process; `attached` once every thread is followed."""
+
+    def __init__(self, pid: int, call: str, fault: str, log: Path) -> None:
+        command = [
+            "strace",
+            "-f",
+            "-y",
+            "-p",
+            str(pid),
+            "-e",
+            f"trace={call}",
+            "-e",
+            f"inject={call}:{fault}",
+            "-o",
+            str(log),
+        ]
+        self.child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        assert self.child.stderr is not None
+        line = self.child.stderr.readline()
+        if "attached" not in line:
+            pytest.fail(f"strace did not attach: {line}")
+        time.sleep(0.1)
+
+    def stop(self) -> None:
+        self.child.terminate()
+        self.child.communicate()
+
+
+def needs_strace() -> None:
+    if shutil.which("strace") is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("strace is not installed; .ci/run installs it")
+        pytest.skip("strace is not installed")

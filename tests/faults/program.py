@@ -1,0 +1,79 @@
+"""A worker that faults happen to: `python -m tests.faults.program URL SEED CLICKS [options]`.
+
+It claims every partition of a world's log and applies what is left of it in batches of random size. Exit status: 0 the
+whole world is applied and every number is right; 3 a number is wrong; 4 the audit failed at the start; 5 fenced (with
+--once). With --pause TABLE it says `go?` before its first insert into that table, and goes on when it is told.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import sys
+from typing import Any
+
+import pyarrow as pa
+
+from ingest.settings import Settings
+from rollups.audit import audit
+from rollups.migrate import migrate
+from rollups.store import Store
+from tests.faults.world import World
+from tests.support.worker import harness
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("url")
+    parser.add_argument("seed", type=int)
+    parser.add_argument("clicks", type=int)
+    parser.add_argument("--most", type=int, default=60, help="Most records of a batch.")
+    parser.add_argument("--pause", choices=["seen", "landing"])
+    parser.add_argument("--once", action="store_true")
+    options = parser.parse_args()
+    store, world = Store(options.url), World(options.seed, clicks=options.clicks)
+    migrate(store)
+    if problems := audit(store).problems:
+        print(*problems, sep="\n", flush=True)
+        return 4
+    if options.pause:
+        _pause_before(store, options.pause)
+    if asyncio.run(_consume(store, world, options)) == "fenced":
+        return 5
+    differences = world.differences(store) + audit(store).problems
+    print(*differences, sep="\n", flush=True)
+    return 3 if differences else 0
+
+
+def _pause_before(store: Store, wanted: str) -> None:
+    insert_arrow = store.insert_arrow
+
+    def paused(table: str, batch: pa.Table, settings: dict[str, Any]) -> None:
+        if table == wanted:
+            store.insert_arrow = insert_arrow  # type: ignore[method-assign]
+            print("go?", flush=True)
+            sys.stdin.readline()
+        insert_arrow(table, batch, settings)
+
+    store.insert_arrow = paused  # type: ignore[method-assign]
+
+
+async def _consume(store: Store, world: World, options: argparse.Namespace) -> str:
+    async with harness(store, world.log, Settings(batch_linger_ms=0)) as worker:
+        await worker.claim(set(world.log.partitions))
+        print("claimed", flush=True)
+        dice = random.Random()
+        while any(lease.next < world.log.end(p) for p, lease in worker.claims.leases.items()):
+            for partition in list(worker.claims.leases):
+                lease = worker.claims.leases[partition]
+                if lease.ready and lease.cursor and lease.cursor.position < world.log.end(partition):
+                    await worker.pipeline.put(world.log.fetch(lease, dice.randint(1, options.most)))
+            await asyncio.sleep(0.002)
+            if options.once and worker.pipeline.tally.inserts["fenced"]:
+                return "fenced"
+    return "done"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,125 @@
+"""Random schedules of two workers against a model of the log: claim, fetch, insert, crash, come back as a zombie."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+
+from ingest.settings import Settings
+from rollups.audit import audit
+from rollups.insert import Outcome, insert_batch
+from rollups.lease import Cursor, Lease, State
+from rollups.markers import Markers
+from rollups.pipeline import Portion
+from rollups.store import Store
+from tests.faults.conftest import Record
+from tests.faults.processes import LONG
+from tests.faults.world import differences, served_counts, truth
+from tests.support.log import LOG_TIME_MS, MemoryLog
+from tests.support.worker import SOURCE, Harness
+
+WORKERS = st.sampled_from([0, 1])
+
+
+class Schedules(RuleBasedStateMachine):
+    store: Store  # set by the test
+
+    def __init__(self) -> None:
+        super().__init__()
+        for table in ("rollup", "seen"):
+            self.store.command(f"TRUNCATE TABLE {table}")
+        self.log = MemoryLog({0: []})
+        self.workers = [self.fresh(), self.fresh()]
+        self.held: list[Portion | None] = [None, None]
+
+    def fresh(self) -> Harness:
+        return Harness(self.store, self.log, Settings(batch_linger_ms=0))
+
+    @rule(events=st.lists(st.tuples(st.integers(0, 6), st.integers(0, 2), st.integers(0, 9)), min_size=1, max_size=6))
+    def append(self, events: list[tuple[int, int, int]]) -> None:
+        for event, visitor, second in events:
+            self.log.append(0, click(event, visitor, second))
+
+    @rule(number=WORKERS)
+    def claim(self, number: int) -> None:
+        worker, markers = self.workers[number], Markers(self.store, SOURCE)
+        epoch = markers.raise_fences([0])[0]
+        markers.drain([0])
+        start = markers.read()[0].next
+        lease = Lease(0, State.READY, epoch, start, start, Cursor(start))
+        worker.claims.leases = {0: lease}
+        worker.pipeline.recall(lease)
+        self.held[number] = None
+
+    @rule(number=WORKERS, most=st.integers(1, 8))
+    @precondition(lambda self: any(worker.claims.leases for worker in self.workers))
+    def fetch(self, number: int, most: int) -> None:
+        """Takes a batch in and notes its keys; what comes of it is up to the next steps."""
+        worker, lease = self.workers[number], self.workers[number].claims.leases.get(0)
+        if lease is None or self.held[number] or lease.next >= self.log.end(0):
+            return
+        portion = Portion(lease, self.log.fetch(lease, most))
+        worker.pipeline._prepare([portion])
+        worker.pipeline._seen.write([(0, portion.batch.end, portion.seen)])
+        self.held[number] = portion
+
+    @rule(number=WORKERS, answered=st.booleans())
+    def insert(self, number: int, answered: bool) -> None:
+        """Of an insert whose answer is lost, and of one that failed, a worker knows only to claim again."""
+        portion, worker = self.held[number], self.workers[number]
+        if portion is None:
+            return
+        self.held[number] = None
+        table = worker.pipeline._columns.of(
+            portion.decoded.rows,
+            worker.pipeline._identify.rows(portion.decoded.rows),
+            portion.lease,
+            SOURCE,
+            portion.batch.start,
+        )
+        outcome, _ = insert_batch(self.store, SOURCE, [0], table)
+        if outcome is Outcome.APPLIED and answered:
+            portion.lease.next = portion.batch.end
+        else:
+            worker.claims.leases = {}
+
+    @rule(number=WORKERS)
+    def crash(self, number: int) -> None:
+        self.workers[number], self.held[number] = self.fresh(), None
+
+    @rule()
+    def check(self) -> None:
+        watermark = Markers(self.store, SOURCE).read()
+        upto = {0: watermark[0].next if 0 in watermark else 0}
+        assert differences(truth(self.log, upto), served_counts(self.store)) == []
+        assert audit(self.store).problems == []
+
+    teardown = check
+
+
+def click(event: int, visitor: int, second: int) -> dict[str, Any]:
+    return {
+        "event_id": f"e{event}-{visitor}",
+        "clicked_at": LOG_TIME_MS + second * 1000,
+        "visitor_id": f"v{visitor}",
+        **{"account_id": 1, "domain": "d.e", "link_id": "a"},
+        **{"publisher_id": 1, "advertiser_id": 2, "network_id": 3},
+    }
+
+
+def test_random_schedules_count_what_the_model_counts(store: Store, record: Record) -> None:
+    Schedules.store = store
+    examples = 300 if LONG else 40
+    run_state_machine_as_test(
+        Schedules,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=30,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+    record("random schedules of claim, fetch, insert, lost answer, crash, zombie", examples)

@@ -1,0 +1,114 @@
+"""Random kill -9 of the worker, of ClickHouse, and of both in one process, and every number after each world."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from rollups.store import Store
+from tests.faults.conftest import Record
+from tests.faults.processes import LONG, Program
+from tests.support.chdb_server import ChdbServer, start_chdb_server
+
+KILLS = 200 if LONG else 36
+CLICKS = 1500
+
+
+@contextmanager
+def server(directory: Path) -> Iterator[ChdbServer]:
+    with ExitStack() as resources:
+        yield resources.enter_context(start_chdb_server(directory / "engine"))
+
+
+def nap(dice: random.Random) -> None:
+    time.sleep(dice.random() ** 2 * 1.2)
+
+
+def test_kill_the_worker(tmp_path: Path, record: Record) -> None:
+    dice, kills, worlds = random.Random(), 0, 0
+    while kills < KILLS:
+        worlds += 1
+        with server(tmp_path / str(worlds)) as engine:
+            while True:
+                program = Program(engine.url, worlds, CLICKS, log=tmp_path / "log")
+                if program.said("claimed"):
+                    nap(dice)
+                program.kill()
+                kills += program.child.returncode == -signal.SIGKILL
+                if program.child.returncode != -signal.SIGKILL or kills >= KILLS:
+                    break
+            assert Program(engine.url, worlds, CLICKS, log=tmp_path / "log").ended() == 0
+    record("random kill -9 of the worker", kills)
+
+
+def test_kill_clickhouse(tmp_path: Path, record: Record) -> None:
+    dice, kills, worlds = random.Random(), 0, 0
+    while kills < KILLS:
+        worlds += 1
+        with server(tmp_path / str(worlds)) as engine:
+            program = Program(engine.url, worlds, CLICKS, log=tmp_path / "log")
+            assert program.said("claimed"), program.log.read_text()
+            while program.child.poll() is None and kills < KILLS:
+                nap(dice)
+                if program.child.poll() is None:
+                    engine.kill()
+                    engine.start()
+                    kills += 1
+                    time.sleep(0.3)  # the worker comes back with its own back-off
+            assert program.ended() == 0
+    record("random kill -9 of ClickHouse, the worker goes on", kills)
+
+
+def test_kill_both(tmp_path: Path, record: Record) -> None:
+    dice, kills, worlds = random.Random(), 0, 0
+    while kills < KILLS:
+        worlds += 1
+        url = f"chdb://{tmp_path}/{worlds}"
+        while True:
+            program = Program(url, worlds, CLICKS, log=tmp_path / "log")
+            if program.said("claimed"):
+                nap(dice)
+            program.kill()
+            kills += program.child.returncode == -signal.SIGKILL
+            if program.child.returncode != -signal.SIGKILL or kills >= KILLS:
+                break
+        assert Program(url, worlds, CLICKS, log=tmp_path / "log").ended() == 0
+    record("random kill -9 of worker and ClickHouse in one process", kills)
+
+
+def test_stop_a_worker_in_its_tracks(tmp_path: Path, record: Record) -> None:
+    """SIGSTOP anywhere, between a fetch and its insert or inside one; another worker takes over; SIGCONT."""
+    dice, stops = random.Random(), 0
+    with server(tmp_path) as engine:
+        for seed in range(1, (60 if LONG else 12) + 1):
+            world = 1000 + seed
+            zombie = Program(engine.url, world, CLICKS, "--once", log=tmp_path / "log")
+            assert zombie.said("claimed"), zombie.log.read_text()
+            nap(dice)
+            if zombie.child.poll() is not None:
+                continue
+            zombie.signal(signal.SIGSTOP)
+            heir = Program(engine.url, world, CLICKS, log=tmp_path / "log")
+            if dice.random() < 0.5:  # it goes on to the end before the zombie wakes, or they overlap
+                assert heir.ended() == 0
+            else:
+                heir.said("claimed")
+                nap(dice)
+            zombie.signal(signal.SIGCONT)
+            zombie.ended()
+            assert heir.child.returncode == 0 or heir.ended() == 0
+            stops += 1
+            empty(engine)
+    record("a worker stopped anywhere and woken after its successor claimed", stops)
+
+
+def empty(engine: ChdbServer) -> None:
+    """Empties the database for the next world."""
+    store = Store(engine.url)
+    for table in ("rollup", "seen"):
+        store.command(f"TRUNCATE TABLE {table}")
+    store.close()

@@ -1,0 +1,85 @@
+"""Kill -9, a full disk and a broken one at every rename, mkdir and write of a batch, one call at a time."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.faults.conftest import Record
+from tests.faults.processes import Program, Strace, needs_strace
+
+CLICKS = 150
+SEED = 11
+TABLES = {"seen": "seen", "landing": "the rollups"}
+CALLS = {"rename": "/^rename", "mkdir": "/^mkdir", "write": "/^p?write"}
+
+
+class Batch:
+    """One batch over a database with a first part already, again and again, with a fault at its k-th call."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory, self.engine, self.saved = directory, directory / "engine", directory / "saved"
+        assert self._program(30).ended() == 0
+        shutil.copytree(self.engine, self.saved, symlinks=True)  # chDB links to its own absolute path
+
+    def _program(self, clicks: int, *options: str) -> Program:
+        return Program(f"chdb://{self.engine}", SEED, clicks, *options, log=self.directory / "log")
+
+    def strike(self, table: str, call: str, fault: str) -> tuple[int, str]:
+        """(exit status, the call that failed as strace tells it; empty if none did or the process was killed)."""
+        shutil.rmtree(self.engine)
+        shutil.copytree(self.saved, self.engine, symlinks=True)
+        program = self._program(CLICKS, "--most", "1000", "--pause", table)
+        assert program.said("go?"), program.log.read_text()
+        log = self.directory / "strace"
+        strace = Strace(program.child.pid, CALLS[call], fault, log)
+        program.go()
+        try:
+            code = program.ended(20)
+        except subprocess.TimeoutExpired:
+            program.kill()
+            code = -signal.SIGKILL
+        strace.stop()
+        return code, next((line for line in log.read_text().splitlines() if "(INJECTED)" in line), "")
+
+    def recover(self) -> None:
+        """Another worker goes on; it ends well only if every number is right."""
+        assert self._program(CLICKS).ended() == 0
+
+
+@pytest.fixture(scope="module")
+def batch(tmp_path_factory: pytest.TempPathFactory) -> Batch:
+    needs_strace()
+    return Batch(tmp_path_factory.mktemp("syscalls"))
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("table", TABLES)
+def test_kill_at_every_call(batch: Batch, table: str, call: str, record: Record) -> None:
+    k = 1
+    while batch.strike(table, call, f"error=EIO:signal=KILL:when={k}")[0] != 0:
+        batch.recover()
+        k += 1
+    record(f"kill -9 at each {call} of an insert into {TABLES[table]}", k - 1)
+    assert k > 1
+
+
+@pytest.mark.parametrize("error", ["ENOSPC", "EIO"])
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("table", TABLES)
+def test_the_disk_fails_at_every_call(batch: Batch, table: str, call: str, error: str, record: Record) -> None:
+    k = disk = 1
+    while True:
+        code, failed = batch.strike(table, call, f"error={error}:when={k}")
+        if not failed:
+            break  # the insert has fewer such calls
+        if code == 0 or str(batch.engine) in failed:  # else it was a pipe or an eventfd, which no disk fails
+            assert code == 0, failed
+            disk += 1
+        k += 1
+    record(f"{error} at each {call} of an insert into {TABLES[table]}, no kill", disk - 1)
+    assert disk > 1

@@ -1,0 +1,32 @@
+"""The compare-and-set view with a protection taken out, or made slow, to see that the harness would notice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rollups.migrate import migrations, statements
+from rollups.store import Store
+
+COMPARE = "AND throwIf(expect != markers[source * 131072 + partition * 2], 'EXPECT') = 0"
+FENCE = "throwIf(epoch != markers[source * 131072 + partition * 2 + 1], 'FENCED') = 0"
+SLOW = (COMPARE, f"{COMPARE} AND sleepEachRow(0.03) = 0")  # the markers are read before, the part is written after
+NO_COMPARE = (COMPARE, "")
+NO_FENCE = (FENCE, "1")
+
+
+@contextmanager
+def changed_view(store: Store, *changes: tuple[str, str]) -> Iterator[None]:
+    """Replaces parts of the view's SQL; every replacement must hit."""
+    [original] = [sql for _, _, file in migrations() for sql in statements(file) if "rollup_mv" in sql]
+    sql = original
+    for old, new in reversed(changes):
+        assert old in sql
+        sql = sql.replace(old, new)
+    store.command("DROP VIEW rollup_mv")
+    store.command(sql)
+    try:
+        yield
+    finally:
+        store.command("DROP VIEW rollup_mv")
+        store.command(original)

@@ -1,0 +1,52 @@
+"""The cluster's tables are those of one node, elsewhere. There is no Keeper here: they are parsed, not made."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from rollups.cluster import cluster_ddl
+from rollups.migrate import migrations, statements
+from rollups.store import Store
+
+DDL = cluster_ddl("click")
+ORIGINAL = [statement for _, _, file in migrations() for statement in statements(file)]
+
+
+def named(name: str) -> str:
+    [found] = [statement for statement in DDL if re.search(rf"(TABLE|VIEW)[\w ]* {name} ON CLUSTER 'click'", statement)]
+    return found
+
+
+def body(statement: str) -> str:
+    return statement[statement.index("(") : statement.rindex(")\nENGINE")]
+
+
+@pytest.mark.parametrize("number", range(len(DDL)))
+def test_clickhouse_parses_each_statement(store: Store, number: int) -> None:
+    assert store.query(f"EXPLAIN AST {DDL[number]}")
+
+
+@pytest.mark.parametrize(
+    ("name", "path"), [("clickmill.rollup", "/{shard}"), ("clickmill.seen", "/{shard}"), ("clickmill_api.accounts", "")]
+)
+def test_tables_have_the_columns_of_one_node_and_replicated_engines(name: str, path: str) -> None:
+    table = name.partition(".")[2]
+    [original] = [s for s in ORIGINAL if f"IF NOT EXISTS {table}\n" in s]
+    assert body(named(name)) == body(original)
+    assert f"MergeTree('/clickhouse/tables/{name.replace('.', '/')}{path}', '{{replica}}'" in named(name)
+
+
+def test_the_compare_and_set_is_the_same() -> None:
+    [original] = [s for s in ORIGINAL if "rollup_mv" in s]
+    ours = named("clickmill.rollup_mv").replace(" ON CLUSTER 'click'", "").replace("clickmill.", "")
+    assert ours == original
+
+
+def test_workers_read_their_own_shard_and_the_api_all_of_them() -> None:
+    assert "Distributed('click', 'clickmill', 'rollup')" in named("clickmill_api.rollup")
+    assert "Distributed('click_all', 'clickmill_api', 'publishers')" in named("clickmill.publishers")
+    assert "FROM clickmill_api.rollup" in named("clickmill_api.clicks_hourly")
+    assert "Distributed" not in named("clickmill.rollup")
+    assert "replicated_deduplication_window = 0" in named("clickmill.rollup")
