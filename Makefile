@@ -5,13 +5,16 @@ BIN := $(VENV)/bin
 COMPILE := $(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url \
            --no-emit-find-links --no-emit-trusted-host pyproject.toml
 
-.PHONY: run test lint install lock
+.PHONY: run test faults lint install lock
 
 run: install        ## the whole pipeline on this machine, with demo traffic
 	$(BIN)/clickmill up --demo
 
 test: install       ## every test that this machine can run
 	$(BIN)/pytest
+
+faults: install     ## crashes, zombies, full disks and broken protections; FAULTS=long for ten times as many
+	$(BIN)/pytest tests/faults --timeout 3600
 
 lint: install
 	$(BIN)/ruff check .

@@ -33,7 +33,7 @@ from ingest.simulate import run_simulation
 @click.option("--domain", default="localhost", show_default=True, help="combined: the domain of the links.")
 @click.option("--skip-bad", is_flag=True, help="Exit 0 although lines could not be read.")
 def import_file(file: Path, kind: str, account_id: int, domain: str, skip_bad: bool) -> None:
-    """Publish the clicks of a log FILE (plain or .gz). A second import of the same file changes nothing.
+    """Publish the clicks of a log FILE (plain or .gz). A second import within the hour changes nothing.
 
     Example: clickmill import access.log.gz --format combined --domain go.example.com
     """

@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import random
 import sys
+import time
 from typing import Any
 
 import pyarrow as pa
@@ -18,7 +19,7 @@ import pyarrow as pa
 from ingest.settings import Settings
 from rollups.audit import audit
 from rollups.migrate import migrate
-from rollups.store import Store
+from rollups.store import Store, StoreUnavailable
 from tests.faults.world import World
 from tests.support.worker import harness
 
@@ -41,9 +42,17 @@ def main() -> int:
         _pause_before(store, options.pause)
     if asyncio.run(_consume(store, world, options)) == "fenced":
         return 5
-    differences = world.differences(store) + audit(store).problems
+    differences = _differences(store, world)
     print(*differences, sep="\n", flush=True)
     return 3 if differences else 0
+
+
+def _differences(store: Store, world: World) -> list[str]:
+    while True:
+        try:
+            return world.differences(store) + audit(store).problems
+        except StoreUnavailable:  # killed just now
+            time.sleep(0.2)
 
 
 def _pause_before(store: Store, wanted: str) -> None:

@@ -38,7 +38,7 @@ class Batch:
         strace = Strace(program.child.pid, CALLS[call], fault, log)
         program.go()
         try:
-            program.child.communicate(timeout=15)
+            program.child.communicate(timeout=8)
         except subprocess.TimeoutExpired:
             program.kill()
         strace.stop()
