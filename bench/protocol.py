@@ -100,11 +100,9 @@ def rebuilt(store: Store) -> float:
     store.command("TRUNCATE TABLE seen")
     seen, dice = Seen(store, SOURCE, "clicks"), np.random.default_rng(1)
     for end in range(1, 201):
-        kinds = [
-            SeenKeys(kind, end // 70 * 30, dice.integers(1, 2**63, 12_500).astype(np.uint64))
-            for kind in ("id", "repeat")
-        ]
-        seen.write([(0, end, kinds)])
+        keys = [dice.integers(1, 2**63, 12_500).astype(np.uint64) for _ in range(2)]
+        kinds = zip(("id", "repeat"), keys, strict=True)
+        seen.write([(0, end, [SeenKeys(kind, end // 70 * 30, some) for kind, some in kinds])])
     seconds = []
     for _ in range(RUNS):
         memory = PartitionMemory(Settings(), 10**6)
