@@ -59,14 +59,19 @@ class KeyList(TypedDict):
     data: list[KeyView]
 
 
-def admin_router(keys: KeyRing, catalog: Catalog) -> APIRouter:
-    router = APIRouter(
+def guarded_router(keys: KeyRing) -> APIRouter:
+    """An empty router under /admin, for admins only."""
+    return APIRouter(
         prefix="/admin",
         tags=["admin"],
         responses=ERRORS,
-        route_class=guarded_by(keys),
+        route_class=_guarded_by(keys),
         dependencies=[Security(APIKeyHeader(name="X-Api-Key", auto_error=False))],
     )
+
+
+def admin_router(keys: KeyRing, catalog: Catalog) -> APIRouter:
+    router = guarded_router(keys)
 
     @router.put("/catalog", summary="Add or replace catalogue entries")
     def put_catalog(upload: CatalogUpload) -> dict[str, int]:
@@ -125,7 +130,7 @@ def key_view(record: KeyRecord) -> KeyView:
     }
 
 
-def guarded_by(keys: KeyRing) -> type[APIRoute]:
+def _guarded_by(keys: KeyRing) -> type[APIRoute]:
     """Routes that know their caller before a body is read: FastAPI reads bodies ahead of any dependency."""
 
     class AdminRoute(APIRoute):

@@ -6,24 +6,17 @@ from dataclasses import asdict
 from datetime import date
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Security
-from fastapi.security import APIKeyHeader
+from fastapi import APIRouter, Query
 
-from api.admin import guarded_by
-from api.errors import ERRORS, BadRequest
+from api.admin import guarded_router
+from api.errors import BadRequest
 from api.keys import KeyRing
 from rollups.audit import audit, clicks_by_day
 from rollups.store import Store
 
 
 def audit_router(store: Store, keys: KeyRing) -> APIRouter:
-    router = APIRouter(
-        prefix="/admin",
-        tags=["admin"],
-        responses=ERRORS,
-        route_class=guarded_by(keys),
-        dependencies=[Security(APIKeyHeader(name="X-Api-Key", auto_error=False))],
-    )
+    router = guarded_router(keys)
 
     @router.get("/audit", summary="What was read of each partition, by reason, and whether it adds up")
     def get_audit(

@@ -6,7 +6,6 @@ import random
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -14,9 +13,10 @@ import pytest
 
 from tests.faults.conftest import Record
 from tests.faults.processes import LONG
-from tests.support.chdb_server import ChdbServer, start_chdb_server
-from tests.support.kafka_broker import KafkaBroker, missing_reason, require
+from tests.integration.test_recovery import Servers, servers
 from tests.support.stack import Stack, separate_stack
+
+__all__ = ["servers"]
 
 DAY = "2026-03-01"
 
@@ -56,19 +56,6 @@ class Load:
         self._stopped.set()
         self._thread.join()
         return self.sent
-
-
-class Servers:
-    def __init__(self, directory: Path, resources: ExitStack) -> None:
-        self.broker = resources.enter_context(KafkaBroker(directory / "kafka"))
-        self.engine: ChdbServer = resources.enter_context(start_chdb_server(directory / "engine"))
-
-
-@pytest.fixture
-def servers(tmp_path: Path) -> Iterator[Servers]:
-    require(missing_reason())
-    with ExitStack() as resources:
-        yield Servers(tmp_path, resources)
 
 
 @pytest.fixture
