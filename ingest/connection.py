@@ -46,7 +46,7 @@ async def connect(settings: Settings, delivery_timeout: float) -> Connection:
     try:
         return Connection(await _start(settings, delivery_timeout, idempotent=True), idempotent=True)
     except (UnknownError, UnsupportedVersionError):
-        log.info("the broker has no idempotent producers: a retry may repeat a record, and its event id gives it away")
+        log.debug("the broker has no idempotent producers: a retry may repeat a record, and its event id gives it away")
         return Connection(await _start(settings, delivery_timeout, idempotent=False), idempotent=False)
 
 
