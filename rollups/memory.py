@@ -13,6 +13,7 @@ from rollups.identity import Identities
 from rollups.lease import LogBatch
 
 _MS_PER_MINUTE = 60_000
+_NOWHERE = -1
 
 
 class OutOfStep(Exception):
@@ -41,7 +42,7 @@ class PartitionMemory:
         """Gives duplicates and repeats their reason, and says which rows could not be verified."""
         if batch.start != self.next:
             raise OutOfStep(f"the memory of partition {batch.partition} ends at {self.next}, not at {batch.start}")
-        self.next = batch.end
+        self.next = _NOWHERE  # until all of it is taken in
         log_minutes = np.array([row.log_time_ms for row in rows], np.int64) // _MS_PER_MINUTE
         late = who.clicked_ms // _MS_PER_MINUTE < log_minutes - self._horizon
         for row, is_late, key in zip(rows, late.tolist(), who.ids.tolist(), strict=True):
@@ -51,6 +52,7 @@ class PartitionMemory:
             counted = np.array([row.reason is Reason.COUNTED for row in rows], bool)
             keys = who.repeat_keys(self._repeat_seconds)
             seen += self._mark_known("repeat", Reason.REPEAT, rows, log_minutes, keys, counted & (who.users != 0))
+        self.next = batch.end
         return seen
 
     def _mark_known(

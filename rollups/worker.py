@@ -212,7 +212,7 @@ class Session:
             await asyncio.to_thread(zones.refresh)
 
     async def _forget(self) -> None:
-        await asyncio.to_thread(self._seen.forget, 2 * self._settings.dedupe_horizon_minutes)
+        await asyncio.to_thread(self._seen.forget, 2 * self._settings.dedupe_horizon_minutes + 5)
 
 
 async def every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:

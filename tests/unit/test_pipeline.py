@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ from rollups.claims import SourceReplaced
 from rollups.lease import State
 from rollups.markers import Marker, Markers
 from rollups.pipeline import Portion
+from rollups.seen import Seen
 from rollups.store import Store, StoreUnavailable
 from tests.support.log import LOG_TIME_MS, MemoryLog
 from tests.support.worker import SOURCE, Harness, harness, until
@@ -46,10 +48,12 @@ def hourly(store: Store) -> list[Any]:
     )
 
 
-async def consumed(store: Store, log: MemoryLog, partitions: set[int], **options: Any) -> Harness:
+async def consumed(
+    store: Store, log: MemoryLog, partitions: set[int], *, most: int | None = None, **options: Any
+) -> Harness:
     async with harness(store, log, **options) as worker:
         await worker.claim(partitions)
-        await worker.consume()
+        await worker.consume(most)
         return worker
 
 
@@ -362,3 +366,24 @@ def test_a_batch_of_an_older_cursor_is_void(store: Store) -> None:
 
     asyncio.run(scenario())
     assert ledger(store) == {"counted": 1}
+
+
+def test_what_no_partition_needs_is_forgotten_by_the_logs_time(store: Store) -> None:
+    hour = 3_600_000
+    log = MemoryLog()
+    for partition in (0, 1):
+        log.append(partition, click(0))
+        log.append(partition, click(1), at=LOG_TIME_MS + 10 * hour)
+    asyncio.run(consumed(store, log, {0, 1}, most=1))
+    seen = Seen(store, SOURCE, "clicks")
+    store.insert("sources", [(SOURCE, "c", "clicks", "t")], ["source", "cluster_id", "topic", "topic_id"])
+    assert store.query("SELECT uniq(generation) FROM seen") == [(2,)]
+    seen.forget(11 * 60)
+    assert store.query("SELECT uniq(generation) FROM seen") == [(2,)]
+    seen.forget(2 * 60)
+    assert store.query("SELECT DISTINCT toUInt64(generation) * 60000 FROM seen") == [(LOG_TIME_MS + 10 * hour,)]
+    Markers(store, SOURCE).touch({2: (0, datetime.fromtimestamp(LOG_TIME_MS / 1000, UTC))})
+    log.append(0, click(2), at=LOG_TIME_MS + 30 * hour)
+    asyncio.run(consumed(store, log, {0}))
+    seen.forget(2 * 60)
+    assert store.query("SELECT uniq(generation) FROM seen") == [(2,)], "one partition has not come so far"
