@@ -98,7 +98,7 @@ def _log_problems(
     problems = []
     for account in accounts:
         low = bounds.get(account["partition"], (0, 0, None))[0]
-        if account["source"] == source and low > account["watermark"] > 0:
+        if account["source"] == source and low > account["watermark"]:
             problems.append(
                 f"partition {account['partition']}: offsets {account['watermark']} to {low - 1} were lost to retention "
                 "before they were counted"

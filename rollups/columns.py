@@ -41,7 +41,7 @@ class Columns:
                 "epoch": np.full(count, lease.epoch, np.uint64),
                 "expect": np.full(count, expect, np.uint64),
                 "log_time": pa.array([row.log_time_ms for row in rows], pa.timestamp("ms", "UTC")),
-                "records": np.array([row.records for row in rows], np.uint32),
+                "records": np.array([row.records for row in rows], np.uint64),
                 "reason": np.array([row.reason for row in rows], np.int8),
                 "verified": np.array([row.verified for row in rows], bool),
                 "user": who.users,

@@ -33,7 +33,7 @@ class Markers:
     def read(self) -> dict[int, Marker]:
         """Markers by partition; a partition without any is absent."""
         rows = self._store.query(
-            "SELECT partition, epoch, next, as_of > toDateTime64(0, 3, 'UTC') FROM watermarks "
+            "SELECT partition, epoch, next, next > 0 OR as_of > toDateTime64(0, 3, 'UTC') FROM watermarks "
             "WHERE source = {source:UInt32}",
             {"source": self.source},
         )

@@ -45,6 +45,10 @@ class Portion:
     decoded: Decoded = field(default_factory=Decoded)
     seen: list[SeenKeys] = field(default_factory=list)
 
+    def offsets(self) -> tuple[list[int], list[int]]:
+        """(those of its records, those with dead letters)"""
+        return [record.offset for record in self.batch.records], [letter.offset for letter in self.decoded.dead]
+
 
 @dataclass(slots=True)
 class Tally:
@@ -184,8 +188,7 @@ class Pipeline:
 
     def _is_poisoned(self, portion: Portion) -> bool:
         guard = self._guards.setdefault(portion.lease.partition, PoisonGuard(self._settings.poison_share))
-        dead = len({letter.offset for letter in portion.decoded.dead})
-        if why := guard.objection(len(portion.batch.records), dead):
+        if why := guard.objection(*portion.offsets()):
             self.claims.halt(portion.lease, why)
         return bool(why)
 
@@ -207,6 +210,7 @@ class Pipeline:
 
     def _applied(self, portion: Portion) -> None:
         portion.lease.next = portion.batch.end
+        self._guards[portion.lease.partition].note(*portion.offsets())
         for row in portion.decoded.rows:
             self.tally.events[row.reason.name.lower()] += 1
             self.tally.unverified += row.reason is Reason.COUNTED and not row.verified

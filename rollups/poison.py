@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 
 _WINDOW = 10_000  # records
+_SLICE = 1_000
 _LEAST = 1_000  # fewer say nothing about a share
+
+Slices = deque[tuple[int, int]]  # (records, dead ones)
 
 
 class PoisonGuard:
@@ -13,15 +17,35 @@ class PoisonGuard:
 
     def __init__(self, most: float) -> None:
         self._most = most
-        self._batches: deque[tuple[int, int]] = deque()
+        self._window: Slices = deque()
 
-    def objection(self, records: int, dead: int) -> str:
-        """Why a batch must not be taken, given those before it; empty if it may, and then it is noted."""
-        batches = deque([*self._batches, (records, dead)])
-        while sum(batch[0] for batch in batches) - batches[0][0] >= _WINDOW:
-            batches.popleft()
-        records, dead = (sum(numbers) for numbers in zip(*batches, strict=True))
-        if records >= _LEAST and dead > self._most * records:
-            return f"{dead} of the last {records} records are poison, more than CLICKMILL_POISON_SHARE={self._most:g}"
-        self._batches = batches
+    def objection(self, offsets: list[int], dead: Iterable[int]) -> str:
+        """Why records at these offsets must not be taken, some of them dead; empty if they may."""
+        window = self._window.copy()
+        for taken in _slices(offsets, set(dead)):
+            records, poison = _moved(window, taken)
+            if records >= _LEAST and poison > self._most * records:
+                return (
+                    f"{poison} of the last {records} records are poison, more than "
+                    f"CLICKMILL_POISON_SHARE={self._most:g}"
+                )
         return ""
+
+    def note(self, offsets: list[int], dead: Iterable[int]) -> None:
+        """Takes records that were applied into the window."""
+        for taken in _slices(offsets, set(dead)):
+            _moved(self._window, taken)
+
+
+def _moved(window: Slices, taken: tuple[int, int]) -> tuple[int, int]:
+    """Moves the window over some more records; returns what it holds then."""
+    window.append(taken)
+    while sum(records for records, _ in window) - window[0][0] >= _WINDOW:
+        window.popleft()
+    return sum(records for records, _ in window), sum(dead for _, dead in window)
+
+
+def _slices(offsets: list[int], dead: set[int]) -> list[tuple[int, int]]:
+    """(records, dead ones) of stretches of at most 1,000."""
+    parts = [offsets[start : start + _SLICE] for start in range(0, len(offsets), _SLICE)]
+    return [(len(part), sum(offset in dead for offset in part)) for part in parts]

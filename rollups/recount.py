@@ -56,6 +56,7 @@ class Recount:
         self.placements: Counter[date] = Counter()
 
     def add(self, partition: int, log_time_ms: int, value: bytes | None) -> None:
+        log_time_ms = max(0, log_time_ms)  # below 0 there is none
         for item in decode_record(value):
             if not isinstance(item, Rejected) and self._counts(item, partition, log_time_ms):
                 at = clicked_at_ms(item)
@@ -66,7 +67,7 @@ class Recount:
 
     def _counts(self, click: Click, partition: int, log_time_ms: int) -> bool:
         at, minute = clicked_at_ms(click), log_time_ms // 60_000
-        if at - min(log_time_ms, self._now_ms) > self._settings.future_tolerance_minutes * 60_000:
+        if at - min(log_time_ms or self._now_ms, self._now_ms) > self._settings.future_tolerance_minutes * 60_000:
             return False
         if click.event_id and self._take(partition, "id", minute, click.event_id):
             return False

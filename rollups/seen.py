@@ -24,13 +24,15 @@ INNER JOIN
 WHERE partition = {partition:UInt16} AND end_offset <= upto
 """
 
+# Where the log's times are old, as producers may set them, the clock of an empty tail must not decide alone.
 _FORGETTABLE = """
 SELECT DISTINCT source, generation FROM seen
 WHERE source IN (SELECT source FROM sources WHERE topic = {topic:String}) AND generation <
-(
-    SELECT min(toUnixTimestamp(as_of)) / 60 - {minutes:UInt32} FROM watermarks
-    WHERE source = {source:UInt32} AND toUnixTimestamp(as_of) > 0
-)
+least(
+    (SELECT min(toUnixTimestamp(as_of)) / 60 FROM watermarks
+     WHERE source = {source:UInt32} AND toUnixTimestamp(as_of) > 0),
+    (SELECT max(generation) FROM seen WHERE source = {source:UInt32})
+) - {minutes:UInt32}
 """
 
 

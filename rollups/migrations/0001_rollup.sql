@@ -9,7 +9,7 @@ CREATE TABLE IF NOT EXISTS landing
     epoch UInt64,
     expect UInt64,
     log_time DateTime64(3, 'UTC'),
-    records UInt32,
+    records UInt64,
     reason Enum8('counted' = 0, 'invalid' = 1, 'future' = 2, 'duplicate' = 3, 'repeat' = 4, 'bot' = 5, 'prefetch' = 6, 'gap' = 7),
     verified Bool,
     user UInt64,

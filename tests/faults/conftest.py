@@ -14,7 +14,7 @@ _ROWS: dict[str, list[float]] = {}
 
 @pytest.fixture
 def record(request: pytest.FixtureRequest) -> Iterator[Record]:
-    """Notes how often a fault was injected; a test that fails counts as wrong."""
+    """Notes how often a fault was injected; a test that fails has no line and is counted as wrong."""
     started = time.monotonic()
     noted: list[tuple[str, int]] = []
     yield lambda fault, times: noted.append((fault, times))
@@ -27,10 +27,9 @@ def record(request: pytest.FixtureRequest) -> Iterator[Record]:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if not _ROWS:
         return
-    failed = len(terminalreporter.stats.get("failed", []))
+    failed = sum(len(terminalreporter.stats.get(kind, [])) for kind in ("failed", "error"))
     terminalreporter.section("faults")
-    terminalreporter.write_line(f"{'fault':<72}{'times':>8}{'wrong':>8}{'seconds':>9}")
+    terminalreporter.write_line(f"{'fault':<72}{'times':>8}{'seconds':>9}")
     for fault, (times, seconds) in _ROWS.items():
-        terminalreporter.write_line(f"{fault:<72}{times:>8.0f}{0:>8}{seconds:>9.0f}")
-    if failed:
-        terminalreporter.write_line(f"{failed} experiments failed: see above")
+        terminalreporter.write_line(f"{fault:<72}{times:>8.0f}{seconds:>9.0f}")
+    terminalreporter.write_line(f"wrong: {failed} experiments, see above" if failed else "wrong: none")

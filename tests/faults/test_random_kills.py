@@ -104,6 +104,7 @@ def test_stop_a_worker_in_its_tracks(tmp_path: Path, record: Record) -> None:
             zombie.signal(signal.SIGCONT)
             zombie.ended()
             assert heir.child.returncode == 0 or heir.ended() == 0
+            assert Program(engine.url, world, CLICKS, log=tmp_path / "log").ended() == 0, "what the zombie left"
             stops += 1
             empty(engine)
     record("a worker stopped anywhere and woken after its successor claimed", stops)
