@@ -17,10 +17,10 @@ LONG = os.environ.get("FAULTS") == "long"
 
 
 class Program:
-    """tests.faults.program as a child process."""
+    """A module of tests.faults as a child process: program, or the one named."""
 
-    def __init__(self, url: str, seed: int, clicks: int, *options: str, log: Path) -> None:
-        command = [sys.executable, "-m", "tests.faults.program", url, str(seed), str(clicks), *options]
+    def __init__(self, url: str, seed: int, clicks: int, *options: str, log: Path, module: str = "program") -> None:
+        command = [sys.executable, "-m", f"tests.faults.{module}", url, str(seed), str(clicks), *options]
         self._log = log.open("ab")
         self.log = log
         self.child = subprocess.Popen(

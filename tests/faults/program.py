@@ -61,6 +61,7 @@ def _pause_before(store: Store, wanted: str) -> None:
     def paused(table: str, batch: pa.Table, settings: dict[str, Any]) -> None:
         if table == wanted:
             store.insert_arrow = insert_arrow  # type: ignore[method-assign]
+            store.command("SYSTEM STOP MERGES")  # what befalls a merge is tests.faults.merge's
             print("go?", flush=True)
             sys.stdin.readline()
         insert_arrow(table, batch, settings)

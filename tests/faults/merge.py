@@ -1,0 +1,32 @@
+"""A merge that faults happen to: `python -m tests.faults.merge URL SEED CLICKS`, over a world that is applied whole.
+
+It says `go?` and merges the rollups when it is told. Exit status: 0 the audit finds them sound and every number is
+right; 3 sound, but a number is wrong; 4 the audit finds them damaged.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from rollups.audit import audit
+from rollups.store import Store, StoreError
+from tests.faults.world import World
+
+
+def main() -> int:
+    url, seed, clicks = sys.argv[1:]
+    store, world = Store(url), World(int(seed), clicks=int(clicks))
+    store.ping()
+    print("go?", flush=True)
+    sys.stdin.readline()
+    try:
+        store.command("OPTIMIZE TABLE rollup FINAL")
+    except StoreError as error:
+        print(error, file=sys.stderr)
+    if audit(store).problems:
+        return 4
+    return 3 if world.differences(store) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
