@@ -30,7 +30,7 @@ class Batch:
         return Program(f"chdb://{self.engine}", SEED, clicks, *options, log=self.directory / "log", module=module)
 
     def strike(self, table: str, call: str, fault: str) -> tuple[int, list[str]]:
-        """Into an insert: (exit status, the calls that failed as strace tells it, one in each thread that got there)."""
+        """Into an insert: (exit status, the calls that failed as strace tells, one in each thread that got there)."""
         return self._strike(lambda: self._program(CLICKS, "--most", "1000", "--pause", table), call, fault)
 
     def strike_merge(self, call: str, fault: str) -> tuple[int, list[str]]:
