@@ -11,13 +11,14 @@ from dataclasses import dataclass
 import msgspec
 
 from ingest.checks import MAX_EVENT_ID, MAX_ID, MAX_LINK_ID, MAX_VISITOR_ID, Fault, check, normal_domain
-from ingest.click import Click, clicked_at_ms, encode, partition_key, stamped, user_identity
+from ingest.click import Click, clicked_at_ms, encode, identity_of, partition_key, stamped, user_identity
 
 __all__ = [
     "MAX_EVENT_ID",
     "MAX_ID",
     "MAX_LINK_ID",
     "MAX_VISITOR_ID",
+    "UNPARSABLE",
     "Click",
     "Fault",
     "Rejected",
@@ -26,7 +27,9 @@ __all__ = [
     "decode_one",
     "decode_record",
     "encode",
+    "identity_of",
     "normal_domain",
+    "parse_record",
     "partition_key",
     "raw_item",
     "stamped",
@@ -49,6 +52,9 @@ _record = msgspec.json.Decoder(Click | list[Click])
 _items = msgspec.json.Decoder(list[msgspec.Raw])
 _any = msgspec.json.Decoder(msgspec.Raw)
 _UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+parse_record = _record.decode  # the clicks of a record, unchecked; raises one of UNPARSABLE
+UNPARSABLE = (*_UNDECODABLE, TypeError)  # a tombstone is None
 
 
 def decode_record(value: bytes | None) -> list[Click | Rejected]:

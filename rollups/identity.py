@@ -8,10 +8,13 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from xxhash import xxh3_64_intdigest
 
-from ingest.event import Click, clicked_at_ms, user_identity
-from rollups.decode import Row
+from ingest.event import identity_of
+from rollups.fields import Fields
 
+_REMEMBERED = 131_072  # users, so that those who come back are not hashed again
+_MOST_TEXT = 512  # characters of a user agent that is worth remembering
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -34,38 +37,50 @@ class Identities:
 
 class Identify:
     def __init__(self, visitor_secret: str) -> None:
-        self._secret = hashlib.sha256(visitor_secret.encode()).digest()
+        secret = hashlib.sha256(visitor_secret.encode()).digest()
+        self._seed = int.from_bytes(secret[:8], "big")
 
-    def rows(self, rows: list[Row]) -> Identities:
-        nobody = Click(clicked_at=0)
-        clicks = [row.click or nobody for row in rows]
+        def user(visitor_id: str | None, ip: str | None, user_agent: str | None) -> int:
+            identity = identity_of(visitor_id, ip, user_agent)
+            if identity is None:
+                return 0
+            return int.from_bytes(hashlib.blake2b(identity, digest_size=8, key=secret).digest(), "big") or 1
+
+        self._new_user, self._user = user, lru_cache(maxsize=_REMEMBERED)(user)
+
+    def of(self, fields: Fields) -> Identities:
         return Identities(
-            np.array([clicked_at_ms(click) for click in clicks], np.int64),
-            np.array([hash64(click.event_id.encode()) if click.event_id else 0 for click in clicks], np.uint64),
-            np.array([self._user(click) for click in clicks], np.uint64),
-            np.array([_place(click) for click in clicks], np.uint64),
+            fields.clicked_ms,
+            np.array([self._hash(text) if text else 0 for text in fields.event_id], np.uint64),
+            self._users(fields),
+            self._places(fields),
         )
 
-    def _user(self, click: Click) -> int:
-        """A keyed hash, so that neither addresses nor visitor ids leave the worker."""
-        identity = user_identity(click)
-        return hash64(identity, self._secret) if identity else 0
+    def _users(self, fields: Fields) -> NDArray[np.uint64]:
+        """Keyed hashes, so that neither addresses nor visitor ids leave the worker."""
+        users = [
+            self._user(visitor, None, None) if visitor else self._stranger(ip, agent)
+            for visitor, ip, agent in zip(fields.visitor_id, fields.ip, fields.user_agent, strict=True)
+        ]
+        return np.array(users, np.uint64)
 
+    def _stranger(self, ip: str | None, user_agent: str | None) -> int:
+        lasting = user_agent is None or len(user_agent) <= _MOST_TEXT
+        return (self._user if lasting else self._new_user)(None, ip, user_agent)
 
-def hash64(text: bytes, key: bytes = b"") -> int:
-    """64 bits of BLAKE2b, never 0."""
-    return int.from_bytes(hashlib.blake2b(text, digest_size=8, key=key).digest(), "big") or 1
+    def _places(self, fields: Fields) -> NDArray[np.uint64]:
+        links = np.array([self._hash(text) if text else 0 for text in fields.link_id], np.uint64)
+        domains = np.array([self._hash(text) if text else 0 for text in fields.domain], np.uint64)
+        linked = _mixed(links ^ _mixed(domains ^ _mixed(fields.account_id.astype(np.uint64))))
+        publishers, advertisers, networks = (
+            ids.astype(np.uint64) for ids in (fields.publisher_id, fields.advertiser_id, fields.network_id)
+        )
+        placed = _mixed(publishers ^ _mixed(advertisers ^ _mixed(networks)))
+        return np.where(links != 0, linked, placed)
 
-
-def _place(click: Click) -> int:
-    if click.link_id is not None:
-        return _place_hash(click.account_id, click.domain, click.link_id)
-    return _place_hash(click.publisher_id, click.advertiser_id, click.network_id)
-
-
-@lru_cache(100_000)
-def _place_hash(*parts: int | str | None) -> int:
-    return hash64("\0".join(map(str, parts)).encode())
+    def _hash(self, text: str) -> int:
+        """64 bits, never 0; seeded, so that nobody outside can make ids that collide."""
+        return xxh3_64_intdigest(text.encode(), self._seed) or 1
 
 
 def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
