@@ -55,15 +55,11 @@ def clicked_at_ms(click: Click) -> int:
 
 
 def user_identity(click: Click) -> bytes | None:
-    return identity_of(click.visitor_id, click.ip, click.user_agent)
-
-
-def identity_of(visitor_id: str | None, ip: str | None, user_agent: str | None) -> bytes | None:
     """What stands for the user: the visitor id, else address and user agent, else nothing."""
-    if visitor_id:
-        return b"v\0" + visitor_id.encode()
-    if ip or user_agent:
-        return b"a\0" + (ip or "").encode() + b"\0" + (user_agent or "").encode()
+    if click.visitor_id:
+        return b"v\0" + click.visitor_id.encode()
+    if click.ip or click.user_agent:
+        return b"a\0" + (click.ip or "").encode() + b"\0" + (click.user_agent or "").encode()
     return None
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import msgspec
 
 from ingest.checks import MAX_EVENT_ID, MAX_ID, MAX_LINK_ID, MAX_VISITOR_ID, Fault, check, normal_domain
-from ingest.click import Click, clicked_at_ms, encode, identity_of, partition_key, stamped, user_identity
+from ingest.click import Click, clicked_at_ms, encode, partition_key, stamped, user_identity
 
 __all__ = [
     "MAX_EVENT_ID",
@@ -27,7 +27,6 @@ __all__ = [
     "decode_one",
     "decode_record",
     "encode",
-    "identity_of",
     "normal_domain",
     "parse_record",
     "partition_key",

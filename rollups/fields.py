@@ -21,17 +21,17 @@ BLANK = Click(clicked_at=0)  # stands where there is no click
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """Columns over clicks in their order. Ids are 0, and texts None or empty, where a click has none."""
+    """Columns over clicks in their order. Ids are 0, and texts null or empty, where a click has none."""
 
     clicked_ms: Ints
     account_id: Ints
-    domain: Texts  # in normal form
-    link_id: Texts
+    domain: pa.StringArray  # in normal form
+    link_id: pa.StringArray
     publisher_id: Ints
     advertiser_id: Ints
     network_id: Ints
-    event_id: Texts
-    visitor_id: Texts
+    event_id: pa.StringArray
+    visitor_id: pa.StringArray
     ip: Texts
     user_agent: Texts
     method: Texts
@@ -42,24 +42,23 @@ class Fields:
     def of(cls, clicks: list[Click]) -> Fields:
         """Raises OverflowError or pa.ArrowInvalid if some number is too large for its column."""
         clicked_ms, naive = _times(clicks)
-        event_id = [click.event_id for click in clicks]
-        visitor_id = [click.visitor_id for click in clicks]
+        event_id = pa.array([click.event_id for click in clicks], pa.string())
+        visitor_id = pa.array([click.visitor_id for click in clicks], pa.string())
         given = [click.domain for click in clicks]
-        domain = [normal_domain(text) if text else text for text in given]
-        link_id = [click.link_id for click in clicks]
-        domains, links = _Texts.of(domain), _Texts.of(link_id)
+        domain = pa.array([normal_domain(text) if text else text for text in given], pa.string())
+        link_id = pa.array([click.link_id for click in clicks], pa.string())
         accounts = _Ids.of([click.account_id for click in clicks])
         publishers = _Ids.of([click.publisher_id for click in clicks])
         advertisers = _Ids.of([click.advertiser_id for click in clicks])
         networks = _Ids.of([click.network_id for click in clicks])
-        linked = accounts.sound & (domains.bytes > 0) & (links.bytes > 0)
+        linked = accounts.sound & (sizes(domain) > 0) & (sizes(link_id) > 0)
         placed = publishers.sound & advertisers.sound & networks.sound
-        unlinked = accounts.absent & _Texts.of(given).absent & links.absent
+        unlinked = accounts.absent & _absent(pa.array(given, pa.string())) & _absent(link_id)
         unplaced = publishers.absent & advertisers.absent & networks.absent
         fine = (linked | unlinked) & (placed | unplaced) & (linked | placed)
-        fine &= (clicked_ms >= 0) & (clicked_ms <= LATEST_MS) & ~naive & (_Texts.of(event_id).bytes <= MAX_EVENT_ID)
-        fine &= (domains.bytes <= MAX_DOMAIN) & (links.bytes <= MAX_LINK_ID)
-        fine &= _Texts.of(visitor_id).bytes <= MAX_VISITOR_ID
+        fine &= (clicked_ms >= 0) & (clicked_ms <= LATEST_MS) & ~naive
+        fine &= (sizes(event_id) <= MAX_EVENT_ID) & (sizes(visitor_id) <= MAX_VISITOR_ID)
+        fine &= (sizes(domain) <= MAX_DOMAIN) & (sizes(link_id) <= MAX_LINK_ID)
         return cls(
             clicked_ms,
             accounts.values,
@@ -76,6 +75,15 @@ class Fields:
             [click.purpose for click in clicks],
             ~fine,
         )
+
+
+def sizes(texts: pa.StringArray) -> Ints:
+    """Bytes in UTF-8, so never fewer than there are characters; 0 of a null."""
+    return pc.binary_length(texts).fill_null(0).to_numpy()  # type: ignore[no-any-return]
+
+
+def _absent(column: pa.Array) -> Mask:
+    return column.is_null().to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
 
 
 def _times(clicks: list[Click]) -> tuple[Ints, Mask]:
@@ -96,20 +104,8 @@ class _Ids:
     @classmethod
     def of(cls, given: list[int | None]) -> _Ids:
         column = pa.array(given, pa.int64())
-        return cls(column.fill_null(0).to_numpy(), column.is_null().to_numpy(zero_copy_only=False))
+        return cls(column.fill_null(0).to_numpy(), _absent(column))
 
     @property
     def sound(self) -> Mask:
         return self.values > 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Texts:
-    bytes: Ints  # in UTF-8, so never fewer than its characters; 0 where absent
-    absent: Mask
-
-    @classmethod
-    def of(cls, given: Texts) -> _Texts:
-        column = pa.array(given, pa.string())
-        lengths = pc.binary_length(column).fill_null(0).to_numpy()
-        return cls(lengths, column.is_null().to_numpy(zero_copy_only=False))

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
-from xxhash import xxh3_64_intdigest
 
-from ingest.event import identity_of
-from rollups.fields import Fields
+from rollups.fields import Fields, sizes
+from rollups.siphash import siphash
 
-_REMEMBERED = 131_072  # users, so that those who come back are not hashed again
-_MOST_TEXT = 512  # characters of a user agent that is worth remembering
+Hashes = NDArray[np.uint64]
+
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -23,11 +22,11 @@ class Identities:
     """Arrays over rows in log order; 0 where a row has none."""
 
     clicked_ms: NDArray[np.int64]
-    ids: NDArray[np.uint64]
-    users: NDArray[np.uint64]
-    places: NDArray[np.uint64]  # the link, or the affiliate placement of a click without one
+    ids: Hashes
+    users: Hashes
+    places: Hashes  # the link, or the affiliate placement of a click without one
 
-    def repeat_keys(self, seconds: int) -> NDArray[np.uint64]:
+    def repeat_keys(self, seconds: int) -> Hashes:
         """Equal for clicks of one user on one link in one slot of so many seconds of click time; never 0."""
         slots = (self.clicked_ms // (seconds * 1000)).astype(np.uint64)
         keys = _mixed(self.users ^ _mixed(self.places ^ _mixed(slots)))
@@ -36,54 +35,50 @@ class Identities:
 
 
 class Identify:
+    """Keyed hashes: neither addresses nor visitor ids leave the worker, and nobody can make two collide."""
+
     def __init__(self, visitor_secret: str) -> None:
-        secret = hashlib.sha256(visitor_secret.encode()).digest()
-        self._seed = int.from_bytes(secret[:8], "big")
-
-        def user(visitor_id: str | None, ip: str | None, user_agent: str | None) -> int:
-            identity = identity_of(visitor_id, ip, user_agent)
-            if identity is None:
-                return 0
-            return int.from_bytes(hashlib.blake2b(identity, digest_size=8, key=secret).digest(), "big") or 1
-
-        self._new_user, self._user = user, lru_cache(maxsize=_REMEMBERED)(user)
+        self._visitor, self._address, self._other = (
+            _key(f"{what}\0{visitor_secret}") for what in ("visitor", "address", "other")
+        )
 
     def of(self, fields: Fields) -> Identities:
-        return Identities(
-            fields.clicked_ms,
-            np.array([self._hash(text) if text else 0 for text in fields.event_id], np.uint64),
-            self._users(fields),
-            self._places(fields),
+        ids = _hashes(fields.event_id, self._other)
+        return Identities(fields.clicked_ms, ids, self._users(fields), self._places(fields))
+
+    def _users(self, fields: Fields) -> Hashes:
+        """As `ingest.click.user_identity` has it: the visitor id, else address and user agent, else nothing."""
+        users = _hashes(fields.visitor_id, self._visitor)
+        rows = np.flatnonzero(users == 0).tolist()
+        about = ((fields.ip[row] or "", fields.user_agent[row] or "") for row in rows)
+        addresses = pa.array([f"{ip}\0{agent}" if ip or agent else None for ip, agent in about], pa.string())
+        users[rows] = _hashes(addresses, self._address)
+        return users
+
+    def _places(self, fields: Fields) -> Hashes:
+        links, domains = _hashes(fields.link_id, self._other), _hashes(fields.domain, self._other)
+        accounts, publishers, advertisers, networks = (
+            ids.astype(np.uint64)
+            for ids in (fields.account_id, fields.publisher_id, fields.advertiser_id, fields.network_id)
         )
-
-    def _users(self, fields: Fields) -> NDArray[np.uint64]:
-        """Keyed hashes, so that neither addresses nor visitor ids leave the worker."""
-        users = [
-            self._user(visitor, None, None) if visitor else self._stranger(ip, agent)
-            for visitor, ip, agent in zip(fields.visitor_id, fields.ip, fields.user_agent, strict=True)
-        ]
-        return np.array(users, np.uint64)
-
-    def _stranger(self, ip: str | None, user_agent: str | None) -> int:
-        lasting = user_agent is None or len(user_agent) <= _MOST_TEXT
-        return (self._user if lasting else self._new_user)(None, ip, user_agent)
-
-    def _places(self, fields: Fields) -> NDArray[np.uint64]:
-        links = np.array([self._hash(text) if text else 0 for text in fields.link_id], np.uint64)
-        domains = np.array([self._hash(text) if text else 0 for text in fields.domain], np.uint64)
-        linked = _mixed(links ^ _mixed(domains ^ _mixed(fields.account_id.astype(np.uint64))))
-        publishers, advertisers, networks = (
-            ids.astype(np.uint64) for ids in (fields.publisher_id, fields.advertiser_id, fields.network_id)
-        )
-        placed = _mixed(publishers ^ _mixed(advertisers ^ _mixed(networks)))
-        return np.where(links != 0, linked, placed)
-
-    def _hash(self, text: str) -> int:
-        """64 bits, never 0; seeded, so that nobody outside can make ids that collide."""
-        return xxh3_64_intdigest(text.encode(), self._seed) or 1
+        linked = _mixed(links ^ _mixed(domains ^ _mixed(accounts)))
+        return np.where(links != 0, linked, _mixed(publishers ^ _mixed(advertisers ^ _mixed(networks))))
 
 
-def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def _key(secret: str) -> tuple[int, int]:
+    digest = hashlib.sha256(secret.encode()).digest()
+    return int.from_bytes(digest[:8], "little"), int.from_bytes(digest[8:16], "little")
+
+
+def _hashes(texts: pa.StringArray, key: tuple[int, int]) -> Hashes:
+    """0 for what is null or empty, and for nothing else."""
+    hashes = siphash(texts, key)
+    hashes[hashes == 0] = 1
+    hashes[sizes(texts) == 0] = 0
+    return hashes
+
+
+def _mixed(values: Hashes) -> Hashes:
     """Spreads every bit over all 64 (the finalizer of SplitMix64)."""
     values = values + _ODD
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
