@@ -1,0 +1,32 @@
+"""What a database has counted, as JSON: `python -m bench.count URL`. A process of its own, as chDB wants it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from rollups.audit import audit
+from rollups.store import Store
+
+
+def counted(store: Store) -> dict[str, Any]:
+    """Events by reason, clicks of each grain, and what the audit has to say."""
+    reasons = _by_name(store, "SELECT toString(reason), sum(events) FROM ledger GROUP BY reason")
+    grains = _by_name(store, "SELECT toString(grain), sum(clicks) FROM rollup WHERE grain LIKE '%_hour' GROUP BY grain")
+    [(version,)] = store.query("SELECT version()")
+    return {
+        "events": sum(reasons.values()),
+        **{name: reasons.get(name, 0) for name in ("counted", "bot", "duplicate", "repeat")},
+        "grains": grains,
+        "audit": audit(store).problems,
+        "version": version,
+    }
+
+
+def _by_name(store: Store, sql: str) -> dict[str, int]:
+    return {name: number for name, number in store.query(sql)}  # noqa: C416
+
+
+if __name__ == "__main__":
+    print(json.dumps(counted(Store(sys.argv[1]))))

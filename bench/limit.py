@@ -1,0 +1,55 @@
+"""The limit: the engine alone loads the same events from a file of JSON lines through the same view.
+
+`python -m bench.limit DIRECTORY FILE`. No Kafka, no Python, no user agents, no duplicates to be told, no exactly-once:
+one INSERT … SELECT of file(…, JSONEachRow) into `landing`, in as many threads and blocks as ClickHouse likes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from bench.fresh import make_fresh
+from bench.processes import cpu_of, peak_rss_mb
+from rollups.store import Store
+
+_EPOCH = 1
+_STRUCTURE = "event_id String, clicked_at UInt64, account_id UInt64, domain String, link_id String, visitor_id String"
+# The view's checks are met: its markers are read once for the whole insert, and every row starts where they stand.
+_LOAD = f"""
+INSERT INTO landing (source, partition, offset, epoch, expect, log_time, records, reason, verified, user, account_id,
+    domain, link_id, link_day, link_hour)
+SELECT 1, 0, 0, {_EPOCH}, 0, now64(3), 1, 'counted', true, sipHash64(visitor_id), account_id,
+    concat('https://', domain), link_id, toDate(fromUnixTimestamp64Milli(clicked_at, 'UTC')),
+    toHour(fromUnixTimestamp64Milli(clicked_at, 'UTC'))
+FROM file({{path:String}}, 'JSONEachRow', '{_STRUCTURE}')
+SETTINGS {{settings}}
+"""
+SETTINGS = {"max_insert_threads": 2, "max_threads": 2, "input_format_skip_unknown_fields": 1}
+
+
+def load(directory: Path, lines: Path) -> dict[str, float]:
+    store = Store(f"chdb://{directory}/engine")
+    make_fresh(store)
+    store.insert("rollup", [("fence", 1, 0, _EPOCH)], ["grain", "source", "partition", "next"])
+    settings = ", ".join(f"{name} = {value}" for name, value in SETTINGS.items())
+    before, started = cpu_of(os.getpid()), time.perf_counter()
+    store.command(_LOAD.replace("{settings}", settings), {"path": str(lines)})
+    seconds, used = time.perf_counter() - started, cpu_of(os.getpid()) - before
+    [(events,)] = store.query("SELECT sum(events) FROM ledger")
+    [(clicks,)] = store.query("SELECT sum(clicks) FROM rollup WHERE grain = 'link_hour'")
+    store.close()
+    return {
+        "events": events,
+        "clicks": clicks,
+        "seconds": seconds,
+        "cpu_seconds": used.seconds,
+        "peak_rss_mb": peak_rss_mb(os.getpid()),
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(load(Path(sys.argv[1]), Path(sys.argv[2]))))

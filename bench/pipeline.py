@@ -1,0 +1,124 @@
+"""From the broker's log to the rollups: Clickmill's worker, the engine's limit, and what others would build."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bench.brokers import Broker, default_kind, running_broker
+from bench.expected import Counts
+from bench.processes import ask
+from bench.results import medians, runs_of, show
+from bench.topic import fill
+from bench.workers import Timed, timed_run
+
+EVENTS, QUICK_EVENTS = 2_000_000, 300_000
+# Events that a peer takes of the log, in millions a second of its speed or less: a slow one shall not take minutes.
+PEERS = {"faust_stock": 60_000, "aiokafka_loop": 200_000, "aiokafka_narrow": 400_000, "quix": 150_000}
+QUICK_PEERS = {"faust_stock": 20_000, "aiokafka_loop": 60_000, "aiokafka_narrow": 120_000, "quix": 40_000}
+_LIBRDKAFKA = {"quix"}  # cannot talk to Tansu
+_DRIFT = 0.002  # a peer may count so much less or more than it was given
+
+
+def run(*, quick: bool = False, events: int | None = None, broker: str | None = None) -> dict[str, Any]:
+    kind, count = broker or default_kind(), events or (QUICK_EVENTS if quick else EVENTS)
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        with running_broker(kind, directory) as running:
+            expected = fill(running, count, copy=directory / "events.jsonl")
+            measured = _measure(running, expected, directory, quick)
+    return {"broker": kind, "events": count, "expected": asdict(expected), **measured}
+
+
+def _measure(broker: Broker, expected: Counts, directory: Path, quick: bool) -> dict[str, Any]:
+    """Everything in turn, as often as needed, so that what else the machine does falls on all alike."""
+    peers = {
+        name: min(count, expected.events)
+        for name, count in (QUICK_PEERS if quick else PEERS).items()
+        if not (broker.kind == "tansu" and name in _LIBRDKAFKA)
+    }
+    ours: list[Timed] = []
+    limits: list[dict[str, Any]] = []
+    others: dict[str, list[dict[str, Any]]] = {name: [] for name in peers}
+    for number in range(runs_of(quick)):
+        place = directory / f"run{number}"
+        ours.append(timed_run(broker, expected, place / "worker"))
+        limits.append(_rates(ask("bench.limit", place / "limit", directory / "events.jsonl")))
+        for name, count in peers.items():
+            topic_run = ask(f"bench.peers.{name}", broker.address, count, place / name, f"{name}-{number}")
+            others[name].append(_rates(topic_run))
+        shutil.rmtree(place)
+    return _figures(ours, limits, others)
+
+
+def _rates(answer: dict[str, Any]) -> dict[str, Any]:
+    answer["events_per_second"] = answer["events"] / answer["seconds"]
+    answer["cpu_us_per_event"] = answer["cpu_seconds"] / answer["events"] * 1e6
+    counted = answer.get("counted", answer["events"])
+    if abs(counted - answer["events"]) > answer["events"] * _DRIFT:
+        raise RuntimeError(f"a peer counted something else than it took: {answer}")
+    return answer
+
+
+def figures_of(timed: Timed) -> dict[str, Any]:
+    per_event = 1e6 / timed.events
+    return {
+        "events_per_second": timed.rate,
+        "events_per_second_with_start": timed.events / timed.seconds_with_start,
+        "seconds": timed.seconds,
+        "seconds_with_start": timed.seconds_with_start,
+        "cpu_us_per_event": (timed.user + timed.system) * per_event,
+        "cpu_user_us_per_event": timed.user * per_event,
+        "cpu_system_us_per_event": timed.system * per_event,
+        "broker_cpu_us_per_event": timed.broker_cpu * per_event,
+        "peak_rss_mb": timed.peak_rss_mb,
+    }
+
+
+def _figures(
+    ours: Sequence[Timed], limits: Sequence[dict[str, Any]], others: dict[str, list[dict[str, Any]]]
+) -> dict[str, Any]:
+    worker, limit = medians([figures_of(timed) for timed in ours]), medians(limits)
+    peers = {name: medians(rows) for name, rows in others.items()}
+    rate = worker["events_per_second"]
+    problems = [problem for timed in ours for problem in timed.problems]
+    return {
+        **worker,
+        "ratio_to_limit": rate / limit["events_per_second"],
+        "ratio_to_stock_faust": rate / peers["faust_stock"]["events_per_second"],
+        "ratio_to_peers": {name: rate / peer["events_per_second"] for name, peer in peers.items()},
+        "counts_right": not problems,
+        "problems": problems,
+        "limit": limit,
+        "peers": peers,
+        "each_run": [timed.rate for timed in ours],
+    }
+
+
+def table(result: dict[str, Any]) -> None:
+    rows = [("Clickmill worker, everything on", result), ("limit: the engine alone, from a file", result["limit"])]
+    rows += [(f"peer: {name}", peer) for name, peer in result["peers"].items()]
+    rate = result["events_per_second"]
+    show(
+        f"pipeline: {result['events']:,} events from {result['broker']}, {result['statistic']} of {result['runs']}",
+        ["", "events/s", "Clickmill is ×", "CPU-µs/event", "peak MB"],
+        [
+            (
+                name,
+                row["events_per_second"],
+                rate / row["events_per_second"],
+                row["cpu_us_per_event"],
+                row["peak_rss_mb"],
+            )
+            for name, row in rows
+        ],
+        [
+            f"broker: {result['broker_cpu_us_per_event']} CPU-µs an event; with start-up "
+            f"{result['events_per_second_with_start']:,} events/s; every count is "
+            + ("as the model has it" if result["counts_right"] else f"NOT as the model has it: {result['problems']}"),
+        ],
+    )

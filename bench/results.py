@@ -1,0 +1,90 @@
+"""Results: one JSON object a part, with the machine and how often it was measured; and their tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.machine import describe, one_line
+
+DIRECTORY = Path(__file__).resolve().parent / "results"
+
+
+def runs_of(quick: bool) -> int:
+    """How often a thing is measured; the figures are medians."""
+    return 1 if quick else 3
+
+
+def shaped(part: str, figures: dict[str, Any], *, quick: bool, runs: int) -> dict[str, Any]:
+    """The JSON of a part: its figures at the top level, what they rest on beside them."""
+    head: dict[str, Any] = {
+        "part": part,
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "quick": quick,
+        "runs": runs,
+        "statistic": "median" if runs > 1 else "single run",
+    }
+    figures = rounded(figures)
+    return {**head, **figures, "machine": describe()}
+
+
+def rounded(value: Any) -> Any:
+    """Numbers with four significant digits or the whole of an integer: nobody measures more."""
+    if isinstance(value, float):
+        return round(value) if abs(value) >= 1000 else float(f"{value:.4g}")
+    if isinstance(value, dict):
+        return {name: rounded(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(each) for each in value]
+    return value
+
+
+def medians(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Of every number the median; of anything else what the first says."""
+    first = rows[0]
+    numbers = (int, float)
+    return {
+        name: median([row[name] for row in rows])
+        if isinstance(value, numbers) and not isinstance(value, bool)
+        else value
+        for name, value in first.items()
+    }
+
+
+def write(path: Path, result: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result, indent=2) + "\n")
+
+
+def read_all(directory: Path = DIRECTORY) -> dict[str, dict[str, Any]]:
+    return {path.stem: json.loads(path.read_text()) for path in sorted(directory.glob("*.json"))}
+
+
+def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], notes: Iterable[str] = ()) -> None:
+    """A table on the terminal, the first column words, the others figures."""
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if number else "left")
+    for row in rows:
+        table.add_row(*map(_text, row))
+    console = Console()
+    console.print(table)
+    for note in notes:
+        console.print(note, highlight=False)
+
+
+def show_machine() -> None:
+    Console().print(one_line(describe()), highlight=False)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)

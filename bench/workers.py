@@ -1,0 +1,146 @@
+"""Timing real workers over a topic that was filled before: `clickmill worker`, a process of its own each.
+
+The clock starts at the last look at which not every partition was ready (claimed, so that its first fetch could go
+out), and stops at the first look at which the workers' tallies, raised after each durable insert, account for every event.
+Both errors, a hundredth of a second or so, are to the worker's disadvantage.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from bench.brokers import Broker
+from bench.expected import Counts
+from bench.processes import ask, clickmill, cpu_of, peak_rss_mb
+from bench.topic import PARTITIONS
+from tests.support import free_port
+
+_READY = re.compile(r'^clickmill_partitions\{state="ready"\} (\S+)', re.MULTILINE)
+_EVENTS = re.compile(r"^clickmill_events_total\{.*\} (\S+)", re.MULTILINE)
+_NEVER = 180.0  # seconds
+_SHORT, _LONG = 0.02, 0.25  # seconds between looks, near the end and far from it
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """One run: from ready to counted, and the processor time and memory that it took."""
+
+    events: int
+    seconds: float
+    seconds_with_start: float
+    user: float
+    system: float
+    broker_cpu: float
+    peak_rss_mb: float
+    problems: list[str]
+
+    @property
+    def rate(self) -> float:
+        return self.events / self.seconds
+
+
+class Worker:
+    """A running `clickmill worker` as its metrics tell of it."""
+
+    def __init__(self, name: str, broker: Broker, clickhouse: str, directory: Path, settings: dict[str, str]) -> None:
+        port = free_port()
+        environment = {
+            "CLICKMILL_KAFKA_URL": broker.address,
+            "CLICKMILL_CLICKHOUSE_URL": clickhouse,
+            "CLICKMILL_VISITOR_SECRET": "secret of the benchmarks",
+            "CLICKMILL_SESSION_TIMEOUT_SECONDS": "6",
+            **settings,
+        }
+        self.child = clickmill(name, directory, environment, "worker", "--port", str(port))
+        self._http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
+
+    def look(self) -> tuple[int, int]:
+        """(partitions that are ready, events that are counted)"""
+        self.child.check()
+        try:
+            text = self._http.get("/metrics").text
+        except httpx.TransportError:
+            return 0, 0
+        ready = _READY.search(text)
+        return int(float(ready[1])) if ready else 0, sum(int(float(count)) for count in _EVENTS.findall(text))
+
+    def stop(self) -> None:
+        self._http.close()
+        self.child.stop()
+
+
+@contextmanager
+def running_workers(
+    number: int, broker: Broker, clickhouse: str, directory: Path, settings: dict[str, str] | None = None
+) -> Iterator[list[Worker]]:
+    """Workers of one group over a migrated database; an embedded one takes a single worker."""
+    workers = [Worker(f"worker{index}", broker, clickhouse, directory, settings or {}) for index in range(number)]
+    try:
+        yield workers
+    finally:
+        for worker in workers:
+            worker.stop()
+
+
+def timed_run(
+    broker: Broker,
+    expected: Counts,
+    directory: Path,
+    *,
+    workers: int = 1,
+    clickhouse: str = "",
+    settings: dict[str, str] | None = None,
+) -> Timed:
+    """The whole topic into a fresh database: the embedded one in the directory, or the one of the URL."""
+    directory.mkdir(parents=True, exist_ok=True)
+    url = clickhouse or f"chdb://{directory}/engine"
+    ask("bench.fresh", url)
+    launched = time.perf_counter()
+    with running_workers(workers, broker, url, directory, settings) as running:
+        started = _wait_ready(running)
+        cpu = [cpu_of(worker.child.pid) for worker in running]
+        broker_cpu = cpu_of(broker.pid)
+        ended = _wait_counted(running, expected.events, started)
+        used = [cpu_of(worker.child.pid) - before for worker, before in zip(running, cpu, strict=True)]
+        broker_used = cpu_of(broker.pid) - broker_cpu
+        peak = sum(peak_rss_mb(worker.child.pid) for worker in running)
+    found = ask("bench.count", url)
+    return Timed(
+        expected.events,
+        ended - started,
+        ended - launched,
+        sum(cpu.user for cpu in used),
+        sum(cpu.system for cpu in used),
+        broker_used.seconds,
+        peak,
+        expected.problems(found) + found["audit"],
+    )
+
+
+def _wait_ready(workers: list[Worker]) -> float:
+    """The time of the last look at which not all partitions were ready."""
+    before = time.perf_counter()
+    deadline = before + _NEVER
+    while (looked := time.perf_counter()) < deadline:
+        if sum(worker.look()[0] for worker in workers) >= PARTITIONS:
+            return before
+        before = looked
+        time.sleep(_SHORT)
+    raise RuntimeError("the workers did not become ready:\n" + "".join(w.child.output[-2000:] for w in workers))
+
+
+def _wait_counted(workers: list[Worker], events: int, started: float) -> float:
+    while (now := time.perf_counter()) < started + _NEVER:
+        counted = sum(worker.look()[1] for worker in workers)
+        if counted >= events:
+            return time.perf_counter()
+        left = (events - counted) * (now - started) / max(counted, 1)  # seconds, at the rate so far
+        time.sleep(min(_LONG, max(_SHORT, left / 4)))
+    raise RuntimeError(f"{counted} of {events} were counted:\n" + "".join(w.child.output[-2000:] for w in workers))
