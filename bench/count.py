@@ -13,7 +13,9 @@ from rollups.store import Store
 def counted(store: Store) -> dict[str, Any]:
     """Events by reason, clicks of each grain, and what the audit has to say."""
     reasons = _by_name(store, "SELECT toString(reason), sum(events) FROM ledger GROUP BY reason")
-    grains = _by_name(store, "SELECT toString(grain), sum(clicks) FROM rollup WHERE grain LIKE '%_hour' GROUP BY grain")
+    grains = _by_name(
+        store, "SELECT toString(grain), sum(clicks) FROM rollup WHERE toString(grain) LIKE '%_hour' GROUP BY grain"
+    )
     [(version,)] = store.query("SELECT version()")
     return {
         "events": sum(reasons.values()),

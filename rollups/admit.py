@@ -27,7 +27,8 @@ def admit(decoded: Decoded, batch: LogBatch, now_ms: int, future_tolerance_ms: i
     rows.reasons[counted & prefetch] = Reason.PREFETCH
     rows.reasons[counted & future] = Reason.FUTURE
     for row in np.flatnonzero(counted & future).tolist():
-        record = batch.records[decoded.numbers[row]]
+        number = int(decoded.numbers[row])
         message = f"clicked_at is {ahead[row] / 60_000:.0f} minutes ahead of the log"
-        raw, index = raw_item(record.value, int(decoded.items[row]))
-        decoded.dead.append(DeadLetter(record.offset, Reason.FUTURE, "future", message, raw, index, record.key))
+        raw, index = raw_item(batch.records.values[number] or b"", int(decoded.items[row]))
+        key = batch.records.keys[number]
+        decoded.dead.append(DeadLetter(int(rows.offsets[row]), Reason.FUTURE, "future", message, raw, index, key))

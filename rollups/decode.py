@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -73,42 +72,43 @@ class Decoded:
 
 def decode(batch: LogBatch) -> Decoded:
     """Rows for exactly the offsets [start, end) of the batch, in log order."""
-    clicks, counts, rejected = _parse(batch.records)
-    missing = batch.end - batch.start - len(batch.records)  # offsets that hold no record
+    log = batch.records
+    clicks, counts, rejected = _parse(log.values)
+    missing = batch.end - batch.start - len(log)  # offsets that hold no record
     numbers = np.repeat(np.arange(len(counts)), counts)
     items = np.arange(len(clicks)) - np.repeat(np.cumsum(counts) - counts, counts)
     fields, faults = _sift([*clicks, BLANK] if missing else clicks)
     for row, (fault, message) in faults.items():
-        raw, index = raw_item(batch.records[numbers[row]].value, int(items[row]))
+        raw, index = raw_item(log.values[numbers[row]] or b"", int(items[row]))
         rejected[row] = Rejected(fault, message, raw, index)
     reasons = np.full(len(clicks), Reason.COUNTED, np.int8)
     reasons[list(rejected)] = Reason.INVALID
-    offsets = np.array([record.offset for record in batch.records], np.int64)[numbers]
-    log_times = np.array([record.timestamp for record in batch.records], np.int64)[numbers]
+    offsets = np.array(log.offsets, np.int64)[numbers]
+    log_times = np.array(log.log_times_ms, np.int64)[numbers]
     records = (items == 0).astype(np.int64)
     if missing:
         offsets, records = np.append(offsets, batch.end - 1), np.append(records, missing)
         log_times = np.append(log_times, log_times[-1] if len(log_times) else 0)
         reasons = np.append(reasons, np.int8(Reason.GAP))
     rows = Rows(offsets, np.maximum(log_times, 0), records, reasons, fields, np.ones(len(offsets), bool))
-    dead = [_dead(batch.records[numbers[row]], rejected[row]) for row in sorted(rejected)]
+    dead = [_dead(int(offsets[row]), log.keys[numbers[row]], rejected[row]) for row in sorted(rejected)]
     return Decoded(rows, numbers, items, dead)
 
 
-def _parse(records: list[Any]) -> tuple[list[Click], Ints, dict[int, Rejected]]:
+def _parse(values: list[bytes | None]) -> tuple[list[Click], Ints, dict[int, Rejected]]:
     """(clicks, how many there are of each record, what could not be parsed by row, with a blank in its place)"""
     clicks: list[Click] = []
     rejected: dict[int, Rejected] = {}
-    counts = np.ones(len(records), np.int64)
-    for number, record in enumerate(records):
+    counts = np.ones(len(values), np.int64)
+    for number, value in enumerate(values):
         try:
-            parsed = parse_record(record.value)
+            parsed = parse_record(value)  # type: ignore[arg-type]
         except UNPARSABLE:
             parsed = []
         if type(parsed) is Click:
             clicks.append(parsed)
             continue
-        found = parsed or decode_record(record.value)  # which names what is wrong
+        found = parsed or decode_record(value)  # which names what is wrong
         counts[number] = len(found)
         rejected.update((len(clicks) + at, item) for at, item in enumerate(found) if isinstance(item, Rejected))
         clicks.extend(BLANK if isinstance(item, Rejected) else item for item in found)
@@ -129,5 +129,5 @@ def _sift(clicks: list[Click]) -> tuple[Fields, dict[int, tuple[Fault, str]]]:
     return fields, faults
 
 
-def _dead(record: Any, item: Rejected) -> DeadLetter:
-    return DeadLetter(record.offset, Reason.INVALID, item.fault.value, item.message, item.raw, item.index, record.key)
+def _dead(offset: int, key: bytes | None, item: Rejected) -> DeadLetter:
+    return DeadLetter(offset, Reason.INVALID, item.fault.value, item.message, item.raw, item.index, key)

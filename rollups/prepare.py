@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +26,7 @@ class Portion:
 
     lease: Lease
     end: int
-    offsets: list[int]  # of its records
+    offsets: Sequence[int]  # of its records
     dead: list[DeadLetter]
     seen: list[SeenKeys]
     table: pa.Table
@@ -85,7 +85,7 @@ class Prepare:
         return Portion(
             lease,
             batch.end,
-            [record.offset for record in batch.records],
+            batch.records.offsets,
             decoded.dead,
             seen,
             self._columns.of(rows, who, lease, self._source, expect=batch.start),

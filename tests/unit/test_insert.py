@@ -10,7 +10,7 @@ from rollups.columns import Columns
 from rollups.decode import decode
 from rollups.identity import Identify
 from rollups.insert import PINNED, Outcome, insert_batch
-from rollups.lease import Cursor, Lease, LogBatch
+from rollups.lease import Cursor, Lease, LogBatch, Records
 from rollups.markers import Markers, insert_comment, next_epoch
 from rollups.store import Store
 from rollups.zones import OwnerZones
@@ -30,7 +30,7 @@ def table(columns: Columns, epoch: int, start: int, count: int, *, partition: in
         for n in range(start, start + count)
     ]
     records = [Record(n, encode(click), LOG_TIME_MS) for n, click in enumerate(clicks, start)]
-    rows = decode(LogBatch(partition, Cursor(start), start, start + count, records)).rows
+    rows = decode(LogBatch(partition, Cursor(start), start, start + count, Records().add(records))).rows
     who = Identify("secret").of(rows.fields)
     return columns.of(rows, who, Lease(partition, epoch=epoch), SOURCE, expect=start)
 
