@@ -44,8 +44,8 @@ class Fields:
         clicked_ms, naive = _times(clicks)
         event_id = pa.array([click.event_id for click in clicks], pa.string())
         visitor_id = pa.array([click.visitor_id for click in clicks], pa.string())
-        given = [click.domain for click in clicks]
-        domain = pa.array([normal_domain(text) if text else text for text in given], pa.string())
+        given = pa.array([click.domain for click in clicks], pa.string())
+        domain = pa.array([normal_domain(c.domain) if c.domain else c.domain for c in clicks], pa.string())
         link_id = pa.array([click.link_id for click in clicks], pa.string())
         accounts = _Ids.of([click.account_id for click in clicks])
         publishers = _Ids.of([click.publisher_id for click in clicks])
@@ -53,12 +53,12 @@ class Fields:
         networks = _Ids.of([click.network_id for click in clicks])
         linked = accounts.sound & (sizes(domain) > 0) & (sizes(link_id) > 0)
         placed = publishers.sound & advertisers.sound & networks.sound
-        unlinked = accounts.absent & _absent(pa.array(given, pa.string())) & _absent(link_id)
+        unlinked = accounts.absent & _absent(given) & _absent(link_id)
         unplaced = publishers.absent & advertisers.absent & networks.absent
         fine = (linked | unlinked) & (placed | unplaced) & (linked | placed)
         fine &= (clicked_ms >= 0) & (clicked_ms <= LATEST_MS) & ~naive
         fine &= (sizes(event_id) <= MAX_EVENT_ID) & (sizes(visitor_id) <= MAX_VISITOR_ID)
-        fine &= (sizes(domain) <= MAX_DOMAIN) & (sizes(link_id) <= MAX_LINK_ID)
+        fine &= (sizes(given) <= MAX_DOMAIN) & (sizes(link_id) <= MAX_LINK_ID)
         return cls(
             clicked_ms,
             accounts.values,
