@@ -18,22 +18,23 @@ Minutes = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 _FREE = np.uint64(0)  # so no key may be 0
-_FIRST_SLOTS = 64
-_LOAD = 0.6
+_FEWEST_SLOTS = 64
+_LOAD = 0.7  # of a set that was made for so many hashes
+_FULL = 0.8  # when it has to grow
+_LOWER = np.uint64(2**32 - 1)
 
 
 class HashSet:
     """A growing set of 64-bit hashes other than 0: linear probing over a numpy array, a batch at a time."""
 
-    def __init__(self) -> None:
-        self._slots: Keys = np.zeros(_FIRST_SLOTS, np.uint64)
+    def __init__(self, expected: int = 0) -> None:
+        self._slots: Keys = np.zeros(max(_FEWEST_SLOTS, int(expected / _LOAD)), np.uint64)
         self._size = 0
 
     @classmethod
     def of(cls, hashes: Keys) -> HashSet:
         """A set of these hashes, which may repeat."""
-        made = cls()
-        made._reserve(len(hashes))
+        made = cls(len(hashes))
         made._place(hashes)
         made._size = int(np.count_nonzero(made._slots))
         return made
@@ -47,40 +48,41 @@ class HashSet:
 
     def contains(self, hashes: Keys) -> Mask:
         found = np.zeros(len(hashes), bool)
-        mask = np.uint64(len(self._slots) - 1)
         rows = np.arange(len(hashes))
-        slots = hashes & mask
+        slots = self._first(hashes)
         while len(rows):
             held = self._slots[slots]
             hit = held == hashes[rows]
             found[rows[hit]] = True
             going_on = ~hit & (held != _FREE)
-            rows, slots = rows[going_on], (slots[going_on] + np.uint64(1)) & mask
+            rows, slots = rows[going_on], self._next(slots[going_on])
         return found
 
     def add(self, hashes: Keys) -> None:
         """Adds distinct hashes that are not in the set."""
-        self._reserve(self._size + len(hashes))
-        self._place(hashes)
         self._size += len(hashes)
-
-    def _reserve(self, size: int) -> None:
-        slots = len(self._slots)
-        while size > _LOAD * slots:
-            slots *= 2
-        if slots > len(self._slots):
+        if self._size > _FULL * len(self._slots):
             held = self._slots[self._slots != _FREE]
-            self._slots = np.zeros(slots, np.uint64)
+            self._slots = np.zeros(int(self._size * 1.5 / _LOAD), np.uint64)
             self._place(held)
+        self._place(hashes)
 
     def _place(self, hashes: Keys) -> None:
-        mask = np.uint64(len(self._slots) - 1)
-        slots = hashes & mask
+        slots = self._first(hashes)
         while len(hashes):
             free = self._slots[slots] == _FREE
             self._slots[slots[free]] = hashes[free]  # of several that want one slot the last one gets it
             left = self._slots[slots] != hashes
-            hashes, slots = hashes[left], (slots[left] + np.uint64(1)) & mask
+            hashes, slots = hashes[left], self._next(slots[left])
+
+    def _first(self, hashes: Keys) -> Keys:
+        """Where to look first: the lower half of the hash, scaled to the slots."""
+        return (hashes & _LOWER) * np.uint64(len(self._slots)) >> np.uint64(32)
+
+    def _next(self, slots: Keys) -> Keys:
+        slots += np.uint64(1)
+        slots[slots == len(self._slots)] = 0
+        return slots
 
 
 @dataclass(slots=True)
@@ -123,7 +125,7 @@ class KeyMemory:
 
     def _take_one(self, generation: int, keys: Keys, part: slice, taken: Taken) -> None:
         window = {g: table for g, table in self._tables.items() if g >= self._first(generation)}
-        current = window.pop(generation, HashSet())
+        current = window.pop(generation, None) or HashSet(self._expected())
         held = current.contains(keys)
         known = held.copy()
         for table in window.values():
@@ -148,6 +150,11 @@ class KeyMemory:
         table.add(keys)
         self._newest = generation
         self._tables = {g: t for g, t in self._tables.items() if g >= self._first(generation)} | {generation: table}
+
+    def _expected(self) -> int:
+        """Keys of a generation: as many as the last one has, so that its table need not grow with everybody waiting."""
+        newest = self._tables.get(self._newest)
+        return min(len(newest), self._capacity) if newest else 0
 
     def _first(self, generation: int) -> int:
         return generation - 2 * self._width
