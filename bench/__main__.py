@@ -10,8 +10,8 @@ from typing import Any
 
 from bench.results import DIRECTORY, runs_of, shaped, show_machine, write
 
-PARTS = ("pipeline",)
-_OPTIONS = {"pipeline": ("events", "broker")}
+PARTS = ("pipeline", "collector", "storage")
+_OPTIONS = {"pipeline": ("events", "broker"), "collector": ("broker",)}
 
 
 def main() -> int:

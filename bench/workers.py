@@ -1,8 +1,8 @@
 """Timing real workers over a topic that was filled before: `clickmill worker`, a process of its own each.
 
 The clock starts at the last look at which not every partition was ready (claimed, so that its first fetch could go
-out), and stops at the first look at which the workers' tallies, raised after each durable insert, account for every event.
-Both errors, a hundredth of a second or so, are to the worker's disadvantage.
+out), and stops at the first look at which the workers' tallies, raised after each durable insert, account for every
+event. Both errors, a hundredth of a second or so, are to the worker's disadvantage.
 """
 
 from __future__ import annotations
