@@ -10,8 +10,8 @@ from typing import Any
 
 from bench.results import DIRECTORY, runs_of, shaped, show_machine, write
 
-PARTS = ("pipeline", "collector", "storage")
-_OPTIONS = {"pipeline": ("events", "broker"), "collector": ("broker",)}
+PARTS = ("pipeline", "freshness", "collector", "storage")
+_OPTIONS = {"pipeline": ("events", "broker"), "collector": ("broker",), "freshness": ("broker", "capacity")}
 
 
 def main() -> int:
@@ -42,6 +42,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="One run of little, in less than 50 seconds a part.")
     parser.add_argument("--json", type=Path, help="Where the result goes.  [default: bench/results/PART.json]")
     parser.add_argument("--events", type=int, help="Events of the pipeline.")
+    parser.add_argument("--capacity", type=float, help="Events/s that freshness takes shares of.")
     parser.add_argument("--broker", choices=["kafka", "tansu"], help="Default: kafka where there is Java.")
     return parser.parse_args()
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from bench.brokers import Broker, default_kind, running_broker
 from bench.events import events
 from bench.http_load import post
-from bench.processes import Child, ask, clickmill, cpu_of, peak_rss_mb
+from bench.processes import Child, ask, clickmill, cpu_of, peak_rss_mb, wait_ready
 from bench.results import medians, runs_of, show
 from bench.topic import PARTITIONS
 from tests.support import free_port
@@ -63,23 +60,10 @@ def _running_collector(broker: Broker, directory: Path) -> Iterator[tuple[Child,
     }
     child = clickmill("collector", directory, environment, "collector", "--port", str(port))
     try:
-        _wait_ready(child, f"http://127.0.0.1:{port}")
+        wait_ready(child, f"http://127.0.0.1:{port}")
         yield child, f"http://127.0.0.1:{port}/ingest/events"
     finally:
         child.stop()
-
-
-def _wait_ready(child: Child, url: str) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        child.check()
-        try:
-            if httpx.get(f"{url}/readyz", timeout=5).status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.05)
-    raise RuntimeError(f"the collector is not ready:\n{child.output[-2000:]}")
 
 
 def _measure(child: Child, broker: Broker, url: str, file: Path, size: int, seconds: float) -> dict[str, Any]:

@@ -96,7 +96,7 @@ def _size(store: Store, table: str, clicks: int) -> dict[str, float]:
         "bytes_per_click": size / clicks,
         "mb_per_million_clicks": size / clicks,
         "clicks_per_row": clicks / rows,
-        "user_set_bytes_per_click": _set_bytes(store, f"SELECT * FROM {table}") / clicks,
+        "user_set_bytes_per_click": _set_bytes(store, f"SELECT {_KEYS}, users FROM {table}") / clicks,
     }
 
 
