@@ -10,8 +10,13 @@ from typing import Any
 
 from bench.results import DIRECTORY, runs_of, shaped, show_machine, write
 
-PARTS = ("pipeline", "freshness", "collector", "storage")
-_OPTIONS = {"pipeline": ("events", "broker"), "collector": ("broker",), "freshness": ("broker", "capacity")}
+PARTS = ("pipeline", "scaling", "freshness", "collector", "storage")
+_OPTIONS = {
+    "pipeline": ("events", "broker"),
+    "scaling": ("events", "broker"),
+    "freshness": ("broker", "capacity"),
+    "collector": ("broker",),
+}
 
 
 def main() -> int:

@@ -96,21 +96,22 @@ def timed_run(
     *,
     workers: int = 1,
     clickhouse: str = "",
+    engine_pid: int | None = None,
     settings: dict[str, str] | None = None,
 ) -> Timed:
-    """The whole topic into a fresh database: the embedded one in the directory, or the one of the URL."""
+    """The whole topic into a fresh database: the embedded one in the directory, or the one of the URL and process."""
     directory.mkdir(parents=True, exist_ok=True)
     url = clickhouse or f"chdb://{directory}/engine"
     ask("bench.fresh", url)
     launched = time.perf_counter()
     with running_workers(workers, broker, url, directory, settings) as running:
+        pids = [worker.child.pid for worker in running] + ([engine_pid] if engine_pid else [])
         started = _wait_ready(running)
-        cpu = [cpu_of(worker.child.pid) for worker in running]
-        broker_cpu = cpu_of(broker.pid)
+        cpu, broker_cpu = [cpu_of(pid) for pid in pids], cpu_of(broker.pid)
         ended = _wait_counted(running, expected.events, started)
-        used = [cpu_of(worker.child.pid) - before for worker, before in zip(running, cpu, strict=True)]
+        used = [cpu_of(pid) - before for pid, before in zip(pids, cpu, strict=True)]
         broker_used = cpu_of(broker.pid) - broker_cpu
-        peak = sum(peak_rss_mb(worker.child.pid) for worker in running)
+        peak = sum(map(peak_rss_mb, pids))
     found = ask("bench.count", url)
     return Timed(
         expected.events,
