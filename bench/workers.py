@@ -63,13 +63,17 @@ class Worker:
 
     def look(self) -> tuple[int, int]:
         """(partitions that are ready, events that are counted)"""
-        self.child.check()
-        try:
-            text = self._http.get("/metrics").text
-        except httpx.TransportError:
-            return 0, 0
+        text = self.metrics()
         ready = _READY.search(text)
         return int(float(ready[1])) if ready else 0, sum(int(float(count)) for count in _EVENTS.findall(text))
+
+    def metrics(self) -> str:
+        """What the worker tells Prometheus; nothing while it does not listen yet."""
+        self.child.check()
+        try:
+            return self._http.get("/metrics").text
+        except httpx.TransportError:
+            return ""
 
     def stop(self) -> None:
         self._http.close()
@@ -106,7 +110,7 @@ def timed_run(
     launched = time.perf_counter()
     with running_workers(workers, broker, url, directory, settings) as running:
         pids = [worker.child.pid for worker in running] + ([engine_pid] if engine_pid else [])
-        started = _wait_ready(running)
+        started, already = _wait_ready(running)
         cpu, broker_cpu = [cpu_of(pid) for pid in pids], cpu_of(broker.pid)
         ended = _wait_counted(running, expected.events, started)
         used = [cpu_of(pid) - before for pid, before in zip(pids, cpu, strict=True)]
@@ -114,7 +118,7 @@ def timed_run(
         peak = sum(map(peak_rss_mb, pids))
     found = ask("bench.count", url)
     return Timed(
-        expected.events,
+        expected.events - already,
         ended - started,
         ended - launched,
         sum(cpu.user for cpu in used),
@@ -125,13 +129,18 @@ def timed_run(
     )
 
 
-def _wait_ready(workers: list[Worker]) -> float:
-    """The time of the last look at which not all partitions were ready."""
+def _wait_ready(workers: list[Worker]) -> tuple[float, int]:
+    """The time of the last look at which not all partitions were ready, and the events counted until then.
+
+    One of several workers starts before the others have joined: there it is the first look at which all were ready.
+    """
     before = time.perf_counter()
     deadline = before + _NEVER
     while (looked := time.perf_counter()) < deadline:
-        if sum(worker.look()[0] for worker in workers) >= PARTITIONS:
-            return before
+        looks = [worker.look() for worker in workers]
+        ready, counted = [look[0] for look in looks], sum(look[1] for look in looks)
+        if sum(ready) >= PARTITIONS and all(ready):
+            return (before, 0) if len(workers) == 1 else (time.perf_counter(), counted)
         before = looked
         time.sleep(_SHORT)
     raise RuntimeError("the workers did not become ready:\n" + "".join(w.child.output[-2000:] for w in workers))
