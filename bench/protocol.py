@@ -93,7 +93,7 @@ async def consumed(store: Store, log: MemoryLog, protected: bool) -> tuple[float
             changes.enter_context(changed_view(store, (COMPARE, ""), (FENCE, "1")))
         async with harness(store, log, Settings(batch_linger_ms=0, batch_max_events=24_000)) as worker:
             if not protected:
-                worker.pipeline._seen.write = lambda *_: None  # type: ignore[method-assign]
+                worker.seen.write = lambda *_: None  # type: ignore[method-assign]
             started = time.perf_counter()
             await worker.claim(set(log.partitions))
             claimed = time.perf_counter()

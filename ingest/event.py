@@ -18,6 +18,7 @@ __all__ = [
     "MAX_ID",
     "MAX_LINK_ID",
     "MAX_VISITOR_ID",
+    "UNPARSABLE",
     "Click",
     "Fault",
     "Rejected",
@@ -27,6 +28,7 @@ __all__ = [
     "decode_record",
     "encode",
     "normal_domain",
+    "parse_record",
     "partition_key",
     "raw_item",
     "stamped",
@@ -49,6 +51,9 @@ _record = msgspec.json.Decoder(Click | list[Click])
 _items = msgspec.json.Decoder(list[msgspec.Raw])
 _any = msgspec.json.Decoder(msgspec.Raw)
 _UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+parse_record = _record.decode  # the clicks of a record, unchecked; raises one of UNPARSABLE
+UNPARSABLE = (*_UNDECODABLE, TypeError)  # a tombstone is None
 
 
 def decode_record(value: bytes | None) -> list[Click | Rejected]:

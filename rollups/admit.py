@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from ingest.event import clicked_at_ms, raw_item
+import numpy as np
+
+from ingest.event import raw_item
 from rollups.bots import is_bot, is_prefetch
 from rollups.decode import DeadLetter, Decoded, Reason
+from rollups.lease import LogBatch
 
 
-def admit(decoded: Decoded, now_ms: int, future_tolerance_ms: int) -> None:
+def admit(decoded: Decoded, batch: LogBatch, now_ms: int, future_tolerance_ms: int) -> None:
     """Marks clicks from the future (dead letters), bots and prefetches.
 
     A click is compared with the time at which the log took it in, so that a replay decides the same; `now_ms`, the
     worker's clock, bounds that time where producers set it.
     """
-    for row in decoded.rows:
-        click = row.click
-        if click is None:
-            continue
-        ahead = clicked_at_ms(click) - min(row.log_time_ms or now_ms, now_ms)
-        if ahead > future_tolerance_ms:
-            row.reason, row.click = Reason.FUTURE, None
-            message = f"clicked_at is {ahead / 60_000:.0f} minutes ahead of the log"
-            raw, index = raw_item(row.record.value, row.index)
-            letter = DeadLetter(row.offset, Reason.FUTURE, "future", message, raw, index, row.record.key)
-            decoded.dead.append(letter)
-        elif is_prefetch(click.method, click.purpose):
-            row.reason = Reason.PREFETCH
-        elif click.user_agent and is_bot(click.user_agent):
-            row.reason = Reason.BOT
+    rows, fields = decoded.rows, decoded.rows.fields
+    prefetch = np.fromiter(map(is_prefetch, fields.method, fields.purpose), bool, len(rows))
+    bot = np.array([is_bot(agent) if agent else False for agent in fields.user_agent], bool)
+    taken_in = np.minimum(np.where(rows.log_time_ms == 0, now_ms, rows.log_time_ms), now_ms)
+    ahead = fields.clicked_ms - taken_in
+    future = ahead > future_tolerance_ms
+    counted = rows.reasons == Reason.COUNTED
+    rows.reasons[counted & bot] = Reason.BOT
+    rows.reasons[counted & prefetch] = Reason.PREFETCH
+    rows.reasons[counted & future] = Reason.FUTURE
+    for row in np.flatnonzero(counted & future).tolist():
+        number = int(decoded.numbers[row])
+        message = f"clicked_at is {ahead[row] / 60_000:.0f} minutes ahead of the log"
+        raw, index = raw_item(batch.records.values[number] or b"", int(decoded.items[row]))
+        key = batch.records.keys[number]
+        decoded.dead.append(DeadLetter(int(rows.offsets[row]), Reason.FUTURE, "future", message, raw, index, key))

@@ -26,6 +26,7 @@ def _verdict(user_agent: str) -> bool:
     return crawleruseragents.is_crawler(user_agent) or bool(_crawler_detect().isCrawler(user_agent))
 
 
+@lru_cache(maxsize=1024)
 def is_prefetch(method: str | None, purpose: str | None) -> bool:
     """A HEAD request, or one whose `Purpose`/`Sec-Purpose` says that nobody has clicked yet."""
     if method is not None and method.upper() == "HEAD":

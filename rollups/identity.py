@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from ingest.event import Click, clicked_at_ms, user_identity
-from rollups.decode import Row
+from rollups.fields import Fields, sizes
+from rollups.siphash import siphash
+
+Hashes = NDArray[np.uint64]
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 
@@ -20,11 +22,11 @@ class Identities:
     """Arrays over rows in log order; 0 where a row has none."""
 
     clicked_ms: NDArray[np.int64]
-    ids: NDArray[np.uint64]
-    users: NDArray[np.uint64]
-    places: NDArray[np.uint64]  # the link, or the affiliate placement of a click without one
+    ids: Hashes
+    users: Hashes
+    places: Hashes  # the link, or the affiliate placement of a click without one
 
-    def repeat_keys(self, seconds: int) -> NDArray[np.uint64]:
+    def repeat_keys(self, seconds: int) -> Hashes:
         """Equal for clicks of one user on one link in one slot of so many seconds of click time; never 0."""
         slots = (self.clicked_ms // (seconds * 1000)).astype(np.uint64)
         keys = _mixed(self.users ^ _mixed(self.places ^ _mixed(slots)))
@@ -33,42 +35,50 @@ class Identities:
 
 
 class Identify:
-    def __init__(self, visitor_secret: str) -> None:
-        self._secret = hashlib.sha256(visitor_secret.encode()).digest()
+    """Keyed hashes: neither addresses nor visitor ids leave the worker, and nobody can make two collide."""
 
-    def rows(self, rows: list[Row]) -> Identities:
-        nobody = Click(clicked_at=0)
-        clicks = [row.click or nobody for row in rows]
-        return Identities(
-            np.array([clicked_at_ms(click) for click in clicks], np.int64),
-            np.array([hash64(click.event_id.encode()) if click.event_id else 0 for click in clicks], np.uint64),
-            np.array([self._user(click) for click in clicks], np.uint64),
-            np.array([_place(click) for click in clicks], np.uint64),
+    def __init__(self, visitor_secret: str) -> None:
+        self._visitor, self._address, self._other = (
+            _key(f"{what}\0{visitor_secret}") for what in ("visitor", "address", "other")
         )
 
-    def _user(self, click: Click) -> int:
-        """A keyed hash, so that neither addresses nor visitor ids leave the worker."""
-        identity = user_identity(click)
-        return hash64(identity, self._secret) if identity else 0
+    def of(self, fields: Fields) -> Identities:
+        ids = _hashes(fields.event_id, self._other)
+        return Identities(fields.clicked_ms, ids, self._users(fields), self._places(fields))
+
+    def _users(self, fields: Fields) -> Hashes:
+        """As `ingest.click.user_identity` has it: the visitor id, else address and user agent, else nothing."""
+        users = _hashes(fields.visitor_id, self._visitor)
+        rows = np.flatnonzero(users == 0).tolist()
+        about = ((fields.ip[row] or "", fields.user_agent[row] or "") for row in rows)
+        addresses = pa.array([f"{ip}\0{agent}" if ip or agent else None for ip, agent in about], pa.string())
+        users[rows] = _hashes(addresses, self._address)
+        return users
+
+    def _places(self, fields: Fields) -> Hashes:
+        links, domains = _hashes(fields.link_id, self._other), _hashes(fields.domain, self._other)
+        accounts, publishers, advertisers, networks = (
+            ids.astype(np.uint64)
+            for ids in (fields.account_id, fields.publisher_id, fields.advertiser_id, fields.network_id)
+        )
+        linked = _mixed(links ^ _mixed(domains ^ _mixed(accounts)))
+        return np.where(links != 0, linked, _mixed(publishers ^ _mixed(advertisers ^ _mixed(networks))))
 
 
-def hash64(text: bytes, key: bytes = b"") -> int:
-    """64 bits of BLAKE2b, never 0."""
-    return int.from_bytes(hashlib.blake2b(text, digest_size=8, key=key).digest(), "big") or 1
+def _key(secret: str) -> tuple[int, int]:
+    digest = hashlib.sha256(secret.encode()).digest()
+    return int.from_bytes(digest[:8], "little"), int.from_bytes(digest[8:16], "little")
 
 
-def _place(click: Click) -> int:
-    if click.link_id is not None:
-        return _place_hash(click.account_id, click.domain, click.link_id)
-    return _place_hash(click.publisher_id, click.advertiser_id, click.network_id)
+def _hashes(texts: pa.StringArray, key: tuple[int, int]) -> Hashes:
+    """0 for what is null or empty, and for nothing else."""
+    hashes = siphash(texts, key)
+    hashes[hashes == 0] = 1
+    hashes[sizes(texts) == 0] = 0
+    return hashes
 
 
-@lru_cache(100_000)
-def _place_hash(*parts: int | str | None) -> int:
-    return hash64("\0".join(map(str, parts)).encode())
-
-
-def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def _mixed(values: Hashes) -> Hashes:
     """Spreads every bit over all 64 (the finalizer of SplitMix64)."""
     values = values + _ODD
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

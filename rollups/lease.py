@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -39,16 +41,46 @@ class Lease:
         return self.state is State.READY
 
 
+class Records:
+    """Records of the log as columns: an object for each would keep the garbage collector busy."""
+
+    def __init__(self) -> None:
+        self.offsets = array("q")
+        self.log_times_ms = array("q")
+        self.keys: list[bytes | None] = []
+        self.values: list[bytes | None] = []
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def add(self, records: Iterable[Any]) -> Records:
+        """Of anything with offset, timestamp (ms), key and value, as aiokafka has them."""
+        for record in records:
+            self.offsets.append(record.offset)
+            self.log_times_ms.append(record.timestamp)
+            self.keys.append(record.key)
+            self.values.append(record.value)
+        return self
+
+    def extend(self, other: Records) -> None:
+        self.offsets.extend(other.offsets)
+        self.log_times_ms.extend(other.log_times_ms)
+        self.keys.extend(other.keys)
+        self.values.extend(other.values)
+
+    def nbytes(self) -> int:
+        return sum([len(value) for value in self.values if value])
+
+
 @dataclass(slots=True)
 class LogBatch:
     """Records of one partition as one fetch returned them: everything that the log has in [start, end).
 
-    `records` are aiokafka ConsumerRecords; offsets between `start` and `end` without a record (transaction markers,
-    compaction) are gaps.
+    Offsets between `start` and `end` without a record (transaction markers, compaction) are gaps.
     """
 
     partition: int
     cursor: Cursor
     start: int
     end: int
-    records: list[Any] = field(default_factory=list)
+    records: Records = field(default_factory=Records)

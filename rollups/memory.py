@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ingest.settings import Settings
-from rollups.decode import Reason, Row
-from rollups.dedupe import KeyMemory, Keys, Minutes, Taken
+from rollups.decode import Reason, Rows
+from rollups.dedupe import KeyMemory, Keys, Mask, Minutes, Taken
 from rollups.identity import Identities
 from rollups.lease import LogBatch
 
@@ -38,30 +38,28 @@ class PartitionMemory:
         self.next = next_offset
         self.kinds = {kind: KeyMemory(self._horizon, settings.dedupe_max_keys) for kind in ("id", "repeat")}
 
-    def mark(self, rows: list[Row], who: Identities, batch: LogBatch) -> list[SeenKeys]:
+    def mark(self, rows: Rows, who: Identities, batch: LogBatch) -> list[SeenKeys]:
         """Gives duplicates and repeats their reason, and says which rows could not be verified."""
         if batch.start != self.next:
             raise OutOfStep(f"the memory of partition {batch.partition} ends at {self.next}, not at {batch.start}")
         self.next = _NOWHERE  # until all of it is taken in
-        log_minutes = np.array([row.log_time_ms for row in rows], np.int64) // _MS_PER_MINUTE
+        log_minutes = rows.log_time_ms // _MS_PER_MINUTE
         late = who.clicked_ms // _MS_PER_MINUTE < log_minutes - self._horizon
-        for row, is_late, key in zip(rows, late.tolist(), who.ids.tolist(), strict=True):
-            row.verified = bool(key) and not is_late
-        seen = self._mark_known("id", Reason.DUPLICATE, rows, log_minutes, who.ids, who.ids != 0)
+        named = (who.ids != 0) & (rows.reasons != Reason.FUTURE)
+        rows.verified = named & ~late
+        seen = self._mark_known("id", Reason.DUPLICATE, rows, log_minutes, who.ids, named)
         if self._repeat_seconds:
-            counted = np.array([row.reason is Reason.COUNTED for row in rows], bool)
+            known = (rows.reasons == Reason.COUNTED) & (who.users != 0)
             keys = who.repeat_keys(self._repeat_seconds)
-            seen += self._mark_known("repeat", Reason.REPEAT, rows, log_minutes, keys, counted & (who.users != 0))
+            seen += self._mark_known("repeat", Reason.REPEAT, rows, log_minutes, keys, known)
         self.next = batch.end
         return seen
 
     def _mark_known(
-        self, kind: str, reason: Reason, rows: list[Row], log_minutes: Minutes, keys: Keys, eligible: np.ndarray
+        self, kind: str, reason: Reason, rows: Rows, log_minutes: Minutes, keys: Keys, eligible: Mask
     ) -> list[SeenKeys]:
         chosen = np.flatnonzero(eligible)
         taken: Taken = self.kinds[kind].take(log_minutes[chosen], keys[chosen])
-        for index in chosen[taken.known]:
-            rows[index].reason = reason
-        for index in chosen[~taken.kept]:
-            rows[index].verified = False
+        rows.reasons[chosen[taken.known]] = reason
+        rows.verified[chosen[~taken.kept]] = False
         return [SeenKeys(kind, generation, fresh) for generation, fresh in taken.fresh]

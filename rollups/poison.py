@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 _WINDOW = 10_000  # records
 _SLICE = 1_000
@@ -19,7 +19,7 @@ class PoisonGuard:
         self._most = most
         self._window: Slices = deque()
 
-    def objection(self, offsets: list[int], dead: Iterable[int]) -> str:
+    def objection(self, offsets: Sequence[int], dead: Iterable[int]) -> str:
         """Why records at these offsets must not be taken, some of them dead; empty if they may."""
         window = self._window.copy()
         for taken in _slices(offsets, set(dead)):
@@ -31,7 +31,7 @@ class PoisonGuard:
                 )
         return ""
 
-    def note(self, offsets: list[int], dead: Iterable[int]) -> None:
+    def note(self, offsets: Sequence[int], dead: Iterable[int]) -> None:
         """Takes records that were applied into the window."""
         for taken in _slices(offsets, set(dead)):
             _moved(self._window, taken)
@@ -45,7 +45,7 @@ def _moved(window: Slices, taken: tuple[int, int]) -> tuple[int, int]:
     return sum(records for records, _ in window), sum(dead for _, dead in window)
 
 
-def _slices(offsets: list[int], dead: set[int]) -> list[tuple[int, int]]:
+def _slices(offsets: Sequence[int], dead: set[int]) -> list[tuple[int, int]]:
     """(records, dead ones) of stretches of at most 1,000."""
     parts = [offsets[start : start + _SLICE] for start in range(0, len(offsets), _SLICE)]
-    return [(len(part), sum(offset in dead for offset in part)) for part in parts]
+    return [(len(part), len(dead.intersection(part)) if dead else 0) for part in parts]

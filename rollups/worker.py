@@ -19,6 +19,7 @@ from rollups.faust_app import FaustLog, build_app
 from rollups.lease import Lease, State
 from rollups.markers import Markers
 from rollups.pipeline import Pipeline, Tally
+from rollups.prepare import Prepare
 from rollups.seen import Seen
 from rollups.sources import register_source, source_number
 from rollups.store import Store, StoreError, StoreUnavailable
@@ -101,7 +102,8 @@ class Session:
         ]
         self._markers = Markers(store, source)
         self._seen = Seen(store, source, settings.topic)
-        self._pipeline = Pipeline(settings, store, source, Columns(*self._zones), self._seen, self._bury)
+        self._prepare = Prepare(settings, source, Columns(*self._zones), self._seen)
+        self._pipeline = Pipeline(settings, store, source, self._prepare, self._seen, self._bury)
         self._pipeline.tally = tally
         self._app: ClickApp = build_app(settings, self._pipeline)
         self._log = FaustLog(self._app, self._identity, source)
@@ -178,7 +180,7 @@ class Session:
         return list(self._claims.leases.values())
 
     def remembered(self) -> tuple[int, int]:
-        return self._pipeline.remembered()
+        return self._prepare.remembered()
 
     async def _revoked(self, _app: Any, revoked: set[Any], **_: Any) -> None:
         partitions = list(self._claims.leases)

@@ -13,7 +13,7 @@ from rollups.audit import audit
 from rollups.insert import Outcome, insert_batch
 from rollups.lease import Cursor, Lease, State
 from rollups.markers import Markers
-from rollups.pipeline import Portion
+from rollups.prepare import Portion
 from rollups.store import Store
 from tests.faults.conftest import Record
 from tests.faults.processes import LONG
@@ -61,9 +61,8 @@ class Schedules(RuleBasedStateMachine):
         worker, lease = self.workers[number], self.workers[number].claims.leases.get(0)
         if lease is None or self.held[number] or lease.next >= self.log.end(0):
             return
-        portion = Portion(lease, self.log.fetch(lease, most))
-        worker.pipeline._prepare([portion])
-        worker.pipeline._seen.write([(0, portion.batch.end, portion.seen)])
+        [portion] = worker.prepare.portions([(lease, self.log.fetch(lease, most))])
+        worker.seen.write([(0, portion.end, portion.seen)])
         self.held[number] = portion
 
     @rule(number=WORKERS, answered=st.booleans())
@@ -73,16 +72,9 @@ class Schedules(RuleBasedStateMachine):
         if portion is None:
             return
         self.held[number] = None
-        table = worker.pipeline._columns.of(
-            portion.decoded.rows,
-            worker.pipeline._identify.rows(portion.decoded.rows),
-            portion.lease,
-            SOURCE,
-            portion.batch.start,
-        )
-        outcome, _ = insert_batch(self.store, SOURCE, [0], table)
+        outcome, _ = insert_batch(self.store, SOURCE, [0], portion.table)
         if outcome is Outcome.APPLIED and answered:
-            portion.lease.next = portion.batch.end
+            portion.lease.next = portion.end
         else:
             worker.claims.leases = {}
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from rollups.claims import SourceReplaced
-from rollups.lease import Cursor, Lease, LogBatch
+from rollups.lease import Cursor, Lease, LogBatch, Records
 
 LOG_TIME_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 
@@ -56,4 +56,4 @@ class MemoryLog:
         skip = start - self.first.get(lease.partition, 0)
         records = self.partitions.get(lease.partition, [])[skip:][:most]
         lease.cursor.position = start + len(records)
-        return LogBatch(lease.partition, lease.cursor, start, start + len(records), list(records))
+        return LogBatch(lease.partition, lease.cursor, start, start + len(records), Records().add(records))

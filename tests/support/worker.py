@@ -12,6 +12,7 @@ from rollups.columns import Columns
 from rollups.decode import DeadLetter
 from rollups.markers import Markers
 from rollups.pipeline import Pipeline
+from rollups.prepare import Prepare
 from rollups.seen import Seen
 from rollups.store import Store
 from rollups.zones import OwnerZones
@@ -28,7 +29,9 @@ class Harness:
         self.dead: list[tuple[int, DeadLetter]] = []
         zones = OwnerZones(store, "accounts", "account_id"), OwnerZones(store, "publishers", "publisher_id")
         settings = settings or Settings(batch_linger_ms=0)
-        self.pipeline = Pipeline(settings, store, source, Columns(*zones), Seen(store, source, "clicks"), self._bury)
+        self.seen = Seen(store, source, "clicks")
+        self.prepare = Prepare(settings, source, Columns(*zones), self.seen)
+        self.pipeline = Pipeline(settings, store, source, self.prepare, self.seen, self._bury)
         self.claims = Claims(Markers(store, source), log, self.pipeline)
         self.pipeline.claims = self.claims
 

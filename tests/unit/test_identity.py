@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.event import Click
-from rollups.decode import Row
+from rollups.fields import BLANK, Fields
 from rollups.identity import Identify, Identities
 
 MS = 1_767_225_600_000
 
 
-def identities(*clicks: Click | None, secret: str = "secret") -> Identities:
-    return Identify(secret).rows([Row(offset, MS, 1, click) for offset, click in enumerate(clicks)])
+def identities(*clicks: Click, secret: str = "secret") -> Identities:
+    return Identify(secret).of(Fields.of(list(clicks)))
 
 
 def test_users_are_hashed_with_the_secret() -> None:
@@ -27,7 +27,7 @@ def test_users_are_hashed_with_the_secret() -> None:
 
 
 def test_a_click_without_any_identity_has_no_user_and_no_id() -> None:
-    who = identities(Click(MS, account_id=1, domain="d.e", link_id="a"), None)
+    who = identities(Click(MS, account_id=1, domain="d.e", link_id="a"), BLANK)
     assert who.users.tolist() == who.ids.tolist() == [0, 0]
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from ingest.event import Click
+from ingest.event import Click, encode
 from rollups.columns import Columns
-from rollups.decode import Row
+from rollups.decode import decode
 from rollups.identity import Identify
 from rollups.insert import PINNED, Outcome, insert_batch
-from rollups.lease import Lease
+from rollups.lease import Cursor, Lease, LogBatch, Records
 from rollups.markers import Markers, insert_comment, next_epoch
 from rollups.store import Store
 from rollups.zones import OwnerZones
-from tests.support.log import LOG_TIME_MS
+from tests.support.log import LOG_TIME_MS, Record
 
 SOURCE = 9
 
@@ -24,21 +24,15 @@ def columns(store: Store) -> Columns:
     return Columns(OwnerZones(store, "accounts", "account_id"), OwnerZones(store, "publishers", "publisher_id"))
 
 
-def rows(start: int, count: int, links: int = 1) -> list[Row]:
-    return [
-        Row(
-            n,
-            LOG_TIME_MS,
-            1,
-            Click(LOG_TIME_MS + n, account_id=1, domain="https://d.e", link_id=f"l{n % links}"),
-        )
+def table(columns: Columns, epoch: int, start: int, count: int, *, partition: int = 0, links: int = 1) -> pa.Table:
+    clicks = [
+        Click(LOG_TIME_MS + n, account_id=1, domain="https://d.e", link_id=f"l{n % links}")
         for n in range(start, start + count)
     ]
-
-
-def table(columns: Columns, epoch: int, start: int, count: int, *, partition: int = 0, links: int = 1) -> pa.Table:
-    clicks = rows(start, count, links)
-    return columns.of(clicks, Identify("secret").rows(clicks), Lease(partition, epoch=epoch), SOURCE, expect=start)
+    records = [Record(n, encode(click), LOG_TIME_MS) for n, click in enumerate(clicks, start)]
+    rows = decode(LogBatch(partition, Cursor(start), start, start + count, Records().add(records))).rows
+    who = Identify("secret").of(rows.fields)
+    return columns.of(rows, who, Lease(partition, epoch=epoch), SOURCE, expect=start)
 
 
 def claimed(store: Store, *partitions: int) -> dict[int, int]:

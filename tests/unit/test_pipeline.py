@@ -14,7 +14,6 @@ from ingest.settings import Settings
 from rollups.claims import SourceReplaced
 from rollups.lease import State
 from rollups.markers import Marker, Markers
-from rollups.pipeline import Portion
 from rollups.seen import Seen
 from rollups.store import Store, StoreUnavailable
 from tests.support.log import LOG_TIME_MS, MemoryLog
@@ -257,9 +256,8 @@ def test_the_next_owner_remembers_what_was_applied_and_nothing_else(store: Store
             await until(lambda: worker.claims.leases[0].next == 2)
             lease = worker.claims.leases[0]
             await asyncio.to_thread(Markers(store, SOURCE).raise_fences, [0])
-            worker.claims.leases = {}  # this worker dies between `seen` and the clicks of its next batch
-            await worker.pipeline._apply([Portion(lease, log.fetch(lease))])
-            assert worker.pipeline.tally.inserts["fenced"] == 1
+            await worker.pipeline._apply(worker.prepare.portions([(lease, log.fetch(lease))]))
+            assert worker.pipeline.tally.inserts["fenced"] == 1  # it dies between `seen` and the clicks of a batch
 
     asyncio.run(cut_off())
     assert store.query("SELECT max(end_offset) FROM seen") == [(3,)]
