@@ -111,9 +111,9 @@ def wait_ready(child: Child, url: str) -> None:
     raise RuntimeError(f"{child.name} is not ready:\n{child.output[-3000:]}")
 
 
-def ask(module: str, *arguments: object, seconds: float = 300) -> dict[str, Any]:
+def ask(module: str, *arguments: object, seconds: float = 300, python: str = sys.executable) -> dict[str, Any]:
     """Runs a module of the benchmarks to its end; its last line is its answer, in JSON."""
-    command = [sys.executable, "-m", module, *map(str, arguments)]
+    command = [python, "-m", module, *map(str, arguments)]
     done = subprocess.run(
         command, cwd=ROOT, env=_inherited(), capture_output=True, text=True, timeout=seconds, check=False
     )
