@@ -2,10 +2,11 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+PEERS ?= .venv-peers
 COMPILE := $(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url \
            --no-emit-find-links --no-emit-trusted-host pyproject.toml
 
-.PHONY: run test faults lint install lock
+.PHONY: run test faults lint bench install lock
 
 run: install        ## the whole pipeline on this machine, with demo traffic
 	$(BIN)/clickmill up --demo
@@ -21,6 +22,16 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+bench: install $(PEERS)/.installed ## every benchmark in ten minutes; tables, JSON and a chart in bench/results
+	$(BIN)/pip install --quiet --require-hashes -r requirements-bench.lock
+	BENCH_PEERS=$(PEERS) $(BIN)/python -m bench all
+
+# What is compared with wants older libraries than Clickmill has, so it lives beside it.
+$(PEERS)/.installed: requirements-peers.lock
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet --require-hashes -r requirements-peers.lock
+	touch $@
+
 install: $(BIN)/.installed
 
 $(BIN)/.installed: requirements-dev.lock pyproject.toml
@@ -32,3 +43,6 @@ $(BIN)/.installed: requirements-dev.lock pyproject.toml
 lock:               ## pin the newest versions that fit, without naming where they come from
 	$(COMPILE) --extra embedded --output-file requirements.lock
 	$(COMPILE) --extra embedded --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(COMPILE) --extra embedded --extra dev --extra bench --constraint requirements-dev.lock \
+		--output-file requirements-bench.lock
+	$(COMPILE) --extra embedded --extra peers --output-file requirements-peers.lock

@@ -1,33 +1,61 @@
-"""`python -m bench PART`: one part of the benchmarks, or `all` of them. Tables to the terminal, JSON to a file."""
+"""The benchmarks: `python -m bench PART` runs one, `all` every one but the soak. Tables, and JSON to a file."""
 
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
+import time
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from bench.results import DIRECTORY, runs_of, shaped, show_machine, write
+from bench.chart import draw
+from bench.results import DIRECTORY, read_all, runs_of, shaped, show_machine, write
 
-PARTS = ("pipeline",)
-_OPTIONS = {"pipeline": ("events", "broker")}
+# In the order in which they run: later ones take what the pipeline was measured at.
+PARTS = ("pipeline", "scaling", "freshness", "api", "collector", "storage", "protocol", "soak")
+_LONG = {"soak"}
+_OPTIONS = {
+    "pipeline": ("events", "broker"),
+    "scaling": ("events", "broker"),
+    "freshness": ("broker", "capacity"),
+    "collector": ("broker",),
+    "soak": ("broker", "seconds", "horizon"),
+}
 
 
 def main() -> int:
     options = _arguments()
+    if options.part == "chart":
+        draw(read_all(), DIRECTORY / "chart.png")
+        return 0
+    if options.part == "all":
+        return _run_all(options.quick)
     show_machine()
-    names = [name for name in PARTS if name not in _LEFT_OUT] if options.part == "all" else [options.part]
-    for name in names:
-        result = run_part(name, options)
-        write(options.json or DIRECTORY / f"{name}.json", result)
+    result = _run(options.part, options)
+    write(options.json or DIRECTORY / f"{options.part}.json", result)
     return 0
 
 
-_LEFT_OUT = ("soak",)
+def _run_all(quick: bool) -> int:
+    """Each part in a process of its own: chDB opens one directory in the life of a process."""
+    started, failed = time.monotonic(), []
+    for name in PARTS:
+        if name in _LONG or find_spec(f"bench.{name}") is None:
+            continue
+        command = [sys.executable, "-m", "bench", name, *(["--quick"] if quick else [])]
+        if subprocess.run(command, check=False).returncode:
+            failed.append(name)
+    draw(read_all(), DIRECTORY / "chart.png")
+    print(f"{(time.monotonic() - started) / 60:.1f} minutes; results in bench/results")
+    if failed:
+        print(f"FAILED: {', '.join(failed)}", file=sys.stderr)
+    return bool(failed)
 
 
-def run_part(name: str, options: argparse.Namespace) -> dict[str, Any]:
+def _run(name: str, options: argparse.Namespace) -> dict[str, Any]:
     """One part, measured and shown."""
     part = import_module(f"bench.{name}")
     chosen = {option: getattr(options, option) for option in _OPTIONS.get(name, ())}
@@ -38,11 +66,14 @@ def run_part(name: str, options: argparse.Namespace) -> dict[str, Any]:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("part", choices=[*PARTS, "all"])
+    parser.add_argument("part", choices=[*PARTS, "all", "chart"])
     parser.add_argument("--quick", action="store_true", help="One run of little, in less than 50 seconds a part.")
     parser.add_argument("--json", type=Path, help="Where the result goes.  [default: bench/results/PART.json]")
-    parser.add_argument("--events", type=int, help="Events of the pipeline.")
+    parser.add_argument("--events", type=int, help="Events of the pipeline, or of each case of scaling.")
     parser.add_argument("--broker", choices=["kafka", "tansu"], help="Default: kafka where there is Java.")
+    parser.add_argument("--capacity", type=float, help="Events/s that freshness takes shares of.")
+    parser.add_argument("--seconds", type=float, help="How long the soak lasts.  [default: 600]")
+    parser.add_argument("--horizon", type=int, help="Minutes for which the soak's worker remembers ids.  [default: 60]")
     return parser.parse_args()
 
 

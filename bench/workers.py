@@ -1,8 +1,8 @@
 """Timing real workers over a topic that was filled before: `clickmill worker`, a process of its own each.
 
 The clock starts at the last look at which not every partition was ready (claimed, so that its first fetch could go
-out), and stops at the first look at which the workers' tallies, raised after each durable insert, account for every event.
-Both errors, a hundredth of a second or so, are to the worker's disadvantage.
+out), and stops at the first look at which the workers' tallies, raised after each durable insert, account for every
+event. Both errors, a hundredth of a second or so, are to the worker's disadvantage.
 """
 
 from __future__ import annotations
@@ -63,13 +63,17 @@ class Worker:
 
     def look(self) -> tuple[int, int]:
         """(partitions that are ready, events that are counted)"""
-        self.child.check()
-        try:
-            text = self._http.get("/metrics").text
-        except httpx.TransportError:
-            return 0, 0
+        text = self.metrics()
         ready = _READY.search(text)
         return int(float(ready[1])) if ready else 0, sum(int(float(count)) for count in _EVENTS.findall(text))
+
+    def metrics(self) -> str:
+        """What the worker tells Prometheus; nothing while it does not listen yet."""
+        self.child.check()
+        try:
+            return self._http.get("/metrics").text
+        except httpx.TransportError:
+            return ""
 
     def stop(self) -> None:
         self._http.close()
@@ -96,24 +100,25 @@ def timed_run(
     *,
     workers: int = 1,
     clickhouse: str = "",
+    engine_pid: int | None = None,
     settings: dict[str, str] | None = None,
 ) -> Timed:
-    """The whole topic into a fresh database: the embedded one in the directory, or the one of the URL."""
+    """The whole topic into a fresh database: the embedded one in the directory, or the one of the URL and process."""
     directory.mkdir(parents=True, exist_ok=True)
     url = clickhouse or f"chdb://{directory}/engine"
     ask("bench.fresh", url)
     launched = time.perf_counter()
     with running_workers(workers, broker, url, directory, settings) as running:
-        started = _wait_ready(running)
-        cpu = [cpu_of(worker.child.pid) for worker in running]
-        broker_cpu = cpu_of(broker.pid)
+        pids = [worker.child.pid for worker in running] + ([engine_pid] if engine_pid else [])
+        started, already = _wait_ready(running)
+        cpu, broker_cpu = [cpu_of(pid) for pid in pids], cpu_of(broker.pid)
         ended = _wait_counted(running, expected.events, started)
-        used = [cpu_of(worker.child.pid) - before for worker, before in zip(running, cpu, strict=True)]
+        used = [cpu_of(pid) - before for pid, before in zip(pids, cpu, strict=True)]
         broker_used = cpu_of(broker.pid) - broker_cpu
-        peak = sum(peak_rss_mb(worker.child.pid) for worker in running)
+        peak = sum(map(peak_rss_mb, pids))
     found = ask("bench.count", url)
     return Timed(
-        expected.events,
+        expected.events - already,
         ended - started,
         ended - launched,
         sum(cpu.user for cpu in used),
@@ -124,13 +129,18 @@ def timed_run(
     )
 
 
-def _wait_ready(workers: list[Worker]) -> float:
-    """The time of the last look at which not all partitions were ready."""
+def _wait_ready(workers: list[Worker]) -> tuple[float, int]:
+    """The time of the last look at which not all partitions were ready, and the events counted until then.
+
+    One of several workers starts before the others have joined: there it is the first look at which all were ready.
+    """
     before = time.perf_counter()
     deadline = before + _NEVER
     while (looked := time.perf_counter()) < deadline:
-        if sum(worker.look()[0] for worker in workers) >= PARTITIONS:
-            return before
+        looks = [worker.look() for worker in workers]
+        ready, counted = [look[0] for look in looks], sum(look[1] for look in looks)
+        if sum(ready) >= PARTITIONS and all(ready):
+            return (before, 0) if len(workers) == 1 else (time.perf_counter(), counted)
         before = looked
         time.sleep(_SHORT)
     raise RuntimeError("the workers did not become ready:\n" + "".join(w.child.output[-2000:] for w in workers))

@@ -1,0 +1,136 @@
+"""How long after an event was sent the API serves it, at shares of what the worker can take.
+
+`clickmill up` over the broker: worker, engine, collector and API in one process, as the embedded engine wants it. A
+sender, a process of its own, keeps a steady rate. Beside it a marker event is sent straight to the broker five times a
+second, always of one account with a user of its own; the hourly statistics of that account are asked ten times a second
+over one connection. A marker is served once they count it, so half a tenth of a second of each figure is the asking.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from bench.brokers import Broker, default_kind, running_broker
+from bench.markers import Markers
+from bench.processes import ROOT, Child, clickmill, cpu_of, wait_ready
+from bench.results import DIRECTORY, show
+from bench.topic import PARTITIONS, fill
+from bench.workers import timed_run
+from tests.support import free_port
+
+SHARES = (0.1, 0.5, 0.8)
+_ADMIN = "admin key of the benchmarks"
+_FIRST_ACCOUNT = 999_001
+_CAPACITY_EVENTS = 200_000
+_SECONDS, _QUICK_SECONDS = 15.0, 4.0
+_SETTLE = 1.0  # seconds of load before the first marker
+
+
+def run(*, quick: bool = False, broker: str | None = None, capacity: float | None = None) -> dict[str, Any]:
+    kind, seconds = broker or default_kind(), _QUICK_SECONDS if quick else _SECONDS
+    top = capacity or _measured(kind)
+    with (
+        tempfile.TemporaryDirectory() as name,
+        running_broker(kind, Path(name)) as running,
+        _up(running, Path(name)) as (child, url),
+    ):
+        rates = [
+            {"share": share, **_at(running, child, url, _FIRST_ACCOUNT + number, int(top * share), seconds)}
+            for number, share in enumerate(SHARES)
+        ]
+    return {"broker": kind, "capacity": top, "seconds": seconds, "rates": rates}
+
+
+def _measured(kind: str) -> float:
+    """What the last run of the pipeline says, else a short run's rate."""
+    last = DIRECTORY / "pipeline.json"
+    if last.exists():
+        result = json.loads(last.read_text())
+        if result["broker"] == kind:
+            return float(result["events_per_second"])
+    with tempfile.TemporaryDirectory() as name, running_broker(kind, Path(name)) as running:
+        return timed_run(running, fill(running, _CAPACITY_EVENTS), Path(name) / "capacity").rate
+
+
+@contextmanager
+def _up(broker: Broker, directory: Path) -> Iterator[tuple[Child, str]]:
+    port = free_port()
+    environment = {
+        "CLICKMILL_KAFKA_URL": broker.address,
+        "CLICKMILL_ADMIN_KEY": _ADMIN,
+        "CLICKMILL_DATA_DIR": str(directory / "up"),
+        "CLICKMILL_PARTITIONS": str(PARTITIONS),
+        "CLICKMILL_SESSION_TIMEOUT_SECONDS": "6",
+    }
+    child = clickmill("up", directory, environment, "up", "--port", str(port))
+    url = f"http://127.0.0.1:{port}"
+    try:
+        wait_ready(child, url)
+        yield child, url
+    finally:
+        child.stop()
+
+
+def _at(broker: Broker, child: Child, url: str, account: int, rate: int, seconds: float) -> dict[str, Any]:
+    key = _account_key(url, account)
+    command = [sys.executable, "-m", "bench.sender", broker.address, str(rate), str(seconds + _SETTLE), "--ahead"]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as sender:
+        assert sender.stdin is not None
+        assert sender.stdout is not None
+        assert sender.stdout.readline() == "ready\n", "the sender did not start"
+        sender.stdin.write("go\n")
+        sender.stdin.flush()
+        before, started = cpu_of(child.pid), time.perf_counter()
+        time.sleep(_SETTLE)
+        delays = sorted(asyncio.run(Markers(broker, url, key, account).delays(seconds)))
+        used = (cpu_of(child.pid) - before).seconds / (time.perf_counter() - started)
+        answer = json.loads(sender.stdout.readline())
+    return {
+        "events_per_second": rate,
+        "sent_per_second": answer["sent"] / answer["seconds"],
+        "sender_behind_seconds": answer["most_behind_seconds"],
+        "markers": len(delays),
+        "p50_seconds": delays[len(delays) // 2],
+        "p99_seconds": delays[len(delays) * 99 // 100],
+        "max_seconds": delays[-1],
+        "cores_used": used,
+    }
+
+
+def _account_key(url: str, number: int) -> str:
+    admin = httpx.Client(base_url=url, headers={"X-Api-Key": _ADMIN}, timeout=30)
+    account = {"account_id": number, "plan": "Business", "time_zone": "UTC"}
+    admin.put("/admin/catalog", json={"accounts": [account]}).raise_for_status()
+    made = admin.post("/admin/keys", json={"role": "account", "account_id": number})
+    return str(made.raise_for_status().json()["key"])
+
+
+def table(result: dict[str, Any]) -> None:
+    show(
+        f"freshness: event sent → served by the API, `clickmill up` over {result['broker']}; "
+        f"capacity {result['capacity']:,} events/s",
+        ["share", "events/s", "p50 s", "p99 s", "max s", "markers", "cores used"],
+        [
+            (
+                f"{row['share']:.0%}",
+                row["events_per_second"],
+                row["p50_seconds"],
+                row["p99_seconds"],
+                row["max_seconds"],
+                row["markers"],
+                row["cores_used"],
+            )
+            for row in result["rates"]
+        ],
+    )

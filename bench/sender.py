@@ -1,0 +1,91 @@
+"""Events at a steady rate into the clicks topic: `python -m bench.sender BROKER RATE SECONDS [--ahead]`.
+
+A process of its own. With `--ahead` every record batch is made and packed before it says `ready` and waits for a line:
+then sending costs next to nothing. It ends with a line of JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.partitioner import murmur2
+
+from bench.events import events
+from bench.topic import PARTITIONS
+from ingest.kafka import connection
+from ingest.settings import Settings
+
+_TICK = 0.05  # seconds of events that are sent at once
+
+Tick = dict[int, Any]
+
+
+def ticks(producer: AIOKafkaProducer, rate: int, seconds: float, *, packed: bool) -> Iterator[Tick]:
+    """Record batches by partition, one for each tick; the clicks' times go on from now as they will be sent."""
+    count, now = int(rate * seconds), int(time.time() * 1000)
+    source = events(count, seed=now, start_ms=now, hours=seconds / 3600)
+    places: dict[bytes, int] = {}
+    while chunk := list(islice(source, max(1, int(rate * _TICK)))):
+        batches: Tick = {}
+        for key, value in chunk:
+            partition = places.get(key)
+            if partition is None:
+                partition = places[key] = (murmur2(key) & 0x7FFFFFFF) % PARTITIONS
+            if partition not in batches:
+                batches[partition] = producer.create_batch()
+            if batches[partition].append(key=key, value=value, timestamp=None) is None:
+                raise RuntimeError("a tick's records do not fit into one batch")
+        for batch in batches.values():
+            if packed:
+                batch._build()
+        yield batches
+
+
+async def send(producer: AIOKafkaProducer, made: Iterable[Tick]) -> dict[str, float]:
+    """Sends each tick when it is due; says how far behind its schedule it fell."""
+    sent, behind, started = 0, 0.0, time.perf_counter()
+    waiting: set[Any] = set()
+    for number, batches in enumerate(made):
+        due = started + number * _TICK
+        behind = max(behind, time.perf_counter() - due)
+        await asyncio.sleep(max(0.0, due - time.perf_counter()))
+        for partition, batch in batches.items():
+            sent += batch.record_count()
+            waiting.add(await producer.send_batch(batch, "clicks", partition=partition))
+        waiting = {each for each in waiting if not each.done()}
+    await asyncio.gather(*waiting)
+    return {"sent": sent, "seconds": time.perf_counter() - started, "most_behind_seconds": behind}
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("broker")
+    parser.add_argument("rate", type=int)
+    parser.add_argument("seconds", type=float)
+    parser.add_argument("--ahead", action="store_true")
+    given = parser.parse_args()
+    settings = Settings(kafka_url=given.broker)
+    producer = AIOKafkaProducer(
+        **connection(settings), acks="all", compression_type="lz4", max_batch_size=1024 * 1024, linger_ms=0
+    )
+    await producer.start()
+    made: Iterable[Tick] = ticks(producer, given.rate, given.seconds, packed=given.ahead)
+    if given.ahead:
+        made = list(made)
+    print("ready", flush=True)
+    await asyncio.to_thread(sys.stdin.readline)
+    answer = await send(producer, made)
+    await producer.stop()
+    print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
