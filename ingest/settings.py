@@ -52,7 +52,7 @@ class Settings(BaseSettings):
     batch_linger_ms: int = Field(
         100, ge=0, le=10_000, description="Least time between two inserts of a worker, in milliseconds."
     )
-    batch_max_events: int = Field(200_000, ge=1, description="Most events of one insert.")
+    batch_max_events: int = Field(100_000, ge=1, description="Most events of one insert.")
     dedupe_horizon_minutes: int = Field(
         60, ge=1, description="How long an event id is remembered, in minutes of the log's time."
     )
