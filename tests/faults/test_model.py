@@ -33,7 +33,7 @@ class Schedules(RuleBasedStateMachine):
             self.store.command(f"TRUNCATE TABLE {table}")
         self.log = MemoryLog({0: []})
         self.workers = [self.fresh(), self.fresh()]
-        self.held: list[Portion | None] = [None, None]
+        self.held: list[list[Portion]] = [[], []]  # prepared: the next one while the first is under way
 
     def fresh(self) -> Harness:
         return Harness(self.store, self.log, Settings(batch_linger_ms=0))
@@ -52,35 +52,37 @@ class Schedules(RuleBasedStateMachine):
         lease = Lease(0, State.READY, epoch, start, start, Cursor(start))
         worker.claims.leases = {0: lease}
         worker.pipeline.recall(lease)
-        self.held[number] = None
+        self.held[number] = []
 
     @rule(number=WORKERS, most=st.integers(1, 8))
     @precondition(lambda self: any(worker.claims.leases for worker in self.workers))
     def fetch(self, number: int, most: int) -> None:
         """Takes a batch in and notes its keys; what comes of it is up to the next steps."""
         worker, lease = self.workers[number], self.workers[number].claims.leases.get(0)
-        if lease is None or self.held[number] or lease.next >= self.log.end(0):
+        if lease is None or lease.cursor is None or len(self.held[number]) == 2:
+            return
+        if lease.cursor.position >= self.log.end(0):
             return
         [portion] = worker.prepare.portions([(lease, self.log.fetch(lease, most))])
         worker.seen.write([(0, portion.end, portion.seen)])
-        self.held[number] = portion
+        self.held[number].append(portion)
 
     @rule(number=WORKERS, answered=st.booleans())
     def insert(self, number: int, answered: bool) -> None:
         """Of an insert whose answer is lost, and of one that failed, a worker knows only to claim again."""
-        portion, worker = self.held[number], self.workers[number]
-        if portion is None:
+        worker = self.workers[number]
+        if not self.held[number]:
             return
-        self.held[number] = None
+        portion = self.held[number].pop(0)
         outcome, _ = insert_batch(self.store, SOURCE, [0], portion.table)
         if outcome is Outcome.APPLIED and answered:
             portion.lease.next = portion.end
         else:
-            worker.claims.leases = {}
+            worker.claims.leases, self.held[number] = {}, []
 
     @rule(number=WORKERS)
     def crash(self, number: int) -> None:
-        self.workers[number], self.held[number] = self.fresh(), None
+        self.workers[number], self.held[number] = self.fresh(), []
 
     @rule()
     def check(self) -> None:
