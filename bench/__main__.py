@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.chart import draw
-from bench.results import DIRECTORY, read_all, runs_of, shaped, show_machine, write
+from bench.results import directory, runs_of, shaped, show_machine, write
 
 # In the order in which they run: later ones take what the pipeline was measured at.
 PARTS = ("pipeline", "scaling", "freshness", "api", "collector", "storage", "protocol", "soak")
@@ -29,13 +29,13 @@ _OPTIONS = {
 def main() -> int:
     options = _arguments()
     if options.part == "chart":
-        draw(read_all(), DIRECTORY / "chart.png")
+        draw(directory(options.quick))
         return 0
     if options.part == "all":
         return _run_all(options.quick)
     show_machine()
     result = _run(options.part, options)
-    write(options.json or DIRECTORY / f"{options.part}.json", result)
+    write(options.json or directory(options.quick) / f"{options.part}.json", result)
     return 0
 
 
@@ -48,8 +48,8 @@ def _run_all(quick: bool) -> int:
         command = [sys.executable, "-m", "bench", name, *(["--quick"] if quick else [])]
         if subprocess.run(command, check=False).returncode:
             failed.append(name)
-    draw(read_all(), DIRECTORY / "chart.png")
-    print(f"{(time.monotonic() - started) / 60:.1f} minutes; results in bench/results")
+    draw(directory(quick))
+    print(f"{(time.monotonic() - started) / 60:.1f} minutes; results in {directory(quick)}")
     if failed:
         print(f"FAILED: {', '.join(failed)}", file=sys.stderr)
     return bool(failed)

@@ -18,7 +18,7 @@ from bench.results import medians, runs_of, show
 from bench.topic import fill
 from bench.workers import Timed, timed_run
 
-EVENTS, QUICK_EVENTS = 2_000_000, 300_000
+EVENTS, QUICK_EVENTS = 2_000_000, 250_000
 # Events that a peer takes of the log: a slow one shall not take minutes.
 PEERS = {
     "faust_stock": 60_000,
@@ -27,7 +27,7 @@ PEERS = {
     "quix": 150_000,
     "bytewax_flow": 150_000,
 }
-_QUICK_SHARE = 3
+_QUICK_SHARE = 5
 # They want librdkafka, which cannot talk to Tansu, and older libraries than Clickmill: an environment of their own.
 _APART = {"quix", "bytewax_flow"}
 _PYTHON_APART = Path(os.environ.get("BENCH_PEERS", ROOT / ".venv-peers")) / "bin" / "python"

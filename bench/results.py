@@ -14,8 +14,13 @@ from rich.table import Table
 
 from bench.machine import describe, one_line
 
-DIRECTORY = Path(__file__).resolve().parent / "results"
+_DIRECTORY = Path(__file__).resolve().parent / "results"
 _WIDTH = 120
+
+
+def directory(quick: bool) -> Path:
+    """Where results go; quick ones are not kept with those of a full run."""
+    return _DIRECTORY / "quick" if quick else _DIRECTORY
 
 
 def runs_of(quick: bool) -> int:
@@ -64,8 +69,8 @@ def write(path: Path, result: dict[str, Any]) -> None:
     path.write_text(json.dumps(result, indent=2) + "\n")
 
 
-def read_all(directory: Path = DIRECTORY) -> dict[str, dict[str, Any]]:
-    return {path.stem: json.loads(path.read_text()) for path in sorted(directory.glob("*.json"))}
+def read_all(place: Path) -> dict[str, dict[str, Any]]:
+    return {path.stem: json.loads(path.read_text()) for path in sorted(place.glob("*.json"))}
 
 
 def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], notes: Iterable[str] = ()) -> None:
