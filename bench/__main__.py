@@ -1,4 +1,7 @@
-"""The benchmarks: `python -m bench PART` runs one, `all` every one but the soak. Tables, and JSON to a file."""
+"""The benchmarks: `python -m bench PART` runs one, `all` every one but the soak. Tables, and JSON to a file.
+
+`chart` draws the last results again, `tables` writes them into docs/performance.md.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.chart import draw
+from bench.document import write_tables
 from bench.results import directory, runs_of, shaped, show_machine, write
 
 # In the order in which they run: later ones take what the pipeline was measured at.
@@ -30,6 +34,10 @@ def main() -> int:
     options = _arguments()
     if options.part == "chart":
         draw(directory(options.quick))
+        return 0
+    if options.part == "tables":
+        for name in write_tables(directory(options.quick)):
+            print(f"no result of {name}")
         return 0
     if options.part == "all":
         return _run_all(options.quick)
@@ -66,7 +74,7 @@ def _run(name: str, options: argparse.Namespace) -> dict[str, Any]:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("part", choices=[*PARTS, "all", "chart"])
+    parser.add_argument("part", choices=[*PARTS, "all", "chart", "tables"])
     parser.add_argument("--quick", action="store_true", help="One run of little, in less than 50 seconds a part.")
     parser.add_argument("--json", type=Path, help="Where the result goes.  [default: bench/results/PART.json]")
     parser.add_argument("--events", type=int, help="Events of the pipeline, or of each case of scaling.")
