@@ -14,6 +14,7 @@ _NAMES = {
     "aiokafka_narrow": "aiokafka loop, narrow insert",
     "quix": "Quix Streams",
     "bytewax_flow": "Bytewax",
+    "pathway_table": "Pathway",
 }
 
 
