@@ -16,11 +16,13 @@ from typing import Any
 
 from bench.chart import draw
 from bench.document import write_tables
+from bench.machine import others_percent
 from bench.results import directory, runs_of, shaped, show_machine, write
 
 # In the order in which they run: later ones take what the pipeline was measured at.
 PARTS = ("pipeline", "scaling", "freshness", "api", "collector", "storage", "protocol", "soak")
 _LONG = {"soak"}
+_QUIET = 20.0  # percent of all processors
 _OPTIONS = {
     "pipeline": ("events", "broker"),
     "scaling": ("events", "broker"),
@@ -66,8 +68,12 @@ def _run_all(quick: bool) -> int:
 def _run(name: str, options: argparse.Namespace) -> dict[str, Any]:
     """One part, measured and shown."""
     part = import_module(f"bench.{name}")
+    busy = others_percent()
+    if busy > _QUIET:
+        print(f"something else takes {busy:.0f} % of the processors: the figures will be too low", file=sys.stderr)
     chosen = {option: getattr(options, option) for option in _OPTIONS.get(name, ())}
-    result = shaped(name, part.run(quick=options.quick, **chosen), quick=options.quick, runs=runs_of(options.quick))
+    figures = {**part.run(quick=options.quick, **chosen), "busy_before_percent": busy}
+    result = shaped(name, figures, quick=options.quick, runs=runs_of(options.quick))
     part.table(result)
     return result
 
