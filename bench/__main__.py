@@ -1,4 +1,7 @@
-"""The benchmarks: `python -m bench PART` runs one, `all` every one but the soak. Tables, and JSON to a file."""
+"""The benchmarks: `python -m bench PART` runs one, `all` every one but the soak. Tables, and JSON to a file.
+
+`chart` draws the last results again, `tables` writes them into docs/performance.md.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from bench.chart import draw
-from bench.results import DIRECTORY, read_all, runs_of, shaped, show_machine, write
+from bench.document import write_tables
+from bench.machine import others_percent
+from bench.results import directory, runs_of, shaped, show_machine, write
 
 # In the order in which they run: later ones take what the pipeline was measured at.
 PARTS = ("pipeline", "scaling", "freshness", "api", "collector", "storage", "protocol", "soak")
 _LONG = {"soak"}
+_QUIET = 20.0  # percent of all processors
 _OPTIONS = {
     "pipeline": ("events", "broker"),
     "scaling": ("events", "broker"),
@@ -29,13 +35,17 @@ _OPTIONS = {
 def main() -> int:
     options = _arguments()
     if options.part == "chart":
-        draw(read_all(), DIRECTORY / "chart.png")
+        draw(directory(options.quick))
+        return 0
+    if options.part == "tables":
+        for name in write_tables(directory(options.quick)):
+            print(f"no result of {name}")
         return 0
     if options.part == "all":
         return _run_all(options.quick)
     show_machine()
     result = _run(options.part, options)
-    write(options.json or DIRECTORY / f"{options.part}.json", result)
+    write(options.json or directory(options.quick) / f"{options.part}.json", result)
     return 0
 
 
@@ -48,8 +58,8 @@ def _run_all(quick: bool) -> int:
         command = [sys.executable, "-m", "bench", name, *(["--quick"] if quick else [])]
         if subprocess.run(command, check=False).returncode:
             failed.append(name)
-    draw(read_all(), DIRECTORY / "chart.png")
-    print(f"{(time.monotonic() - started) / 60:.1f} minutes; results in bench/results")
+    draw(directory(quick))
+    print(f"{(time.monotonic() - started) / 60:.1f} minutes; results in {directory(quick)}")
     if failed:
         print(f"FAILED: {', '.join(failed)}", file=sys.stderr)
     return bool(failed)
@@ -58,15 +68,19 @@ def _run_all(quick: bool) -> int:
 def _run(name: str, options: argparse.Namespace) -> dict[str, Any]:
     """One part, measured and shown."""
     part = import_module(f"bench.{name}")
+    busy = others_percent()
+    if busy > _QUIET:
+        print(f"something else takes {busy:.0f} % of the processors: the figures will be too low", file=sys.stderr)
     chosen = {option: getattr(options, option) for option in _OPTIONS.get(name, ())}
-    result = shaped(name, part.run(quick=options.quick, **chosen), quick=options.quick, runs=runs_of(options.quick))
+    figures = {**part.run(quick=options.quick, **chosen), "busy_before_percent": busy}
+    result = shaped(name, figures, quick=options.quick, runs=runs_of(options.quick))
     part.table(result)
     return result
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("part", choices=[*PARTS, "all", "chart"])
+    parser.add_argument("part", choices=[*PARTS, "all", "chart", "tables"])
     parser.add_argument("--quick", action="store_true", help="One run of little, in less than 50 seconds a part.")
     parser.add_argument("--json", type=Path, help="Where the result goes.  [default: bench/results/PART.json]")
     parser.add_argument("--events", type=int, help="Events of the pipeline, or of each case of scaling.")

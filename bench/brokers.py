@@ -42,5 +42,9 @@ def running_broker(kind: str, directory: Path) -> Iterator[Broker]:
         return
     if reason := missing_reason():
         raise RuntimeError(reason)
-    with KafkaBroker(directory / "kafka") as kafka:
+    kafka = KafkaBroker(directory / "kafka")
+    kafka.start()
+    try:
         yield Broker(kind, kafka.bootstrap, kafka.process.pid if kafka.process else 0)
+    finally:
+        kafka.kill()

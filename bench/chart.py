@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from bench.results import read_all
+
 _OURS, _LIMIT, _OTHERS = "#1f6feb", "#8b949e", "#d0d7de"
 _NAMES = {
     "faust_stock": "stock Faust agent",
@@ -12,16 +14,18 @@ _NAMES = {
     "aiokafka_narrow": "aiokafka loop, narrow insert",
     "quix": "Quix Streams",
     "bytewax_flow": "Bytewax",
+    "pathway_table": "Pathway",
 }
 
 
-def draw(results: dict[str, dict[str, Any]], file: Path) -> None:
-    """Events a second of the pipeline and its peers; freshness by load, where it was measured."""
+def draw(directory: Path) -> None:
+    """Events a second of the pipeline and its peers, and freshness by load, as the results in the directory have it."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
+    results = read_all(directory)
     if "pipeline" not in results:
         return
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.6), width_ratios=(3, 2))
@@ -31,7 +35,7 @@ def draw(results: dict[str, dict[str, Any]], file: Path) -> None:
     else:
         right.set_axis_off()
     figure.tight_layout()
-    figure.savefig(file, dpi=110)
+    figure.savefig(directory / "chart.png", dpi=110)
     plt.close(figure)
 
 

@@ -24,7 +24,7 @@ import httpx
 from bench.brokers import Broker, default_kind, running_broker
 from bench.markers import Markers
 from bench.processes import ROOT, Child, clickmill, cpu_of, wait_ready
-from bench.results import DIRECTORY, show
+from bench.results import directory, show
 from bench.topic import PARTITIONS, fill
 from bench.workers import timed_run
 from tests.support import free_port
@@ -39,7 +39,7 @@ _SETTLE = 1.0  # seconds of load before the first marker
 
 def run(*, quick: bool = False, broker: str | None = None, capacity: float | None = None) -> dict[str, Any]:
     kind, seconds = broker or default_kind(), _QUICK_SECONDS if quick else _SECONDS
-    top = capacity or _measured(kind)
+    top = capacity or _measured(kind, quick)
     with (
         tempfile.TemporaryDirectory() as name,
         running_broker(kind, Path(name)) as running,
@@ -52,9 +52,9 @@ def run(*, quick: bool = False, broker: str | None = None, capacity: float | Non
     return {"broker": kind, "capacity": top, "seconds": seconds, "rates": rates}
 
 
-def _measured(kind: str) -> float:
+def _measured(kind: str, quick: bool) -> float:
     """What the last run of the pipeline says, else a short run's rate."""
-    last = DIRECTORY / "pipeline.json"
+    last = directory(quick) / "pipeline.json"
     if last.exists():
         result = json.loads(last.read_text())
         if result["broker"] == kind:

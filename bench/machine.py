@@ -39,6 +39,11 @@ def one_line(machine: dict[str, Any]) -> str:
     )
 
 
+def others_percent() -> float:
+    """How much of the processors is taken before anything is measured."""
+    return float(psutil.cpu_percent(1.0))
+
+
 def _cpu_model() -> str:
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):

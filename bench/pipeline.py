@@ -18,7 +18,7 @@ from bench.results import medians, runs_of, show
 from bench.topic import fill
 from bench.workers import Timed, timed_run
 
-EVENTS, QUICK_EVENTS = 2_000_000, 300_000
+EVENTS, QUICK_EVENTS = 2_000_000, 250_000
 # Events that a peer takes of the log: a slow one shall not take minutes.
 PEERS = {
     "faust_stock": 60_000,
@@ -26,10 +26,11 @@ PEERS = {
     "aiokafka_narrow": 400_000,
     "quix": 150_000,
     "bytewax_flow": 150_000,
+    "pathway_table": 100_000,
 }
-_QUICK_SHARE = 3
+_QUICK_SHARE = 5
 # They want librdkafka, which cannot talk to Tansu, and older libraries than Clickmill: an environment of their own.
-_APART = {"quix", "bytewax_flow"}
+_APART = ("quix", "bytewax_flow", "pathway_table")
 _PYTHON_APART = Path(os.environ.get("BENCH_PEERS", ROOT / ".venv-peers")) / "bin" / "python"
 _DRIFT = 0.002  # a peer may count so much less or more than it was given
 
@@ -71,6 +72,10 @@ def _left_out(broker: Broker) -> dict[str, str]:
         return dict.fromkeys(_APART, "librdkafka cannot talk to Tansu")
     if not _PYTHON_APART.exists():
         return dict.fromkeys(_APART, "no environment for it: `make bench` makes one, or set BENCH_PEERS")
+    if not any(_PYTHON_APART.parents[1].glob("lib/python*/site-packages/pathway")):
+        return {
+            "pathway_table": "300 MB and 100 packages that are not installed: `pip install pathway` beside the peers"
+        }
     return {}
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -14,8 +16,14 @@ from rich.table import Table
 
 from bench.machine import describe, one_line
 
-DIRECTORY = Path(__file__).resolve().parent / "results"
+_DIRECTORY = Path(__file__).resolve().parent / "results"
 _WIDTH = 120
+_markdown: ContextVar[list[str] | None] = ContextVar("markdown", default=None)
+
+
+def directory(quick: bool) -> Path:
+    """Where results go; quick ones are not kept with those of a full run."""
+    return _DIRECTORY / "quick" if quick else _DIRECTORY
 
 
 def runs_of(quick: bool) -> int:
@@ -64,21 +72,43 @@ def write(path: Path, result: dict[str, Any]) -> None:
     path.write_text(json.dumps(result, indent=2) + "\n")
 
 
-def read_all(directory: Path = DIRECTORY) -> dict[str, dict[str, Any]]:
-    return {path.stem: json.loads(path.read_text()) for path in sorted(directory.glob("*.json"))}
+def read_all(place: Path) -> dict[str, dict[str, Any]]:
+    return {path.stem: json.loads(path.read_text()) for path in sorted(place.glob("*.json"))}
 
 
 def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], notes: Iterable[str] = ()) -> None:
-    """A table on the terminal, the first column words, the others figures."""
+    """A table on the terminal or, `as_markdown`, as text; the first column words, the others figures."""
+    texts = [[_text(value) for value in row] for row in rows]
+    lines = _markdown.get()
+    if lines is None:
+        _show_on_terminal(title, columns, texts, notes)
+        return
+    rule = ["---", *["---:"] * (len(columns) - 1)]
+    lines += [f"**{title}**", "", *(f"| {' | '.join(row)} |" for row in (columns, rule, *texts)), ""]
+    lines += [text for note in notes for text in (note, "")]
+
+
+def _show_on_terminal(title: str, columns: Sequence[str], texts: list[list[str]], notes: Iterable[str]) -> None:
     table = Table(title=title, title_justify="left", title_style="bold")
     for number, column in enumerate(columns):
         table.add_column(column, justify="right" if number else "left")
-    for row in rows:
-        table.add_row(*map(_text, row))
+    for row in texts:
+        table.add_row(*row)
     console = Console(width=_WIDTH)
     console.print(table)
     for note in notes:
         console.print(note, highlight=False)
+
+
+@contextmanager
+def as_markdown() -> Iterator[list[str]]:
+    """What `show` is given inside becomes lines of Markdown."""
+    lines: list[str] = []
+    token = _markdown.set(lines)
+    try:
+        yield lines
+    finally:
+        _markdown.reset(token)
 
 
 def show_machine() -> None:
