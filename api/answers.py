@@ -1,0 +1,125 @@
+"""Answers that are made once for all who ask the same at the same time, and reused as long as they are true."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, TypeVar
+
+from anyio import to_thread
+
+from api.freshness import Look, Observer
+
+LOOK_SECONDS = 0.5
+KEPT_SECONDS = 60.0  # also what no look can tell: rows that their age deletes, parts removed by hand
+KEPT_BYTES = 64 * 1024 * 1024
+_LOOKS = 64
+
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    value: Any
+    last_day: date
+    until: float
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    number: int
+    at: float
+    look: Look
+
+
+class Answers:
+    """For one event loop. What is asked is looked up under its key, which holds everything that the answer depends on,
+    the scope of the caller above all.
+
+    An answer is at most `LOOK_SECONDS` older than its request, unless a look since has found that nothing has changed
+    up to its last day. Errors reach everybody who waits for the answer and are not kept.
+    """
+
+    def __init__(
+        self, observer: Observer, on_catalog_change: Callable[[], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._observer = observer
+        self._on_catalog_change = on_catalog_change
+        self._clock = clock
+        self._kept: OrderedDict[Hashable, _Kept] = OrderedDict()
+        self._bytes = 0
+        self._making: dict[Hashable, asyncio.Task[Any]] = {}
+        self._looks: deque[_Seen] = deque(maxlen=_LOOKS)
+        self._due = True
+
+    def look_again(self) -> None:
+        """The next request looks at the database first: somebody has just changed it here. Thread-safe."""
+        self._due = True
+
+    async def get(
+        self, key: Hashable, last_day: date, make: Callable[[], Made], size: Callable[[Made], int]
+    ) -> tuple[Made, Mapping[str, str]]:
+        """The answer, and the header that is true for it. `make` runs in a thread; `last_day` is its last day."""
+        seen = await self._look()
+        if kept := self._kept.get(key):
+            if self._clock() < kept.until:
+                self._kept.move_to_end(key)
+                return kept.value, seen.look.header
+            self._drop(key)
+
+        async def made() -> Made:
+            value = await to_thread.run_sync(make)
+            self._keep(key, _Kept(value, last_day, seen.at + KEPT_SECONDS, size(value)), seen)
+            return value
+
+        return await self._once((seen.number, key), made), seen.look.header
+
+    async def _look(self) -> _Seen:
+        if self._looks and not self._due and self._clock() - self._looks[-1].at < LOOK_SECONDS:
+            return self._looks[-1]
+
+        async def looked() -> _Seen:
+            number = self._looks[-1].number + 1 if self._looks else 1
+            self._due, at = False, self._clock()
+            try:
+                look = await to_thread.run_sync(self._observer.look)
+            except BaseException:
+                self._due = True
+                raise
+            if look.catalog_changed:
+                self._on_catalog_change()
+            for key in [key for key, kept in self._kept.items() if kept.last_day >= look.changed_from]:
+                self._drop(key)
+            self._looks.append(_Seen(number, at, look))
+            return self._looks[-1]
+
+        seen: _Seen = await self._once("look", looked)
+        return seen
+
+    async def _once(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """What `make` gives, once for all who ask while it is under way; a caller that leaves stops nobody's."""
+        task = self._making.get(key)
+        if task is None:
+            task = self._making[key] = asyncio.ensure_future(make())
+            task.add_done_callback(lambda _: self._making.pop(key, None))
+        return await asyncio.shield(task)
+
+    def _keep(self, key: Hashable, kept: _Kept, seen: _Seen) -> None:
+        """Keeps what was read after the look `seen`, unless later looks found it changed or are too many to tell."""
+        later = [other.look for other in self._looks if other.number > seen.number]
+        if len(later) == _LOOKS or any(kept.last_day >= look.changed_from for look in later):
+            return
+        self._drop(key)
+        self._kept[key] = kept
+        self._bytes += kept.size
+        while self._bytes > KEPT_BYTES:
+            self._drop(next(iter(self._kept)))
+
+    def _drop(self, key: Hashable) -> None:
+        if dropped := self._kept.pop(key, None):
+            self._bytes -= dropped.size
