@@ -23,6 +23,10 @@ ADVERTISERS = 2_000
 NETWORKS = 20
 DAYS_A_PART = 6
 
+# As `bench.events` names them, by rank.
+LINK_DOMAIN = f"concat('https://go', toString(rank % {ACCOUNTS}), '.example')"
+LINK_ID = f"concat('l', right(lower(hex(rank * 7919 % {0xFFFFF} + 16777216)), 5))"
+
 _ONE_DAY = "CREATE OR REPLACE TABLE one_day ENGINE = MergeTree ORDER BY () AS SELECT * FROM rollup LIMIT 0"
 
 _LINK_HOURS = f"""
@@ -35,8 +39,8 @@ SELECT
     'link_hour',
     1 + rank % {ACCOUNTS},
     number % 24,
-    concat('https://go', toString(rank % {ACCOUNTS}), '.example'),
-    concat('l', leftPad(lower(hex(rank * 7919 % 1048575)), 5, '0')),
+    {LINK_DOMAIN},
+    {LINK_ID},
     drawn,
     intDiv(drawn, 33),
     arrayReduce('uniqState', arrayMap(
@@ -74,6 +78,14 @@ SETTINGS max_threads = 1, max_insert_threads = 1,
 """
 
 
+def link_domain(rank: int) -> str:
+    return f"https://go{rank % ACCOUNTS}.example"
+
+
+def link_id(rank: int) -> str:
+    return f"l{rank * 7919 % 0xFFFFF:05x}"
+
+
 def today() -> date:
     return datetime.now(UTC).date()
 
@@ -104,9 +116,8 @@ def build_catalog(store: Store) -> None:
         "INSERT INTO accounts (account_id, name, plan, time_zone) "
         f"SELECT number + 1, concat('Account ', toString(number)), 'Enterprise', 'UTC' FROM numbers({ACCOUNTS})",
         "INSERT INTO links (account_id, domain, link_id, grp_idx) "
-        f"SELECT 1 + number % {ACCOUNTS}, concat('https://go', toString(number % {ACCOUNTS}), '.example'), "
-        "concat('l', leftPad(lower(hex(number * 7919 % 1048575)), 5, '0')), 1 + number % 10 "
-        f"FROM numbers({LINKS})",
+        f"SELECT 1 + rank % {ACCOUNTS}, {LINK_DOMAIN}, {LINK_ID}, 1 + rank % 10 "
+        f"FROM (SELECT number AS rank FROM numbers({LINKS}))",
         "INSERT INTO publishers (publisher_id, name) "
         f"SELECT number + 1, concat('Publisher ', toString(number)) FROM numbers({PUBLISHERS})",
         "INSERT INTO advertisers (advertiser_id, name, slug) SELECT number + 1, "
