@@ -99,7 +99,8 @@ async def _for_a_while(request: Request, connections: int, seconds: float) -> Lo
     async def work() -> None:
         async with _Connection(request) as connection:
             while time.perf_counter() < until:
-                times += [await connection.ask(request)]
+                elapsed = await connection.ask(request)
+                times.append(elapsed)
 
     await asyncio.gather(*(work() for _ in range(connections)))
     return load_of(times, seconds)
