@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Coroutine, Hashable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, TypeVar
@@ -41,8 +41,8 @@ class Answers:
     """For one event loop. What is asked is looked up under its key, which holds everything that the answer depends on,
     the scope of the caller above all.
 
-    An answer is at most `LOOK_SECONDS` older than its request, unless a look since has found that nothing has changed
-    up to its last day. Errors reach everybody who waits for the answer and are not kept.
+    An answer was true at most `LOOK_SECONDS`, and the time that a look takes, before its request: what is older than
+    the last look is what that look has found unchanged. Errors reach everybody who waits for the answer and are not kept.
     """
 
     def __init__(
@@ -77,37 +77,47 @@ class Answers:
             self._keep(key, _Kept(value, last_day, seen.at + KEPT_SECONDS, size(value)), seen)
             return value
 
-        return await self._once((seen.number, key), made), seen.look.header
+        # Shielded: a caller that leaves stops nobody's answer.
+        return await asyncio.shield(self._started((seen.number, key), made)), seen.look.header
 
     async def _look(self) -> _Seen:
-        if self._looks and not self._due and self._clock() - self._looks[-1].at < LOOK_SECONDS:
+        """What was seen at most `LOOK_SECONDS` ago. Under steady traffic nobody waits for it: it is renewed earlier."""
+        age = self._clock() - self._looks[-1].at if self._looks and not self._due else LOOK_SECONDS
+        if age < LOOK_SECONDS / 2:
             return self._looks[-1]
-
-        async def looked() -> _Seen:
-            number = self._looks[-1].number + 1 if self._looks else 1
-            self._due, at = False, self._clock()
-            try:
-                look = await to_thread.run_sync(self._observer.look)
-            except BaseException:
-                self._due = True
-                raise
-            if look.catalog_changed:
-                self._on_catalog_change()
-            for key in [key for key, kept in self._kept.items() if kept.last_day >= look.changed_from]:
-                self._drop(key)
-            self._looks.append(_Seen(number, at, look))
+        looking = self._started("look", self._look_now)
+        if age < LOOK_SECONDS:
             return self._looks[-1]
-
-        seen: _Seen = await self._once("look", looked)
+        seen: _Seen = await asyncio.shield(looking)
         return seen
 
-    async def _once(self, key: Hashable, make: Callable[[], Any]) -> Any:
-        """What `make` gives, once for all who ask while it is under way; a caller that leaves stops nobody's."""
+    async def _look_now(self) -> _Seen:
+        before = self._looks[-1] if self._looks else None
+        self._due, at = False, self._clock()
+        try:
+            look = await to_thread.run_sync(self._observer.look, before.look if before else None)
+        except BaseException:
+            self._due = True
+            raise
+        if look.catalog_changed:
+            self._on_catalog_change()
+        for key in [key for key, kept in self._kept.items() if kept.last_day >= look.changed_from]:
+            self._drop(key)
+        self._looks.append(_Seen(before.number + 1 if before else 1, at, look))
+        return self._looks[-1]
+
+    def _started(self, key: Hashable, make: Callable[[], Coroutine[Any, Any, Any]]) -> asyncio.Task[Any]:
+        """The task that makes it, one for all who ask while it is under way."""
         task = self._making.get(key)
         if task is None:
             task = self._making[key] = asyncio.ensure_future(make())
-            task.add_done_callback(lambda _: self._making.pop(key, None))
-        return await asyncio.shield(task)
+            task.add_done_callback(lambda done: self._ended(key, done))
+        return task
+
+    def _ended(self, key: Hashable, task: asyncio.Task[Any]) -> None:
+        self._making.pop(key, None)
+        if not task.cancelled():
+            task.exception()  # nobody may be waiting, and asyncio reports what nobody has looked at
 
     def _keep(self, key: Hashable, kept: _Kept, seen: _Seen) -> None:
         """Keeps what was read after the look `seen`, unless later looks found it changed or are too many to tell."""

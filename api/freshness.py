@@ -45,43 +45,38 @@ class Look:
     since the look before.
     """
 
-    header: Mapping[str, str] = field(default_factory=dict)
-    changed_from: date = EVERYTHING
-    catalog_changed: bool = True
+    header: Mapping[str, str]
+    changed_from: date
+    catalog_changed: bool
+    block: int = 0  # the newest of the rollups that was seen, 0 if they do not tell
+    catalog: Mapping[str, int] = field(default_factory=dict)  # what stands for the content of each table
 
 
 class Observer:
-    """Looks at the database and remembers what it saw last. May block on the store; one look at a time."""
+    """Looks at the database. May block on the store."""
 
     def __init__(self, store: Store, topic: str) -> None:
         self._store = store
         self._topic = topic
-        self._block = 0
-        self._catalog: dict[str, tuple[int, int]] | None = None
 
-    def look(self) -> Look:
+    def look(self, before: Look | None) -> Look:
         # The time first: what is read later holds at least that much.
         milliseconds = self._store.query(_AS_OF, {"topic": self._topic})[0][0]
         header = {HEADER: iso_utc(milliseconds / 1000)} if milliseconds else {}
         parts = {table: (content, block) for table, content, block in self._store.query(_PARTS)}
         _, block = parts.pop("rollup", (0, 0))
-        changed_from = self._changed_from(block)
-        # Last, so that a look that fails half-way is as if it had not been.
-        catalog_changed, self._catalog = parts != self._catalog, parts
-        return Look(header, EVERYTHING if catalog_changed else changed_from, catalog_changed)
+        catalog = {table: content for table, (content, _) in parts.items()}
+        if before is None or catalog != before.catalog:
+            return Look(header, EVERYTHING, True, block, catalog)
+        changed_from, block = self._changed(before.block, block)
+        return Look(header, changed_from, False, block, catalog)
 
-    def _changed_from(self, block: int) -> date:
-        if not block:  # an empty table, or one whose parts say nothing: Distributed or Replicated
-            self._block = 0
-            return EVERYTHING
-        if not self._block:
-            self._block = block
-            return EVERYTHING
-        if block <= self._block:
-            return NOTHING
-        latest, day = self._store.query(_CHANGED_DAYS, {"block": self._block})[0]
-        if not latest:  # parts with markers only
-            self._block = block
-            return NOTHING
-        self._block = latest
-        return day  # type: ignore[no-any-return]
+    def _changed(self, seen: int, block: int) -> tuple[date, int]:
+        """The first day that changed after the block `seen`, and the newest block now. There is no block number in
+        an empty table, nor in one whose parts say nothing: a Distributed or Replicated one."""
+        if not seen or not block:
+            return EVERYTHING, block
+        if block <= seen:
+            return NOTHING, seen
+        latest, day = self._store.query(_CHANGED_DAYS, {"block": seen})[0]
+        return (day, latest) if latest else (NOTHING, block)  # no rows: parts with markers only

@@ -24,7 +24,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Literal
 
-from bench.api_questions import numbers, questions
+from bench.api_questions import Question, first_questions, numbers, questions
 from bench.http_load import Request, each_once, hammer, load_of, tool
 
 SIZES = (10_000_000, 100_000_000, 1_000_000_000)
@@ -53,9 +53,12 @@ class Served:
         answer: dict[str, Any] = json.loads(line)
         return answer
 
+    def request(self, question: Question) -> Request:
+        return question.request(self.hello["port"], self.hello["keys"])
+
     def requests(self, which: Sequence[int]) -> list[Request]:
         asked = questions()
-        return [asked[number].request(self.hello["port"], self.hello["keys"]) for number in which]
+        return [self.request(asked[number]) for number in which]
 
 
 @contextmanager
@@ -86,7 +89,7 @@ def run(quick: bool) -> dict[str, Any]:
 def measured(server: Served, clicks: int, quick: bool) -> dict[str, Any]:
     count, seconds = (40, 1.0) if quick else (200, 4.0)
     known = {"clicks": clicks, **{name: server.hello[name] for name in ("rows", "bytes", "build_seconds")}}
-    each_once(server.requests(numbers("hourly")[-10:]))  # the first queries of a process are slower
+    each_once([server.request(question) for question in first_questions()])
     cold = {endpoint: beside_sql(server, numbers(endpoint)[:count]) for endpoint in ENDPOINTS}
     largest = beside_sql(server, numbers("largest"))
     still = {endpoint: warm(server, endpoint, seconds) for endpoint in ENDPOINTS}

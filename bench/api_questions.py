@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from typing import Literal
 from urllib.parse import quote, urlencode
 
-from bench.api_data import DAYS, PUBLISHERS, link_domain, link_id, today
+from bench.api_data import DAYS, PUBLISHERS, first_day, link_domain, link_id, today
 from bench.events import ACCOUNTS, LINKS
 from bench.http_load import Request
 
@@ -56,6 +56,13 @@ def questions() -> list[Question]:
     return list(made)
 
 
+def first_questions() -> list[Question]:
+    """One of every owner, on a day of its own: plans and names are known then, as they are to an API that runs."""
+    day = first_day()
+    accounts = [Question("hourly", owner, day, day) for owner in ACCOUNTS_ASKED]
+    return [*accounts, *(Question("daily", owner, day, day) for owner in PUBLISHERS_ASKED)]
+
+
 def numbers(endpoint: Literal["daily", "hourly", "largest"], *, is_open: bool = False) -> range:
     """Where `questions` has them."""
     if endpoint == "largest":
@@ -66,7 +73,7 @@ def numbers(endpoint: Literal["daily", "hourly", "largest"], *, is_open: bool = 
 
 def _question(dice: random.Random, endpoint: str, is_open: bool) -> Question:
     # Two days ago is over in every zone.
-    last = today() - timedelta(days=0 if is_open else dice.randint(2, DAYS - 8))
+    last = today() - timedelta(days=0 if is_open else dice.randint(2, DAYS - 9))
     if endpoint == "daily":
         return Question("daily", dice.choice(PUBLISHERS_ASKED[1:]), last - timedelta(days=dice.randint(0, 7)), last)
     owner = dice.choice(ACCOUNTS_ASKED[1:])
