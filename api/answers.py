@@ -41,8 +41,8 @@ class Answers:
     """For one event loop. What is asked is looked up under its key, which holds everything that the answer depends on,
     the scope of the caller above all.
 
-    An answer was true at most `LOOK_SECONDS`, and the time that a look takes, before its request: what is older than
-    the last look is what that look has found unchanged. Errors reach everybody who waits for the answer and are not kept.
+    An answer was true at most `LOOK_SECONDS`, and the time that a look takes, before its request: what is older
+    than the last look is what that look has found unchanged. Errors reach all who wait for the answer and are not kept.
     """
 
     def __init__(

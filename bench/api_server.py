@@ -23,7 +23,17 @@ from api.clicks_query import ClicksQuery
 from api.hourly import read_hours
 from api.hourly_query import AccountScope, LinkScope
 from api.keys import KeyRing
-from bench.api_data import LINK_DOMAIN, LINK_ID, PUBLISHERS, build, build_catalog, link_domain, link_id
+from bench.api_data import (
+    ADVERTISERS,
+    LINK_DOMAIN,
+    LINK_ID,
+    NETWORKS,
+    PUBLISHERS,
+    build,
+    build_catalog,
+    link_domain,
+    link_id,
+)
 from bench.api_questions import ACCOUNTS_ASKED, PUBLISHERS_ASKED, Question, questions
 from bench.events import ACCOUNTS, LINKS
 from deploy.processes import HttpServer
@@ -43,8 +53,8 @@ SELECT
     if(grain IN ('link_hour', 'account_hour'), toHour(now()), 0),
     if(grain = 'link_hour', {LINK_DOMAIN}, ''),
     if(grain = 'link_hour', {LINK_ID}, ''),
-    if(grain = 'affiliate_day', 1 + rank, 0),
-    if(grain = 'affiliate_day', 1 + rank % 20, 0),
+    if(grain = 'affiliate_day', 1 + intDiv(rank, 10) % {ADVERTISERS}, 0),
+    if(grain = 'affiliate_day', 1 + rank % {NETWORKS}, 0),
     grain != 'watermark',
     arrayReduce('uniqState', if(grain IN ('link_hour', 'account_hour'), [cityHash64(rand64(number))], [])),
     if(grain = 'watermark', toUnixTimestamp64Milli(now64(3)), 0),
