@@ -41,8 +41,8 @@ class Answers:
     """For one event loop. What is asked is looked up under its key, which holds everything that the answer depends on,
     the scope of the caller above all.
 
-    An answer was true at most `LOOK_SECONDS`, and the time that a look takes, before its request: what is older
-    than the last look is what that look has found unchanged. Errors reach all who wait for the answer and are not kept.
+    An answer was true at most `LOOK_SECONDS` before its request came: what is older than the last look is what that
+    look has found unchanged. Errors reach all who wait for the answer and are not kept.
     """
 
     def __init__(
@@ -81,15 +81,13 @@ class Answers:
         return await asyncio.shield(self._started((seen.number, key), made)), seen.look.header
 
     async def _look(self) -> _Seen:
-        """What was seen at most `LOOK_SECONDS` ago. Under steady traffic nobody waits for it: it is renewed earlier."""
-        age = self._clock() - self._looks[-1].at if self._looks and not self._due else LOOK_SECONDS
-        if age < LOOK_SECONDS / 2:
-            return self._looks[-1]
-        looking = self._started("look", self._look_now)
-        if age < LOOK_SECONDS:
-            return self._looks[-1]
-        seen: _Seen = await asyncio.shield(looking)
-        return seen
+        """The last look, begun at most `LOOK_SECONDS` ago. Under steady traffic nobody waits: it is renewed earlier."""
+        arrived = self._clock()
+        while self._due or arrived - self._looks[-1].at >= LOOK_SECONDS:
+            await asyncio.shield(self._started("look", self._look_now))
+        if arrived - self._looks[-1].at >= LOOK_SECONDS / 2:
+            self._started("look", self._look_now)
+        return self._looks[-1]
 
     async def _look_now(self) -> _Seen:
         before = self._looks[-1] if self._looks else None
