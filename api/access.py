@@ -25,9 +25,9 @@ def scheme_value(authorization: str | None, scheme: str) -> str | None:
     return value.strip() if name.lower() == scheme else None
 
 
-def clicks_caller(request: Request, keys: KeyRing) -> Principal:
+async def clicks_caller(request: Request, keys: KeyRing) -> Principal:
     """The admin or publisher behind a request to the Clicks API."""
-    principal = keys.resolve(presented_key(request.headers, request.query_params))
+    principal = await keys.resolve_async(presented_key(request.headers, request.query_params))
     if principal is None:
         raise Unauthorized("A valid API key is required: send it as X-Api-Key.")
     if principal.role not in ("admin", "publisher"):
@@ -45,12 +45,12 @@ async def admin_caller(request: Request, keys: KeyRing) -> Principal:
     return principal
 
 
-def statistics_caller(request: Request, keys: KeyRing, blocked: Sequence[str]) -> int:
+async def statistics_caller(request: Request, keys: KeyRing, blocked: Sequence[str]) -> int:
     """The account behind a statistics call; `blocked` are parts of user agents that are turned away."""
     agent = request.headers.get("user-agent", "").strip().lower()
     if not agent or any(part in agent for part in blocked):
         raise Forbidden("A User-Agent header is required." if not agent else "This User-Agent is blocked.")
-    principal = keys.resolve(scheme_value(request.headers.get("authorization"), "apikey"))
+    principal = await keys.resolve_async(scheme_value(request.headers.get("authorization"), "apikey"))
     if principal is None or principal.account_id is None:
         raise Unauthorized("The valid API key of an account is required: send it as Authorization: APIKey KEY.")
     return principal.account_id

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict
 from typing_extensions import TypedDict
 
 from api.access import admin_caller
+from api.answers import Answers
 from api.catalog import Catalog, CatalogUpload, Id, Text
 from api.dates import iso_utc
 from api.errors import ERRORS, BadRequest, NotFound
@@ -70,12 +71,15 @@ def guarded_router(keys: KeyRing) -> APIRouter:
     )
 
 
-def admin_router(keys: KeyRing, catalog: Catalog) -> APIRouter:
+def admin_router(keys: KeyRing, catalog: Catalog, answers: Answers) -> APIRouter:
     router = guarded_router(keys)
 
     @router.put("/catalog", summary="Add or replace catalogue entries")
     def put_catalog(upload: CatalogUpload) -> dict[str, int]:
-        return catalog.upsert(upload)
+        try:
+            return catalog.upsert(upload)
+        finally:
+            answers.look_again()
 
     @router.post("/keys", status_code=201, response_model=NewKey, summary="Make a key, shown this once")
     def post_key(request: KeyRequest) -> JSONResponse:

@@ -14,6 +14,8 @@ from api.plans import DEFAULT_PLAN, Plan, plan_named
 from ingest.event import MAX_ID, MAX_LINK_ID, normal_domain
 from rollups.store import Store
 
+MEMORY = 200_000  # names
+
 
 @cache
 def _zones() -> frozenset[str]:
@@ -136,6 +138,11 @@ class Catalog:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._names: dict[tuple[str, int], tuple[str, str] | None] = {}
+
+    def forget(self) -> None:
+        """Names are read anew. What is being read now goes to the memory that nobody will ask any more."""
+        self._names = {}
 
     def upsert(self, upload: CatalogUpload) -> dict[str, int]:
         """Writes every entry, the last of an identity winning; returns how many were written, by table.
@@ -166,17 +173,30 @@ class Catalog:
         return Account(plan_named(plan) or DEFAULT_PLAN, ZoneInfo(zone))
 
     def names(self, publishers: Iterable[int], advertisers: Iterable[int], networks: Iterable[int]) -> Names:
+        known = self._names
+        asked = {"publisher": set(publishers), "advertiser": set(advertisers), "network": set(networks)}
+        missing = {table: [key for key in keys if (table, key) not in known] for table, keys in asked.items()}
+        if any(missing.values()):
+            if len(known) > MEMORY:
+                known = self._names = {}
+                missing = {table: list(keys) for table, keys in asked.items()}
+            known.update(dict.fromkeys((table, key) for table, keys in missing.items() for key in keys))
+            known.update(self._read_names(missing))
+        found = {table: {key: known[table, key] for key in keys} for table, keys in asked.items()}
+        return Names(
+            publishers={key: pair[0] for key, pair in found["publisher"].items() if pair},
+            advertisers={key: pair for key, pair in found["advertiser"].items() if pair},
+            networks={key: pair[0] for key, pair in found["network"].items() if pair},
+        )
+
+    def _read_names(self, ids: dict[str, list[int]]) -> dict[tuple[str, int], tuple[str, str]]:
         rows = self._store.query(
             "SELECT 'publisher', publisher_id, name, '' FROM publishers FINAL "
-            "WHERE publisher_id IN {publishers:Array(UInt64)} "
+            "WHERE publisher_id IN {publisher:Array(UInt64)} "
             "UNION ALL SELECT 'advertiser', advertiser_id, name, slug FROM advertisers FINAL "
-            "WHERE advertiser_id IN {advertisers:Array(UInt64)} "
+            "WHERE advertiser_id IN {advertiser:Array(UInt64)} "
             "UNION ALL SELECT 'network', network_id, name, '' FROM networks FINAL "
-            "WHERE network_id IN {networks:Array(UInt64)}",
-            {"publishers": list(publishers), "advertisers": list(advertisers), "networks": list(networks)},
+            "WHERE network_id IN {network:Array(UInt64)}",
+            ids,
         )
-        return Names(
-            publishers={key: name for table, key, name, _ in rows if table == "publisher"},
-            advertisers={key: (name, slug) for table, key, name, slug in rows if table == "advertiser"},
-            networks={key: name for table, key, name, _ in rows if table == "network"},
-        )
+        return {(table, key): (name, slug) for table, key, name, slug in rows}

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Security
-from fastapi.responses import JSONResponse
+from datetime import timedelta, timezone
+
+from fastapi import APIRouter, Request, Response, Security
 from fastapi.security import APIKeyHeader, HTTPBearer
 from typing_extensions import TypedDict
 
 from api.access import clicks_caller
+from api.answers import Answers
 from api.catalog import Catalog
 from api.clicks_query import PARAMETERS, ClickMeta, ClicksQuery, clicks_meta, parse_clicks_query
+from api.conditional import Body, is_over, reply
 from api.dates import stored_range
 from api.errors import ERRORS
-from api.freshness import Freshness
 from api.keys import KeyRing
 from rollups.store import Row, Store
+
+_LAST_ZONE = timezone(timedelta(hours=-12))  # a listing may be of publishers in every zone: over here, over everywhere
 
 
 class ClickRow(TypedDict):
@@ -34,7 +38,7 @@ class ClickPage(TypedDict):
     meta: ClickMeta
 
 
-def clicks_router(store: Store, keys: KeyRing, catalog: Catalog, freshness: Freshness) -> APIRouter:
+def clicks_router(store: Store, keys: KeyRing, catalog: Catalog, answers: Answers) -> APIRouter:
     router = APIRouter(tags=["clicks"], responses=ERRORS)
 
     @router.get(
@@ -48,13 +52,18 @@ def clicks_router(store: Store, keys: KeyRing, catalog: Catalog, freshness: Fres
             Security(HTTPBearer(auto_error=False)),
         ],
     )
-    def list_clicks(request: Request) -> JSONResponse:
-        principal = clicks_caller(request, keys)
+    async def list_clicks(request: Request) -> Response:
+        principal = await clicks_caller(request, keys)
         query = parse_clicks_query(request.query_params, principal)
-        header = freshness.header()
-        rows, total = read_page(store, query)
-        page: ClickPage = {"data": with_names(rows, catalog), "meta": clicks_meta(query, total)}
-        return JSONResponse(page, headers=header)
+
+        def page() -> Body:
+            rows, total = read_page(store, query)
+            served: ClickPage = {"data": with_names(rows, catalog), "meta": clicks_meta(query, total)}
+            return Body.of(served)
+
+        # The query names the publisher in effect: who shares a query may see the same.
+        body, header = await answers.get(("clicks", query), query.end, page, lambda body: body.size)
+        return reply(request, body, header, closed=is_over(query.end, _LAST_ZONE))
 
     return router
 

@@ -1,15 +1,16 @@
-"""`X-Data-As-Of`: the time of the log up to which everything is counted."""
+"""What has changed in the database, looked up at most twice a second: the base of every answer from memory."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
 
 from api.dates import iso_utc
 from rollups.store import Store
 
 HEADER = "X-Data-As-Of"
-REMEMBERED_SECONDS = 0.5
+NOTHING, EVERYTHING = date.max, date.min
 
 _AS_OF = """
 SELECT toUnixTimestamp64Milli(min(as_of)) FROM watermarks
@@ -19,25 +20,63 @@ WHERE source = (
 )
 """
 
+# Parts of a table are never changed in place: other parts, other content. An insert makes the part with the next block
+# number, and a merge keeps the highest of its parts; a Replicated table numbers parts before they can be seen.
+_PARTS = """
+SELECT table, groupBitXor(cityHash64(name)), maxIf(max_block_number, engine NOT LIKE 'Replicated%') FROM system.parts
+WHERE active AND database = currentDatabase()
+  AND table IN ('rollup', 'accounts', 'links', 'groups', 'publishers', 'advertisers', 'networks')
+GROUP BY table
+"""
 
-class Freshness:
-    """The least `as_of` over the partitions of the newest source. Thread-safe: two threads may both look.
+# One statement, so one list of parts: what it does not see yet has a higher number than what it returns.
+_CHANGED_DAYS = """
+SELECT max(toInt64(splitByChar('_', _part)[3])), min(day) FROM rollup
+WHERE toInt64(splitByChar('_', _part)[3]) > {block:Int64} AND grain IN ('link_hour', 'account_hour', 'affiliate_day')
+"""
 
-    Take the header before reading the data: what is read later holds at least that much.
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look at the database.
+
+    `header` says up to which time of the log everything is counted, in what is read after this look as well as in
+    what an earlier one has found and this one has not found changed. Days before `changed_from` have not changed
+    since the look before.
     """
 
-    def __init__(self, store: Store, topic: str, clock: Callable[[], float] = time.monotonic) -> None:
+    header: Mapping[str, str]
+    changed_from: date
+    catalog_changed: bool
+    block: int = 0  # the newest of the rollups that was seen, 0 if they do not tell
+    catalog: Mapping[str, int] = field(default_factory=dict)  # what stands for the content of each table
+
+
+class Observer:
+    """Looks at the database. May block on the store."""
+
+    def __init__(self, store: Store, topic: str) -> None:
         self._store = store
         self._topic = topic
-        self._clock = clock
-        self._latest: tuple[float, dict[str, str]] | None = None
 
-    def header(self) -> dict[str, str]:
-        """The header, none at all as long as some partition has no time yet. May block on the store."""
-        now = self._clock()
-        if self._latest and now - self._latest[0] < REMEMBERED_SECONDS:
-            return self._latest[1]
+    def look(self, before: Look | None) -> Look:
+        # The time first: what is read later holds at least that much.
         milliseconds = self._store.query(_AS_OF, {"topic": self._topic})[0][0]
         header = {HEADER: iso_utc(milliseconds / 1000)} if milliseconds else {}
-        self._latest = (now, header)
-        return header
+        parts = {table: (content, block) for table, content, block in self._store.query(_PARTS)}
+        _, block = parts.pop("rollup", (0, 0))
+        catalog = {table: content for table, (content, _) in parts.items()}
+        if before is None or catalog != before.catalog:
+            return Look(header, EVERYTHING, True, block, catalog)
+        changed_from, block = self._changed(before.block, block)
+        return Look(header, changed_from, False, block, catalog)
+
+    def _changed(self, seen: int, block: int) -> tuple[date, int]:
+        """The first day that changed after the block `seen`, and the newest block now. There is no block number in
+        an empty table, nor in one whose parts say nothing: a Distributed or Replicated one."""
+        if not seen or not block:
+            return EVERYTHING, block
+        if block <= seen:
+            return NOTHING, seen
+        latest, day = self._store.query(_CHANGED_DAYS, {"block": seen})[0]
+        return (day, latest) if latest else (NOTHING, block)  # no rows: parts with markers only

@@ -7,15 +7,16 @@ from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Request, Security
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Request, Response, Security
 from fastapi.security import APIKeyHeader
 from typing_extensions import TypedDict
 
 from api.access import blocked_agents, statistics_caller
+from api.answers import Answers
 from api.catalog import Catalog
+from api.conditional import Body, is_over, reply
 from api.dates import local_hours, stored_range
-from api.freshness import Freshness
+from api.freshness import EVERYTHING
 from api.hourly_query import (
     PARAMETERS,
     AccountScope,
@@ -48,7 +49,7 @@ class HourlyAnswer(TypedDict):
 REFUSED: dict[int | str, dict[str, Any]] = {"default": {"model": HourlyAnswer, "description": "A refusal"}}
 
 
-def hourly_router(store: Store, settings: Settings, keys: KeyRing, catalog: Catalog, freshness: Freshness) -> APIRouter:
+def hourly_router(store: Store, settings: Settings, keys: KeyRing, catalog: Catalog, answers: Answers) -> APIRouter:
     router = APIRouter(tags=["statistics"], responses=REFUSED)
     blocked = blocked_agents(settings.blocked_user_agents)
 
@@ -64,17 +65,23 @@ def hourly_router(store: Store, settings: Settings, keys: KeyRing, catalog: Cata
             )
         ],
     )
-    def clicks_by_hour(request: Request) -> JSONResponse:
-        account_id = statistics_caller(request, keys, blocked)
-        account = catalog.account(account_id)
+    async def clicks_by_hour(request: Request) -> Response:
+        account_id = await statistics_caller(request, keys, blocked)
+        account, _ = await answers.get(
+            ("account", account_id), EVERYTHING, lambda: catalog.account(account_id), lambda _: 500
+        )
         query = parse_hourly_query(request.query_params, account.plan)
-        header = freshness.header()
-        rows = read_hours(store, account_id, query.day, query.scope)
-        if not rows and not scope_exists(store, account_id, query.scope):
-            raise unknown("link" if isinstance(query.scope, LinkScope) else "group")
-        result = hour_rows(query.day, rows, account.zone if query.fill else None)
-        body: HourlyAnswer = {"code": 0, "message": "", "result": result}
-        return JSONResponse(body, headers=header)
+        zone = account.zone if query.fill else None
+
+        def hours() -> Body:
+            rows = read_hours(store, account_id, query.day, query.scope)
+            if not rows and not scope_exists(store, account_id, query.scope):
+                raise unknown("link" if isinstance(query.scope, LinkScope) else "group")
+            served: HourlyAnswer = {"code": 0, "message": "", "result": hour_rows(query.day, rows, zone)}
+            return Body.of(served)
+
+        body, header = await answers.get(("hours", account_id, query, zone), query.day, hours, lambda body: body.size)
+        return reply(request, body, header, closed=is_over(query.day, account.zone))
 
     return router
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -129,7 +130,7 @@ class Callers:
         return self.client.request(method, f"/admin{path}", content=content, headers=headers)
 
 
-def callers(store: Store, **settings: Any) -> Callers:
+def callers(store: Store, clock: Callable[[], float] | None = None, **settings: Any) -> Callers:
     """The application over the store, with keys of every role made beforehand."""
     chosen = Settings(admin_key=ADMIN_KEY, **settings)
     ring = KeyRing(store, chosen)
@@ -141,5 +142,7 @@ def callers(store: Store, **settings: Any) -> Callers:
         "account": ring.create("account", account_id=ACCOUNT)[1],
         "ingest": ring.create("ingest")[1],
     }
-    client = TestClient(create_app(store, chosen, keys=ring), raise_server_exceptions=False)
+    # A long time passes between two requests, so that no answer comes from memory unless a test brings its own clock.
+    clock = clock or itertools.count(0, 1000).__next__
+    client = TestClient(create_app(store, chosen, keys=ring, clock=clock), raise_server_exceptions=False)
     return Callers(client, keys)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from api.freshness import HEADER, REMEMBERED_SECONDS, Freshness
+from api.freshness import HEADER
 from rollups.store import Store
 from tests.support.seed import Callers, account_on, callers, insert_source, insert_watermark
 
@@ -60,16 +60,3 @@ def test_refusals_carry_no_header(store: Store, api: Callers) -> None:
     assert HEADER not in api.clicks(start_date="x").headers
     assert HEADER not in api.hourly(ymd="x").headers
     assert HEADER not in api.hourly(grpIdx=77).headers
-
-
-def test_it_is_remembered_for_half_a_second(store: Store) -> None:
-    now = [100.0]
-    freshness = Freshness(store, "clicks", lambda: now[0])
-    assert freshness.header() == {}
-    insert_source(store, 1, EARLY)
-    insert_watermark(store, 1, 0, LATE)
-    now[0] += REMEMBERED_SECONDS - 0.001
-    assert freshness.header() == {}
-    now[0] += 0.001
-    assert freshness.header() == {HEADER: "2026-03-31T12:00:00.250Z"}
-    assert REMEMBERED_SECONDS <= 0.5

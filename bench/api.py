@@ -1,0 +1,171 @@
+"""What the API costs over the SQL behind it, and what it takes, with rollups of 10 million to a billion clicks.
+
+`python -m bench.api [--quick] [--json FILE]`. For each size the rollups are built (see `bench.api_data`) and the API is
+started over them, as a process with its embedded engine. Then, for both endpoints:
+
+- cold: questions that nobody has asked before, one after the other, and each of them a second time as the same SQL
+  straight through clickhouse-connect in the same process; which of the two comes first alternates;
+- open: ranges up to today, each question once, while today's clicks are being inserted ten times a second;
+- warm: one closed question again and again over 1, 16 and 64 connections, without and with those inserts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any, Literal
+
+from bench.api_questions import Question, first_questions, numbers, questions
+from bench.api_load import Request, each_once, hammer, load_of, tool
+
+SIZES = (10_000_000, 100_000_000, 1_000_000_000)
+CONNECTIONS = (1, 16, 64)
+Endpoint = Literal["daily", "hourly"]
+ENDPOINTS: tuple[Endpoint, ...] = ("daily", "hourly")
+
+
+class Served:
+    """The process under test; see `bench.api_server` for what it understands."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self.hello = self._answer()
+
+    def ask(self, **command: Any) -> dict[str, Any]:
+        assert self._process.stdin
+        print(json.dumps(command), file=self._process.stdin, flush=True)
+        return self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError("the server has ended")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def request(self, question: Question) -> Request:
+        return question.request(self.hello["port"], self.hello["keys"])
+
+    def requests(self, which: Sequence[int]) -> list[Request]:
+        asked = questions()
+        return [self.request(asked[number]) for number in which]
+
+
+@contextmanager
+def served(clicks: int) -> Iterator[Served]:
+    directory = Path(tempfile.mkdtemp(prefix="clickmill-bench-"))
+    command = [sys.executable, "-m", "bench.api_server", str(directory / "engine"), str(clicks)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        yield Served(process)
+    finally:
+        process.kill()
+        process.wait()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def run(quick: bool) -> dict[str, Any]:
+    sizes = SIZES[:2] if quick else SIZES
+    results = []
+    for clicks in sizes:
+        with served(clicks) as server:
+            results.append(measured(server, clicks, quick))
+    for endpoint in ENDPOINTS:
+        first, last = (result["cold"][endpoint]["api"]["p50"] for result in (results[0], results[-1]))
+        results[-1]["cold"][endpoint]["times_slower_than_smallest"] = round(last / first, 2)
+    return {"tool": tool(), "quick": quick, "sizes": results}
+
+
+def measured(server: Served, clicks: int, quick: bool) -> dict[str, Any]:
+    count, seconds = (40, 1.0) if quick else (200, 4.0)
+    known = {"clicks": clicks, **{name: server.hello[name] for name in ("rows", "bytes", "build_seconds")}}
+    each_once([server.request(question) for question in first_questions()])
+    cold = {endpoint: beside_sql(server, numbers(endpoint)[:count]) for endpoint in ENDPOINTS}
+    largest = beside_sql(server, numbers("largest"))
+    still = {endpoint: warm(server, endpoint, seconds) for endpoint in ENDPOINTS}
+    server.ask(ingest=True)
+    time.sleep(0.5)
+    opened = {endpoint: opened_days(server, endpoint, count) for endpoint in ENDPOINTS}
+    busy = {endpoint: warm(server, endpoint, seconds) for endpoint in ENDPOINTS}
+    batches = server.ask(ingest=False)["batches"]
+    return {
+        **known,
+        "cold": cold,
+        "largest_account": largest,
+        "warm": still,
+        "open_while_inserting": opened,
+        "warm_while_inserting": busy,
+        "batches_inserted": batches,
+    }
+
+
+def beside_sql(server: Served, which: Sequence[int]) -> dict[str, Any]:
+    """Each question once over HTTP and once as bare SQL."""
+    api: list[float] = []
+    bare: list[float] = []
+    for turn, (number, request) in enumerate(zip(which, server.requests(which), strict=True)):
+        if turn % 2:
+            bare.append(server.ask(bare=number)["milliseconds"])
+        api.append(each_once([request]).p50)
+        if not turn % 2:
+            bare.append(server.ask(bare=number)["milliseconds"])
+    return {
+        "api": load_of(api, sum(api) / 1000).rounded(),
+        "sql": load_of(bare, sum(bare) / 1000).rounded(),
+        "over_sql_p50": round(median(api) - median(bare), 2),
+    }
+
+
+def opened_days(server: Served, endpoint: Endpoint, count: int) -> dict[str, Any]:
+    requests = server.requests(numbers(endpoint, is_open=True)[: count + count // 5])
+    single, several = requests[: count // 2], requests[count // 2 :]
+    return {"1": each_once(single).rounded(), "4": each_once(several, connections=4).rounded()}
+
+
+def warm(server: Served, endpoint: Endpoint, seconds: float) -> dict[str, Any]:
+    [request] = server.requests(numbers(endpoint)[:1])
+    each_once([request])
+    return {str(connections): hammer(request, connections, seconds).rounded() for connections in CONNECTIONS}
+
+
+def table(results: dict[str, Any]) -> str:
+    lines = [f"warm: {results['tool']}", f"{'':44}{'p50':>9}{'p99':>9}{'max':>9}{'requests/s':>12}"]
+
+    def line(name: str, load: dict[str, float]) -> None:
+        lines.append(f"{name:44}{load['p50']:>9.2f}{load['p99']:>9.2f}{load['max']:>9.2f}{load['per_second']:>12,.0f}")
+
+    for size in results["sizes"]:
+        lines.append(f"{size['clicks']:,} clicks, {size['rows']:,} rows, built in {size['build_seconds']:.0f} s")
+        for name, pair in [*size["cold"].items(), ("hourly, the largest account", size["largest_account"])]:
+            line(f"  {name}, cold", pair["api"])
+            line(f"  {name}, bare SQL", pair["sql"])
+        for part in ("open_while_inserting", "warm", "warm_while_inserting"):
+            for endpoint, loads in size[part].items():
+                for connections, load in loads.items():
+                    line(f"  {endpoint}, {part.replace('_', ' ')}, {connections} conn.", load)
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="two sizes, short runs")
+    parser.add_argument("--json", type=Path, help="also write the results here")
+    arguments = parser.parse_args()
+    results = run(arguments.quick)
+    print(table(results))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""Rollups of a given number of clicks, written straight into `rollup` for the API's benchmark.
+
+Thirty days that end today, the shape of `bench.events`: 20,000 links of 500 accounts, popular ones more often (Zipf),
+300,000 users, some of whom come back often. One day is drawn hour by hour and link by link: so many clicks as the
+link's share of the traffic gives, so many users drawn for them, their `uniqState` made from their hashes. An account's
+hour is the sum and the union over its links. That day is then written thirty times: rows, clicks and sizes of the sets
+are those of real traffic, only the users of an hour are the same every day. 20,000 placements (publisher, advertiser,
+network) of 500 publishers share the same traffic by day. A billion clicks are 33 million a day.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, timedelta
+
+from bench.events import ACCOUNTS, LINKS, USERS
+from rollups.store import Store
+
+DAYS = 30
+PUBLISHERS = 500
+ADVERTISERS = 2_000
+NETWORKS = 20
+DAYS_BY_PART = (10, 8, 6, 4, 2)  # of sizes that ClickHouse leaves as they are: equal ones it would merge meanwhile
+
+# As `bench.events` names them, by rank.
+LINK_DOMAIN = f"concat('https://go', toString(rank % {ACCOUNTS}), '.example')"
+LINK_ID = f"concat('l', right(lower(hex(rank * 7919 % {0xFFFFF} + 16777216)), 5))"
+
+_ONE_DAY = "CREATE OR REPLACE TABLE one_day ENGINE = MergeTree ORDER BY () AS SELECT * FROM rollup LIMIT 0"
+
+_LINK_HOURS = f"""
+INSERT INTO one_day (grain, owner, hour, domain, link_id, clicks, bots, users)
+WITH
+    intDiv(number, 24) AS rank,
+    {{clicks:UInt64}} / 24 * log((rank + 2) / (rank + 1)) / log({LINKS}) AS expected,
+    toUInt64(floor(expected + randCanonical(number))) AS drawn
+SELECT
+    'link_hour',
+    1 + rank % {ACCOUNTS},
+    number % 24,
+    {LINK_DOMAIN},
+    {LINK_ID},
+    drawn,
+    intDiv(drawn, 33),
+    arrayReduce('uniqState', arrayMap(
+        x -> cityHash64(toUInt64({USERS} * pow(cityHash64(number, x) / 18446744073709551616., 2))), range(drawn)
+    ))
+FROM numbers({LINKS} * 24)
+WHERE drawn > 0
+"""
+
+_ACCOUNT_HOURS = """
+INSERT INTO one_day (grain, owner, hour, clicks, bots, users)
+SELECT 'account_hour', owner, hour, sum(clicks), sum(bots), uniqMergeState(users)
+FROM one_day WHERE grain = 'link_hour' GROUP BY owner, hour
+"""
+
+_PLACEMENTS = f"""
+INSERT INTO one_day (grain, owner, advertiser_id, network_id, clicks, bots)
+WITH
+    number AS rank,
+    {{clicks:UInt64}} * log((rank + 2) / (rank + 1)) / log({LINKS}) AS expected,
+    toUInt64(floor(expected + randCanonical())) AS drawn
+SELECT
+    'affiliate_day', 1 + rank % {PUBLISHERS}, 1 + intDiv(rank, 10) % {ADVERTISERS}, 1 + rank % {NETWORKS}, drawn,
+    intDiv(drawn, 33)
+FROM numbers({LINKS})
+WHERE drawn > 0
+"""
+
+_COPY = """
+INSERT INTO rollup (grain, owner, day, hour, domain, link_id, advertiser_id, network_id, clicks, bots, users)
+SELECT grain, owner, {first:Date} + shift, hour, domain, link_id, advertiser_id, network_id, clicks, bots, users
+FROM one_day ARRAY JOIN range({days:UInt64}) AS shift
+SETTINGS max_threads = 1, max_insert_threads = 1,
+    min_insert_block_size_rows = 100000000, min_insert_block_size_bytes = 0, optimize_on_insert = 0
+"""
+
+
+def link_domain(rank: int) -> str:
+    return f"https://go{rank % ACCOUNTS}.example"
+
+
+def link_id(rank: int) -> str:
+    return f"l{rank * 7919 % 0xFFFFF:05x}"
+
+
+def today() -> date:
+    return datetime.now(UTC).date()
+
+
+def first_day() -> date:
+    return today() - timedelta(days=DAYS - 1)
+
+
+def build(store: Store, clicks: int) -> float:
+    """Fills `rollup` with so many clicks, more or less; returns the seconds it took."""
+    started = time.perf_counter()
+    a_day = {"clicks": clicks // DAYS}
+    store.command("TRUNCATE TABLE rollup")
+    store.command(_ONE_DAY)
+    store.command(_LINK_HOURS, a_day)
+    store.command(_ACCOUNT_HOURS)
+    store.command(_PLACEMENTS, a_day)
+    parts = [(first_day() + timedelta(sum(DAYS_BY_PART[:n])), days) for n, days in enumerate(DAYS_BY_PART)]
+    with ThreadPoolExecutor(2) as copying:  # the sorting of an insert takes one core
+        list(copying.map(lambda part: store.command(_COPY, {"first": part[0], "days": part[1]}), parts))
+    store.command("DROP TABLE one_day")
+    return time.perf_counter() - started
+
+
+def build_catalog(store: Store) -> None:
+    """Names for every id; accounts on the largest plan; each link in one of its account's ten groups."""
+    for sql in (
+        "INSERT INTO accounts (account_id, name, plan, time_zone) "
+        f"SELECT number + 1, concat('Account ', toString(number)), 'Enterprise', 'UTC' FROM numbers({ACCOUNTS})",
+        "INSERT INTO links (account_id, domain, link_id, grp_idx) "
+        f"SELECT 1 + rank % {ACCOUNTS}, {LINK_DOMAIN}, {LINK_ID}, 1 + rank % 10 "
+        f"FROM (SELECT number AS rank FROM numbers({LINKS}))",
+        "INSERT INTO publishers (publisher_id, name) "
+        f"SELECT number + 1, concat('Publisher ', toString(number)) FROM numbers({PUBLISHERS})",
+        "INSERT INTO advertisers (advertiser_id, name, slug) SELECT number + 1, "
+        "concat('Advertiser ', toString(number)), concat('advertiser-', toString(number)) "
+        f"FROM numbers({ADVERTISERS})",
+        "INSERT INTO networks (network_id, name) "
+        f"SELECT number + 1, concat('Network ', toString(number)) FROM numbers({NETWORKS})",
+    ):
+        store.command(sql)

@@ -1,0 +1,159 @@
+"""The API over the embedded engine, as a process of its own for `bench.api`: chDB opens a directory in one process.
+
+It fills the rollups, serves, and takes commands as lines of JSON on its standard input, answered by lines of JSON:
+`{"bare": NUMBER}` runs the statement behind a question straight through clickhouse-connect, `{"ingest": true}` starts
+inserts such as a worker makes, `{"ingest": false}` ends them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import clickhouse_connect
+
+from api.app import create_app
+from api.clicks import read_page
+from api.clicks_query import ClicksQuery
+from api.hourly import read_hours
+from api.hourly_query import AccountScope, LinkScope
+from api.keys import KeyRing
+from bench.api_data import (
+    ADVERTISERS,
+    LINK_DOMAIN,
+    LINK_ID,
+    NETWORKS,
+    PUBLISHERS,
+    build,
+    build_catalog,
+    link_domain,
+    link_id,
+)
+from bench.api_questions import ACCOUNTS_ASKED, PUBLISHERS_ASKED, Question, questions
+from bench.events import ACCOUNTS, LINKS
+from deploy.processes import HttpServer
+from ingest.settings import Settings
+from rollups.migrate import migrate
+from rollups.store import Row, Store
+
+_BATCH_SECONDS = 0.1
+_BATCH = f"""
+INSERT INTO rollup (grain, owner, day, hour, domain, link_id, advertiser_id, network_id, clicks, users, next,
+    as_of)
+WITH toUInt64(exp(randCanonical(number) * log({LINKS}))) - 1 AS rank
+SELECT
+    ['link_hour', 'account_hour', 'affiliate_day', 'watermark'][1 + least(intDiv(number, 5000), 3)] AS grain,
+    if(grain = 'affiliate_day', 1 + rank % {PUBLISHERS}, if(grain = 'watermark', 0, 1 + rank % {ACCOUNTS})),
+    if(grain = 'watermark', toDate(0), today()),
+    if(grain IN ('link_hour', 'account_hour'), toHour(now()), 0),
+    if(grain = 'link_hour', {LINK_DOMAIN}, ''),
+    if(grain = 'link_hour', {LINK_ID}, ''),
+    if(grain = 'affiliate_day', 1 + intDiv(rank, 10) % {ADVERTISERS}, 0),
+    if(grain = 'affiliate_day', 1 + rank % {NETWORKS}, 0),
+    grain != 'watermark',
+    arrayReduce('uniqState', if(grain IN ('link_hour', 'account_hour'), [cityHash64(rand64(number))], [])),
+    if(grain = 'watermark', toUnixTimestamp64Milli(now64(3)), 0),
+    now64(3)
+FROM numbers(15001)
+SETTINGS async_insert = 0
+"""
+
+
+class Recorder(Store):
+    """Notes the statement of a reading function instead of running it."""
+
+    def __init__(self) -> None:
+        super().__init__("chdb:///nowhere")
+        self.statement: tuple[str, dict[str, Any]] | None = None
+
+    def query(
+        self, sql: str, parameters: Mapping[str, Any] | None = None, settings: dict[str, Any] | None = None
+    ) -> Sequence[Row]:
+        self.statement = self.statement or (sql, dict(parameters or {}))
+        return []
+
+
+def statement(question: Question) -> tuple[str, dict[str, Any]]:
+    recorder = Recorder()
+    if question.endpoint == "daily":
+        read_page(recorder, ClicksQuery(question.first, question.last, question.owner, 1, 100))
+    elif question.link is None:
+        read_hours(recorder, question.owner, question.last, AccountScope())
+    else:
+        scope = LinkScope(link_domain(question.link), link_id(question.link))
+        read_hours(recorder, question.owner, question.last, scope)
+    assert recorder.statement
+    return recorder.statement
+
+
+class Ingest:
+    """Inserts of today's clicks, as of a worker at some 75,000 events a second."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._going = threading.Event()
+        self.batches = 0
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def switch(self, on: bool) -> None:
+        (self._going.set if on else self._going.clear)()
+
+    def _run(self) -> None:
+        while True:
+            self._going.wait()
+            started = time.monotonic()
+            self._store.command(_BATCH)
+            self.batches += 1
+            time.sleep(max(0.0, started + _BATCH_SECONDS - time.monotonic()))
+
+
+def commands(store: Store) -> None:
+    """Until the standard input ends."""
+    asked, ingest = questions(), Ingest(store)
+    client = clickhouse_connect.get_client(dsn=store.url)
+    for line in sys.stdin:
+        command = json.loads(line)
+        if "ingest" in command:
+            ingest.switch(command["ingest"])
+            answer: dict[str, Any] = {"batches": ingest.batches}
+        else:
+            sql, parameters = statement(asked[command["bare"]])
+            started = time.perf_counter()
+            rows = client.query(sql, parameters).result_rows
+            answer = {"milliseconds": (time.perf_counter() - started) * 1000, "rows": len(rows)}
+        print(json.dumps(answer), flush=True)
+
+
+async def main(directory: str, clicks: int) -> None:
+    settings = Settings(clickhouse_url=f"chdb://{directory}", admin_key="bench")
+    store = Store(settings.clickhouse_url)
+    migrate(store)
+    build_catalog(store)
+    seconds = build(store, clicks)
+    store.command("INSERT INTO sources (source, topic, first_seen) VALUES (0, 'clicks', now64(3))")
+    keys = KeyRing(store, settings)
+    minted = {
+        "account": [keys.create("account", account_id=owner)[1] for owner in ACCOUNTS_ASKED],
+        "publisher": [keys.create("publisher", publisher_id=owner)[1] for owner in PUBLISHERS_ASKED],
+    }
+    [(rows, size)] = store.query(
+        "SELECT sum(rows), sum(bytes_on_disk) FROM system.parts WHERE active AND table = 'rollup'"
+    )
+    server = HttpServer(create_app(store, settings, keys=keys), "127.0.0.1", 0)
+    serving = asyncio.ensure_future(server.listen())
+    while not server.started:
+        await asyncio.sleep(0.01)
+    hello = {"port": server.port, "keys": minted, "build_seconds": seconds, "rows": rows, "bytes": size}
+    print(json.dumps(hello), flush=True)
+    await asyncio.to_thread(commands, store)
+    server.should_exit = True
+    await serving
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], int(sys.argv[2])))
