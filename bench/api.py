@@ -24,8 +24,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Literal
 
-from bench.api_questions import Question, first_questions, numbers, questions
 from bench.api_load import Request, each_once, hammer, load_of, tool
+from bench.api_questions import Question, first_questions, numbers, questions
 
 SIZES = (10_000_000, 100_000_000, 1_000_000_000)
 CONNECTIONS = (1, 16, 64)

@@ -9,8 +9,8 @@ from typing import Literal
 from urllib.parse import quote, urlencode
 
 from bench.api_data import DAYS, PUBLISHERS, first_day, link_domain, link_id, today
-from bench.events import ACCOUNTS, LINKS
 from bench.api_load import Request
+from bench.events import ACCOUNTS, LINKS
 
 _dice = random.Random(1)
 LARGEST = 1  # the account and publisher of the most popular link
