@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from ingest.event import Click, Rejected, clicked_at_ms, decode_one
+from ingest.event import UNPARSABLE, Click, Rejected, check, clicked_at_ms, decode_one, parse_record
 from ingest.producer import BufferFull, ClickProducer
 from ingest.settings import Settings
 
@@ -57,10 +57,8 @@ def collector_routes(
     async def events(request: Request) -> Response:
         try:
             await _admit(request, authorize, closed)
-            items = split_items(await _body(request), request.headers.get("content-type", ""))
-            if len(items) > MAX_EVENTS:
-                raise Refusal(413, "PAYLOAD_TOO_LARGE", f"A request holds at most {MAX_EVENTS} events; send several.")
-            clicks, rejected = sort_items(items, int(clock() * 1000), tolerance_ms)
+            body, latest_ms = await _body(request), int(clock() * 1000) + tolerance_ms
+            clicks, rejected = sort_body(body, request.headers.get("content-type", ""), latest_ms)
             await _publish(producer, clicks)
         except Refusal as refusal:
             return _error(request, refusal)
@@ -122,8 +120,27 @@ def _lines(body: bytes) -> list[bytes]:
     return [stripped for line in body.split(b"\n") if (stripped := line.strip())]
 
 
-def sort_items(items: list[bytes], now_ms: int, future_tolerance_ms: int) -> tuple[list[Click], list[dict[str, Any]]]:
+def sort_body(body: bytes, content_type: str, latest_ms: int) -> tuple[list[Click], list[dict[str, Any]]]:
     """Clicks to publish, and what is wrong with each of the others by its index."""
+    clicks = None if "ndjson" in content_type else _flawless(body, latest_ms)
+    return (clicks, []) if clicks else _sort_items(split_items(body, content_type), latest_ms)
+
+
+def _flawless(body: bytes, latest_ms: int) -> list[Click] | None:
+    """The clicks of a body in which nothing is wrong; None of any other, which is looked at item by item."""
+    try:
+        parsed = parse_record(body)
+    except UNPARSABLE:
+        return None
+    clicks = parsed if isinstance(parsed, list) else [parsed]
+    if not 0 < len(clicks) <= MAX_EVENTS or any(check(click) or clicked_at_ms(click) > latest_ms for click in clicks):
+        return None
+    return clicks
+
+
+def _sort_items(items: list[bytes], latest_ms: int) -> tuple[list[Click], list[dict[str, Any]]]:
+    if len(items) > MAX_EVENTS:
+        raise Refusal(413, "PAYLOAD_TOO_LARGE", f"A request holds at most {MAX_EVENTS} events; send several.")
     clicks: list[Click] = []
     rejected: list[dict[str, Any]] = []
     for index, item in enumerate(items):
@@ -131,7 +148,7 @@ def sort_items(items: list[bytes], now_ms: int, future_tolerance_ms: int) -> tup
         if isinstance(click, Rejected):
             fault = {"reason": "invalid", "error": click.fault.value, "message": click.message}
             rejected.append({"index": index, **fault})
-        elif clicked_at_ms(click) > now_ms + future_tolerance_ms:
+        elif clicked_at_ms(click) > latest_ms:
             message = "clicked_at is too far ahead of the collector's clock"
             rejected.append({"index": index, "reason": "future", "error": "future", "message": message})
         else:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import UnknownError, UnsupportedVersionError
+from aiokafka.partitioner import DefaultPartitioner
 
 from ingest.kafka import MAX_RECORD_BYTES, connection
 from ingest.settings import Settings
@@ -19,6 +20,8 @@ _BATCH_BYTES = 256 * 1024
 _REQUEST_TIMEOUT = 10.0
 _FLUSH_TIMEOUT = 1.0
 
+_partitioner = DefaultPartitioner()
+
 
 @dataclass(frozen=True, slots=True)
 class Connection:
@@ -26,6 +29,11 @@ class Connection:
 
     producer: AIOKafkaProducer
     idempotent: bool
+
+    def partition_of(self, topic: str, key: bytes) -> int:
+        """Where a record with this key goes."""
+        partitions = sorted(self.producer.client.cluster.partitions_for_topic(topic))
+        return _partitioner(key, partitions, partitions)  # type: ignore[no-any-return]
 
     async def close(self) -> None:
         """Sends what is left if the broker takes it soon; left to itself aiokafka would wait for ever."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Any
@@ -86,7 +86,8 @@ class ClickProducer:
     async def send_many(self, clicks: Sequence[Click], *, wait: float | None = None) -> list[Acknowledgement]:
         """Buffers all of them, or none: BufferFull if there is not room for all within `wait` seconds.
 
-        More than the buffer holds wait until it is empty and are sent together.
+        More than the buffer holds wait until it is empty and are sent together. Those that go to the same partition
+        are sent as arrays, which cost broker and worker less than a record each.
         """
         self._connected()
         if not clicks:
@@ -96,37 +97,60 @@ class ClickProducer:
                 acknowledgements = await self._buffer.take(len(clicks))
         except TimeoutError:
             raise BufferFull(f"{len(self._buffer)} clicks are waiting for the broker") from None
+        waiting = dict.fromkeys(acknowledgements)
         try:
-            for number, (click, acknowledgement) in enumerate(zip(clicks, acknowledgements, strict=True), 1):
-                await self._publish(partition_key(click), encode(stamped(click)), acknowledgement)
-                if number % _SLICE == 0:
-                    await asyncio.sleep(0)
+            for start in range(0, len(clicks), _SLICE):
+                stop = start + _SLICE
+                for key, value, together in self._arrays(clicks[start:stop], acknowledgements[start:stop]):
+                    for acknowledgement in together:
+                        del waiting[acknowledgement]
+                    await self._publish(key, value, *together)
+                await asyncio.sleep(0)
         except BaseException:
-            for acknowledgement in acknowledgements[number:]:
+            for acknowledgement in waiting:
                 self._buffer.withdraw(acknowledgement)
             raise
         return acknowledgements
 
-    async def _publish(self, key: bytes, value: bytes, acknowledgement: Acknowledgement) -> None:
+    def _arrays(
+        self, clicks: Sequence[Click], acknowledgements: Sequence[Acknowledgement]
+    ) -> Iterator[tuple[bytes, bytes, list[Acknowledgement]]]:
+        """(key, value, acknowledgements) of records that hold the clicks of one partition each."""
+        connection, topic = self._connected(), self._settings.topic
+        arrays: dict[int, tuple[bytes, list[bytes], list[Acknowledgement]]] = {}
+        for click, acknowledgement in zip(clicks, acknowledgements, strict=True):
+            key = partition_key(click)
+            _, values, together = arrays.setdefault(connection.partition_of(topic, key), (key, [], []))
+            values.append(encode(stamped(click)))
+            together.append(acknowledgement)
+        for key, values, together in arrays.values():
+            yield key, values[0] if len(values) == 1 else b"[" + b",".join(values) + b"]", together
+
+    async def _publish(self, key: bytes, value: bytes, *acknowledgements: Acknowledgement) -> None:
         try:
             connection = self._connected()
             sent = await connection.producer.send(self._settings.topic, value, key=key)
         except KafkaError as error:
-            self._buffer.fail(acknowledgement, str(error))
+            for acknowledgement in acknowledgements:
+                self._buffer.fail(acknowledgement, str(error))
         except BaseException:
-            self._buffer.withdraw(acknowledgement)
+            for acknowledgement in acknowledgements:
+                self._buffer.withdraw(acknowledgement)
             raise
         else:
-            sent.add_done_callback(partial(self._settle, acknowledgement, connection))
+            sent.add_done_callback(partial(self._settle, acknowledgements, connection))
 
-    def _settle(self, acknowledgement: Acknowledgement, connection: Connection, sent: asyncio.Future[Any]) -> None:
-        if sent.cancelled():
-            self._buffer.fail(acknowledgement, "the producer was closed")
-        elif error := sent.exception():
-            self._buffer.fail(acknowledgement, str(error))
+    def _settle(
+        self, acknowledgements: Iterable[Acknowledgement], connection: Connection, sent: asyncio.Future[Any]
+    ) -> None:
+        error = None if sent.cancelled() else sent.exception()
+        if error:
             self._renew(connection)
-        else:
-            self._buffer.delivered(acknowledgement, sent.result())
+        for acknowledgement in acknowledgements:
+            if sent.cancelled() or error:
+                self._buffer.fail(acknowledgement, str(error) if error else "the producer was closed")
+            else:
+                self._buffer.delivered(acknowledgement, sent.result())
 
     def _renew(self, broken: Connection) -> None:
         """A failed batch leaves a gap in an idempotent producer's sequence: the broker refuses all that follows."""
