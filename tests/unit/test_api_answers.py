@@ -296,6 +296,23 @@ def test_what_changed_while_it_was_read_is_not_kept(clock: Clock, changed: date,
     assert ("slow" in memory._kept) == kept
 
 
+def test_a_look_slower_than_its_time_is_not_waited_for_twice(clock: Clock) -> None:
+    class Slow(Script):
+        def look(self, before: Look | None) -> Look:
+            clock.now += LOOK_SECONDS
+            return super().look(before)
+
+    async def ask_often() -> None:
+        memory = Answers(Slow(EVERYTHING), lambda: None, clock)
+        for _ in range(50):
+            asked = [asyncio.ensure_future(memory.get("key", date.min, lambda: 7, lambda _: 1)) for _ in range(5)]
+            await asyncio.sleep(0)
+            asked.append(asyncio.ensure_future(memory.get("key", date.min, lambda: 7, lambda _: 1)))
+            await asyncio.wait_for(asyncio.gather(*asked), 5)
+
+    asyncio.run(ask_often())
+
+
 def test_a_caller_that_leaves_stops_nobodys_answer(clock: Clock) -> None:
     async def leave() -> tuple[int, Any]:
         memory = Answers(Script(EVERYTHING), lambda: None, clock)
