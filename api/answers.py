@@ -83,7 +83,7 @@ class Answers:
     async def _look(self) -> _Seen:
         """The last look, begun at most `LOOK_SECONDS` ago. Under steady traffic nobody waits: it is renewed earlier."""
         arrived = self._clock()
-        while self._due or arrived - self._looks[-1].at >= LOOK_SECONDS:
+        while self._due or not self._looks or arrived - self._looks[-1].at >= LOOK_SECONDS:
             await asyncio.shield(self._started("look", self._look_now))
         if arrived - self._looks[-1].at >= LOOK_SECONDS / 2:
             self._started("look", self._look_now)
@@ -106,16 +106,17 @@ class Answers:
 
     def _started(self, key: Hashable, make: Callable[[], Coroutine[Any, Any, Any]]) -> asyncio.Task[Any]:
         """The task that makes it, one for all who ask while it is under way."""
-        task = self._making.get(key)
-        if task is None:
-            task = self._making[key] = asyncio.ensure_future(make())
-            task.add_done_callback(lambda done: self._ended(key, done))
-        return task
 
-    def _ended(self, key: Hashable, task: asyncio.Task[Any]) -> None:
-        self._making.pop(key, None)
-        if not task.cancelled():
-            task.exception()  # nobody may be waiting, and asyncio reports what nobody has looked at
+        async def run() -> Any:
+            try:
+                return await make()
+            finally:
+                del self._making[key]  # in its last step, not in a callback: who waits in a loop would find it again
+
+        if key not in self._making:
+            self._making[key] = asyncio.ensure_future(run())
+            self._making[key].add_done_callback(_looked_at)
+        return self._making[key]
 
     def _keep(self, key: Hashable, kept: _Kept, seen: _Seen) -> None:
         """Keeps what was read after the look `seen`, unless later looks found it changed or are too many to tell."""
@@ -131,3 +132,9 @@ class Answers:
     def _drop(self, key: Hashable) -> None:
         if dropped := self._kept.pop(key, None):
             self._bytes -= dropped.size
+
+
+def _looked_at(task: asyncio.Task[Any]) -> None:
+    """Nobody may be waiting for it, and asyncio reports errors that nobody has looked at."""
+    if not task.cancelled():
+        task.exception()

@@ -296,6 +296,44 @@ def test_what_changed_while_it_was_read_is_not_kept(clock: Clock, changed: date,
     assert ("slow" in memory._kept) == kept
 
 
+@pytest.mark.timeout(20)
+def test_who_comes_as_a_slow_look_ends_does_not_wait_for_it_again(clock: Clock) -> None:
+    """The event loop stood still: the look was too old for them, and its task over but still there to be awaited."""
+
+    class Slow(Observer):
+        def __init__(self) -> None:
+            pass
+
+        def look(self, before: Look | None) -> Look:
+            clock.now += LOOK_SECONDS
+            return Look({}, EVERYTHING, catalog_changed=before is None)
+
+    late: list[asyncio.Future[tuple[int, Any]]] = []
+
+    async def ask() -> None:
+        memory = Answers(Slow(), lambda: late.append(asyncio.ensure_future(asked())), clock)
+
+        async def asked() -> tuple[int, Any]:
+            return await memory.get("key", date.min, lambda: 7, lambda _: 1)
+
+        assert (await asked())[0] == 7
+        assert (await late[0])[0] == 7
+
+    asyncio.run(ask())
+
+
+def test_the_first_requests_may_come_together(clock: Clock) -> None:
+    memory = Answers(Script(EVERYTHING), lambda: None, clock)
+
+    async def ask() -> list[tuple[int, Any]]:
+        first = asyncio.ensure_future(memory.get("a", date.min, lambda: 7, lambda _: 1))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return [*await asyncio.gather(first, memory.get("b", date.min, lambda: 7, lambda _: 1))]
+
+    assert [value for value, _ in asyncio.run(ask())] == [7, 7]
+
+
 def test_a_caller_that_leaves_stops_nobodys_answer(clock: Clock) -> None:
     async def leave() -> tuple[int, Any]:
         memory = Answers(Script(EVERYTHING), lambda: None, clock)
