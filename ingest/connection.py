@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
+from functools import lru_cache
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import UnknownError, UnsupportedVersionError
@@ -20,8 +21,6 @@ _BATCH_BYTES = 256 * 1024
 _REQUEST_TIMEOUT = 10.0
 _FLUSH_TIMEOUT = 1.0
 
-_partitioner = DefaultPartitioner()
-
 
 @dataclass(frozen=True, slots=True)
 class Connection:
@@ -32,8 +31,7 @@ class Connection:
 
     def partition_of(self, topic: str, key: bytes) -> int:
         """Where a record with this key goes."""
-        partitions = sorted(self.producer.client.cluster.partitions_for_topic(topic))
-        return _partitioner(key, partitions, partitions)  # type: ignore[no-any-return]
+        return _partition(key, len(self.producer.client.cluster.partitions_for_topic(topic)))
 
     async def close(self) -> None:
         """Sends what is left if the broker takes it soon; left to itself aiokafka would wait for ever."""
@@ -47,6 +45,13 @@ class Connection:
             raise
         else:
             await self.producer.stop()
+
+
+@lru_cache(100_000)
+def _partition(key: bytes, partitions: int) -> int:
+    """As every Kafka client does it; aiokafka's murmur2 is Python and takes as long as all else done to a click."""
+    numbers = range(partitions)
+    return DefaultPartitioner()(key, numbers, numbers)  # type: ignore[no-any-return]
 
 
 async def connect(settings: Settings, delivery_timeout: float) -> Connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -85,8 +86,9 @@ def test_the_disk_fails_at_every_call(batch: Batch, table: str, call: str, error
             assert code == 0
             break  # the insert has fewer such calls
         on_disk = [line for line in failed if str(batch.engine) in line]
-        assert code == 0 or len(on_disk) < len(failed), failed
-        if code != 0:  # a pipe, an eventfd or the log failed too: no disk does that, and nobody lives without them
+        # Every new thread of the engine fails once, so it may still be trying; but it must not have given up.
+        assert code in (0, -signal.SIGKILL) or len(on_disk) < len(failed), failed
+        if code != 0:  # or a pipe, an eventfd or the log failed too: no disk does that, and nobody lives without them
             batch.recover()
         disk += len(on_disk)
         k += 1
