@@ -27,12 +27,12 @@ def build_app(settings: Settings, pipeline: Pipeline) -> ClickApp:
         broker=";".join(f"kafka://{host}" for host in settings.kafka_url.split(",")),
         broker_credentials=_credentials(settings),
         consumer_auto_offset_reset="none",  # positions come from ClickHouse; a lost one must be seen, not reset
-        consumer_max_fetch_size=4 * _MIB,
+        consumer_max_fetch_size=_MIB,
         producer_max_request_size=32 * _MIB,  # a dead letter may be as large as the largest record
         broker_session_timeout=settings.session_timeout_seconds,
         broker_heartbeat_interval=settings.heartbeat_seconds,
         broker_commit_interval=5.0,
-        stream_buffer_maxsize=16,
+        stream_buffer_maxsize=4,
         stream_recovery_delay=0.0,
         stream_wait_empty=False,
         topic_disable_leader=True,
