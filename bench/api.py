@@ -1,6 +1,6 @@
 """What the API costs over the SQL behind it, and what it takes, with rollups of 10 million to a billion clicks.
 
-`python -m bench.api [--quick] [--json FILE]`. For each size the rollups are built (see `bench.api_data`) and the API is
+For each size the rollups are built (see `bench.api_data`) and the API is
 started over them, as a process with its embedded engine. Then, for both endpoints:
 
 - cold: questions that nobody has asked before, one after the other, and each of them a second time as the same SQL
@@ -11,7 +11,6 @@ started over them, as a process with its embedded engine. Then, for both endpoin
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import subprocess
@@ -26,6 +25,7 @@ from typing import Any, Literal
 
 from bench.api_load import Request, each_once, hammer, load_of, tool
 from bench.api_questions import Question, first_questions, numbers, questions
+from bench.results import show
 
 SIZES = (10_000_000, 100_000_000, 1_000_000_000)
 CONNECTIONS = (1, 16, 64)
@@ -74,7 +74,7 @@ def served(clicks: int) -> Iterator[Served]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def run(quick: bool) -> dict[str, Any]:
+def run(*, quick: bool = False) -> dict[str, Any]:
     sizes = SIZES[:2] if quick else SIZES
     results = []
     for clicks in sizes:
@@ -138,34 +138,28 @@ def warm(server: Served, endpoint: Endpoint, seconds: float) -> dict[str, Any]:
     return {str(connections): hammer(request, connections, seconds).rounded() for connections in CONNECTIONS}
 
 
-def table(results: dict[str, Any]) -> str:
-    lines = [f"warm: {results['tool']}", f"{'':44}{'p50':>9}{'p99':>9}{'max':>9}{'requests/s':>12}"]
-
-    def line(name: str, load: dict[str, float]) -> None:
-        lines.append(f"{name:44}{load['p50']:>9.2f}{load['p99']:>9.2f}{load['max']:>9.2f}{load['per_second']:>12,.0f}")
-
-    for size in results["sizes"]:
-        lines.append(f"{size['clicks']:,} clicks, {size['rows']:,} rows, built in {size['build_seconds']:.0f} s")
+def table(result: dict[str, Any]) -> None:
+    """A line for each question; p50 / p99 / max in milliseconds, and requests a second where many ask."""
+    sizes = result["sizes"]
+    rows: dict[str, list[str]] = {}
+    for size in sizes:
         for name, pair in [*size["cold"].items(), ("hourly, the largest account", size["largest_account"])]:
-            line(f"  {name}, cold", pair["api"])
-            line(f"  {name}, bare SQL", pair["sql"])
+            rows.setdefault(f"{name}, cold", []).append(_load(pair["api"]))
+            rows.setdefault(f"{name}, bare SQL", []).append(_load(pair["sql"]))
         for part in ("open_while_inserting", "warm", "warm_while_inserting"):
             for endpoint, loads in size[part].items():
                 for connections, load in loads.items():
-                    line(f"  {endpoint}, {part.replace('_', ' ')}, {connections} conn.", load)
-    return "\n".join(lines)
+                    named = f"{endpoint}, {part.replace('_', ' ')}, {connections} conn."
+                    rows.setdefault(named, []).append(f"{_load(load)}, {load['per_second']:,.0f}/s")
+        built = f"{size['build_seconds']:.0f} s, {size['bytes'] / 1e9:.2f} GB"
+        rows.setdefault("rollups built in, on disk", []).append(built)
+    show(
+        "api: p50 / p99 / max ms",
+        ["", *(f"{size['clicks']:,} clicks" for size in sizes)],
+        [(name, *cells) for name, cells in rows.items()],
+        [f"warm: {result['tool']}"],
+    )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="two sizes, short runs")
-    parser.add_argument("--json", type=Path, help="also write the results here")
-    arguments = parser.parse_args()
-    results = run(arguments.quick)
-    print(table(results))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+def _load(load: dict[str, float]) -> str:
+    return " / ".join(f"{load[name]:.1f}" for name in ("p50", "p99", "max"))

@@ -1,5 +1,5 @@
--- What people query. Users are exact up to 65,536 in a bucket and within 1 % beyond; they are sets, so a day, a
--- group or an account is uniqMerge over `rollup`, never a sum of these rows.
+-- What people query. Users are right to one in some thousands up to 65,536 in a bucket, and within 1 % beyond; they are
+-- sets, so a day, a group or an account is uniqMerge over `rollup`, never a sum of these rows.
 CREATE OR REPLACE VIEW clicks_hourly AS
 SELECT owner AS account_id, domain, link_id, day, hour, sum(clicks) AS clicks, sum(bots) AS bots, uniqMerge(users) AS users
 FROM rollup WHERE grain = 'link_hour'
