@@ -63,10 +63,12 @@ class Prepare:
         return sum(map(len, kinds)), sum(kind.nbytes for kind in kinds)
 
     def portions(self, batches: Iterable[tuple[Lease, LogBatch]]) -> list[Portion]:
-        """No garbage is collected meanwhile: that would walk every event."""
+        """Of those partitions that are still remembered. No garbage is collected: that would walk every event."""
+        memories = self._memory  # replaced as a whole where partitions go
         gc.freeze()
         try:
-            return [self._portion(lease, batch) for lease, batch in batches]
+            held = [(lease, batch) for lease, batch in batches if lease.partition in memories]
+            return [self._portion(lease, batch, memories[lease.partition]) for lease, batch in held]
         finally:
             gc.unfreeze()
 
@@ -75,12 +77,12 @@ class Prepare:
         rows = decode(LogBatch(lease.partition, Cursor(lease.next), lease.next, offset)).rows
         return self._columns.of(rows, self._identify.of(rows.fields), lease, self._source, expect=lease.next)
 
-    def _portion(self, lease: Lease, batch: LogBatch) -> Portion:
+    def _portion(self, lease: Lease, batch: LogBatch, memory: PartitionMemory) -> Portion:
         decoded = decode(batch)
         rows = decoded.rows
         admit(decoded, batch, time.time_ns() // 1_000_000, self._settings.future_tolerance_minutes * 60_000)
         who = self._identify.of(rows.fields)
-        seen = self._memory[lease.partition].mark(rows, who, batch)
+        seen = memory.mark(rows, who, batch)
         counts = np.bincount(rows.reasons, minlength=len(Reason)).tolist()
         return Portion(
             lease,
