@@ -69,7 +69,7 @@ def run(broker: Tansu, scenario: Callable[[Collector], Awaitable[None]], **setti
 
 
 def published(broker: Tansu) -> list[dict[str, Any]]:
-    """Every event in the topic, alone or in an array, read until there is no more: Tansu tells an end that is too low."""
+    """Every event in the topic, read until there is no more: Tansu tells an end that is too low."""
 
     async def read() -> list[dict[str, Any]]:
         consumer = AIOKafkaConsumer(bootstrap_servers=broker.settings().kafka_url)
