@@ -23,6 +23,9 @@ from rollups.store import Store, StoreUnavailable
 from tests.faults.world import World
 from tests.support.worker import harness
 
+# What befalls a merge is tests.faults.merge's. SYSTEM STOP MERGES would end with the engine that a fault restarts.
+_NO_MERGES = "max_bytes_to_merge_at_max_space_in_pool = 1, max_bytes_to_merge_at_min_space_in_pool = 1"
+
 
 def main() -> int:
     parser = argparse.ArgumentParser()
@@ -61,7 +64,8 @@ def _pause_before(store: Store, wanted: str) -> None:
     def paused(table: str, batch: pa.Table, settings: dict[str, Any]) -> None:
         if table == wanted:
             store.insert_arrow = insert_arrow  # type: ignore[method-assign]
-            store.command("SYSTEM STOP MERGES")  # what befalls a merge is tests.faults.merge's
+            for merged in ("rollup", "seen"):
+                store.command(f"ALTER TABLE {merged} MODIFY SETTING {_NO_MERGES}")
             print("go?", flush=True)
             sys.stdin.readline()
         insert_arrow(table, batch, settings)
