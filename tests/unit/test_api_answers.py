@@ -16,6 +16,7 @@ from api.conditional import is_over
 from api.dates import parse_day
 from api.freshness import EVERYTHING, HEADER, NOTHING, Look, Observer
 from rollups.store import Store
+from tests.support.clock import Clock
 from tests.support.seed import (
     ACCOUNT,
     DOMAIN,
@@ -35,17 +36,9 @@ from tests.support.seed import (
 CLOSED, LATER = "2026-03-31", "2026-04-01"
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(100.0)
 
 
 @pytest.fixture

@@ -11,20 +11,13 @@ from api import keys as keys_module
 from api.keys import KNOWN_SECONDS, UNKNOWN_SECONDS, KeyRing, Principal
 from ingest.settings import Settings
 from rollups.store import Store, StoreUnavailable
+from tests.support.clock import Clock
 from tests.support.seed import Away
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1_800_000_000.0)
 
 
 @pytest.fixture
