@@ -124,6 +124,8 @@ class Pipeline:
                 taken = [pair for pair in self._pending.values() if self.claims.holds(pair[0])]
                 self._pending, self._pending_records, self._pending_bytes = {}, 0, 0
                 self._room.set()
+                if not taken:
+                    continue
                 started = time.monotonic()
                 portions = await self._prepared(taken)
                 if inserting:
