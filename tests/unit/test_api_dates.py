@@ -31,7 +31,7 @@ def walked_hours(day: date, zone: ZoneInfo) -> list[int]:
     return sorted({moment.hour for moment in moments if moment.date() == day})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(day=st.dates(date(1990, 1, 1), date(2037, 12, 31)), zone=st.sampled_from(ZONES))
 def test_local_hours_of_any_day(day: date, zone: str) -> None:
     assert local_hours(day, ZoneInfo(zone)) == walked_hours(day, ZoneInfo(zone))
