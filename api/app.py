@@ -17,6 +17,7 @@ from api.freshness import Observer
 from api.health import Ready, health_router
 from api.hourly import hourly_router
 from api.keys import KeyRing
+from api.plans import read_plans
 from api.request_id import RequestId
 from ingest.settings import Settings
 from rollups.store import Store
@@ -34,10 +35,10 @@ def create_app(
 
     `ready` tells `/readyz` which other parts of the process answer; it is called from a thread and must not
     block for long. `keys` is given where another part of the process shares the key ring. `clock` tells how old
-    remembered answers are.
+    remembered answers are. Raises RuntimeError if the settings hold a table of plans that cannot be.
     """
     keys = keys or KeyRing(store, settings)
-    catalog = Catalog(store)
+    catalog = Catalog(store, read_plans(settings.plans))
     answers = Answers(Observer(store, settings.topic), catalog.forget, clock)
 
     app = FastAPI(

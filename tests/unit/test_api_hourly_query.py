@@ -6,19 +6,12 @@ import pytest
 
 from api.errors import StatisticsError
 from api.hourly_query import AccountScope, GroupScope, LinkScope, Scope, parse_hourly_query
-from api.plans import PLANS, Plan, plan_named
+from api.plans import DEFAULTS, Plan
 
 DAY = {"ymd": "2026-03-31"}
 LINK = {"linkId": "x", "domain": "https://vvd.bz"}
 A_LINK = LinkScope("https://vvd.bz", "x")
-FREE, PERSONAL, PREMIUM, *ABOVE = PLANS
-
-
-def test_plans_in_order() -> None:
-    names = ["Free", "Personal", "Premium", "Business", "Business Plus", "Enterprise"]
-    assert [plan.name for plan in PLANS] == names
-    assert plan_named("business PLUS") is PLANS[4]
-    assert plan_named("gold") is None
+FREE, PERSONAL, PREMIUM, *ABOVE = DEFAULTS
 
 
 @pytest.mark.parametrize("plan", [pytest.param(plan, id=plan.name) for plan in (PREMIUM, *ABOVE)])
