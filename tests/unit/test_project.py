@@ -22,7 +22,7 @@ LAYERS = ["ingest", "rollups", "api", "deploy"]
 HOMES = {
     "clickhouse_connect": ["rollups/store.py"],
     "faust": ["rollups/faust_app.py", "rollups/transport.py"],
-    "fastapi": ["api/", "deploy/processes.py"],
+    "fastapi": ["api/", "deploy/processes.py", "deploy/http_server.py"],
     "aiokafka": ["ingest/", "rollups/transport.py"],
 }
 
