@@ -46,4 +46,4 @@ class KeyUses:
     def read(self) -> dict[str, int]:
         """Seconds since 1970 by key id, those of this process included."""
         rows = self._store.query("SELECT id, toUnixTimestamp(max(used_at)) FROM key_uses GROUP BY id")
-        return {**{key_id: used_at for key_id, used_at in rows}, **self._noted}
+        return {**dict(rows), **self._noted}
