@@ -8,19 +8,25 @@ from contextlib import asynccontextmanager
 
 from anyio import to_thread
 from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
 
 from api.admin import admin_router
 from api.answers import Answers
 from api.audit import audit_router
 from api.catalog import Catalog
 from api.clicks import clicks_router
+from api.counts import Counts
+from api.daily import daily_router
 from api.freshness import Observer
+from api.groups import groups_router
+from api.groups_clicks import groups_clicks_router
 from api.guard import guard
 from api.health import Ready, health_router
 from api.hourly import hourly_router
 from api.keys import KeyRing
 from api.limits import Limits
 from api.plans import read_plans
+from api.statistics import Statistics
 from ingest.settings import Settings
 from rollups.store import Store
 
@@ -37,12 +43,16 @@ def create_app(
     """The application over a migrated database.
 
     `ready` tells `/readyz` which other parts of the process answer; it is called from a thread and must not
-    block for long. `keys` is given where another part of the process shares the key ring. `clock` tells how old
-    remembered answers are. Raises RuntimeError if the settings hold a table of plans that cannot be.
+    block for long. `keys` is given where another part of the process shares the key ring. `reader` answers the
+    questions, by default the store itself (see `reading_store`). `clock` tells how old remembered answers are.
+    Raises RuntimeError if the settings hold a table of plans that cannot be.
     """
-    keys, limits = keys or KeyRing(store, settings), Limits(settings)
+    keys = keys or KeyRing(store, settings)
     reader = reader or store
     catalog = Catalog(store, read_plans(settings.plans))
+    metrics = CollectorRegistry()
+    limits = Limits(settings, metrics)
+    counts = Counts(reader, metrics)
     answers = Answers(reader, Observer(reader, settings.topic), catalog.forget, clock)
 
     @asynccontextmanager
@@ -61,10 +71,15 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
     )
+    app.state.metrics = metrics  # of this process, for whoever serves them
     app.state.limits = limits
     guard(app, settings)
     app.include_router(clicks_router(reader, keys, catalog, answers))
-    app.include_router(hourly_router(reader, settings, keys, catalog, answers))
+    statistics = Statistics(settings, keys, limits, catalog, answers)
+    app.include_router(hourly_router(statistics, counts))
+    app.include_router(daily_router(statistics, counts))
+    app.include_router(groups_clicks_router(statistics, counts, reader))
+    app.include_router(groups_router(statistics, reader))
     app.include_router(admin_router(keys, catalog, answers))
     app.include_router(audit_router(store, keys))
     app.include_router(health_router(store, ready))

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from api.groups_write import write_groups
 from api.plans import DEFAULT_PLAN, Plan, Plans, plan_name
 from ingest.event import MAX_ID, MAX_LINK_ID, normal_domain
 from rollups.store import Store
@@ -83,6 +84,7 @@ class GroupEntry(Entry):
     account_id: Id
     grp_idx: Id
     name: Text
+    memo: Text = ""
 
 
 class PublisherEntry(Entry):
@@ -159,7 +161,9 @@ class Catalog:
             for entry in entries
             for values in [entry.model_dump()]
         }
-        if rows:
+        if table == "groups":
+            write_groups(self._store, list(rows.values()))
+        elif rows:
             columns = list(next(iter(rows.values())))
             self._store.insert(table, [tuple(row.values()) for row in rows.values()], columns)
         return len(rows)

@@ -40,14 +40,15 @@ Answer = TypeVar("Answer")
 
 
 class Counters:
-    """For one event loop. With an empty URL everything is counted in this process."""
+    """For one event loop. With an empty URL everything is counted in this process; `on_alone` is called when something
+    is although there is a Redis."""
 
-    def __init__(self, redis_url: str) -> None:
+    def __init__(self, redis_url: str, on_alone: Callable[[], None]) -> None:
+        self._on_alone = on_alone
         self._local = FixedWindowRateLimiter(MemoryStorage())
         self._taken: Counter[str] = Counter()
         self._redis: Redis | None = None
         self._away_until = 0.0
-        self._uncounted = 0
         if redis_url:
             pool = BlockingConnectionPool.from_url(
                 redis_url,
@@ -124,7 +125,7 @@ class Counters:
             else:
                 self._note_return()
                 return answer
-        self._uncounted += 1
+        self._on_alone()
         return await local()
 
     def _leave_alone(self, error: Exception) -> None:
@@ -134,5 +135,5 @@ class Counters:
 
     def _note_return(self) -> None:
         if self._away_until:
-            log.warning("Redis is back; %d counts were kept by this process alone", self._uncounted)
-            self._away_until, self._uncounted = 0.0, 0
+            log.warning("Redis is back: calls are counted together again")
+            self._away_until = 0.0

@@ -28,8 +28,9 @@ from rollups.store import StoreBusy, StoreError, StoreTooLarge, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
-STATISTICS_PATHS = ("/api/statistics/",)
+STATISTICS_PATHS = ("/api/statistics/", "/api/link/", "/api/link-group/")
 RETRY_AFTER_SECONDS = 5
+_TOO_LARGE = "This covers more than one answer may read; ask for fewer days, or for less of them."
 
 
 class ApiError(Exception):
@@ -73,6 +74,7 @@ class StatisticsCode(IntEnum):
     LINK_INCOMPLETE = 1002
     PLAN = 1003
     UNKNOWN = 1004
+    RANGE = 1005
 
 
 class StatisticsError(Exception):
@@ -138,6 +140,8 @@ def install_error_handlers(app: FastAPI) -> None:
 async def answer(request: Request, error: Exception) -> JSONResponse:
     """The answer to a failed request, in the envelope of its path."""
     statistics = request.url.path.startswith(STATISTICS_PATHS)
+    if statistics and isinstance(error, StoreTooLarge):
+        error = StatisticsError(StatisticsCode.RANGE, _TOO_LARGE)
     problem = describe(error, scheme="APIKey" if statistics else "Bearer")
     identity = request_id(request)
     if problem.status >= 500:
@@ -170,7 +174,7 @@ def describe(error: Exception, scheme: str) -> Problem:
         headers = {"WWW-Authenticate": scheme} if status == 401 else error.headers
         return _problem(status, str(error), field=error.field, headers=headers)
     if isinstance(error, StoreTooLarge):
-        return _problem(status, "This covers more than one answer may read; ask for fewer days, or for less of them.")
+        return _problem(status, _TOO_LARGE)
     if status == 503:
         retry = {"Retry-After": str(RETRY_AFTER_SECONDS)}
         away = "is too busy for this" if isinstance(error, StoreBusy) else "cannot be reached"

@@ -12,14 +12,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
+from prometheus_client import CollectorRegistry
+from prometheus_client import Counter as Metric
 from starlette.requests import Request
 
 from api.counters import Counters
 from api.errors import RateLimited
 from api.plans import Plan
 from ingest.settings import Settings
-
-_LISTINGS = "/api/link-group/"  # calls of an account that are no statistics
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +39,15 @@ class Allowance:
 
 
 class Limits:
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, registry: CollectorRegistry | None = None) -> None:
         self._on = settings.rate_limits == "on"
         self._per_hour = settings.requests_per_hour
-        self._counters = Counters(settings.redis_url)
+        alone = Metric(
+            "clickmill_limits_counted_alone",
+            "Calls counted by this process alone while Redis was away",
+            registry=registry or CollectorRegistry(),
+        )
+        self._counters = Counters(settings.redis_url, alone.inc)
 
     async def count_key(self, request: Request, key_id: str, per_hour: int | None) -> None:
         """Counts a call of a key, and leaves its allowance in the state of the request, for the headers of the answer.
@@ -57,24 +62,22 @@ class Limits:
         if not allowed:
             raise RateLimited(f"This key may make {limit.amount} requests an hour; wait for the next.", _wait(reset))
 
-    @asynccontextmanager
-    async def statistics(self, request: Request, account_id: int, plan: Plan) -> AsyncIterator[None]:
-        """Counts a call of an account and holds one of its places for as long as the call lasts.
+    async def count_account(self, account_id: int, plan: Plan) -> None:
+        """Counts a call of an account. Raises RateLimited if its plan allows no more in this minute or hour."""
+        await self._count(RateLimitItemPerHour(plan.per_hour), "calls", account_id, plan, "an hour")
+        await self._count(RateLimitItemPerMinute(plan.per_minute), "calls", account_id, plan, "a minute")
 
-        Raises RateLimited if the plan allows no more calls in this minute or hour, or no more at once.
+    @asynccontextmanager
+    async def statistics(self, account_id: int, plan: Plan) -> AsyncIterator[None]:
+        """Counts a statistics call besides, and holds one of the account's places for as long as the call lasts.
+
+        Raises RateLimited if the plan allows no more statistics calls in this minute, or no more at once.
         """
         if not self._on:
             yield
             return
-        listing = request.url.path.startswith(_LISTINGS)
-        per_minute = RateLimitItemPerMinute(plan.per_minute)
-        statistics = RateLimitItemPerMinute(plan.statistics_per_minute)
-        await self._count_account(RateLimitItemPerHour(plan.per_hour), "calls", account_id, plan, "an hour")
-        await self._count_account(per_minute, "calls", account_id, plan, "a minute")
-        if listing or not plan.concurrent_statistics:  # a plan without statistics is refused by the call itself
-            yield
-            return
-        await self._count_account(statistics, "statistics", account_id, plan, "a minute for statistics")
+        limit = RateLimitItemPerMinute(plan.statistics_per_minute)
+        await self._count(limit, "statistics", account_id, plan, "a minute for statistics")
         async with self._counters.place(f"statistics/{account_id}", plan.concurrent_statistics) as free:
             if not free:
                 at_once = f"{plan.concurrent_statistics} at once"
@@ -84,7 +87,9 @@ class Limits:
     async def close(self) -> None:
         await self._counters.close()
 
-    async def _count_account(self, limit: RateLimitItem, what: str, account_id: int, plan: Plan, span: str) -> None:
+    async def _count(self, limit: RateLimitItem, what: str, account_id: int, plan: Plan, span: str) -> None:
+        if not self._on:
+            return
         allowed, _, reset = await self._counters.hit(limit, "account", str(account_id), what)
         if not allowed:
             raise RateLimited(f"The {plan.name} plan allows {limit.amount} calls {span}.", _wait(reset))

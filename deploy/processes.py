@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -24,7 +25,7 @@ from ingest.collector import Verdict, collector_routes
 from ingest.kafka import ensure_topics, wait_for_broker
 from ingest.producer import ClickProducer
 from ingest.settings import Settings
-from rollups.metrics import exposition
+from rollups.metrics import exposition, worker_registry
 from rollups.store import Store, StoreError
 from rollups.worker import Worker
 
@@ -81,6 +82,7 @@ async def run_api(settings: Settings, host: str, port: int) -> None:
     stop = stop_on_signals()
     store = Store(settings.clickhouse_url, connect=1.0, timeout=15.0, patience=PATIENCE_SECONDS)
     app = create_app(store, settings, reader=reading_store(settings))
+    app.router.routes.append(metrics_route(app.state.metrics))
     await serve_until(stop, HttpServer(app, settings, host, port))
 
 
@@ -92,7 +94,7 @@ async def run_worker(settings: Settings, host: str, port: int) -> None:
     app = FastAPI(title="Clickmill worker", openapi_url=None)
     guard(app, settings)
     app.include_router(health_router(store, lambda: worker_parts(worker)))
-    app.router.routes.append(metrics_route(worker))
+    app.router.routes.append(metrics_route(worker_registry(worker)))
     await serve_until(stop, HttpServer(app, settings, host, port), worker.run(stop))
 
 
@@ -108,11 +110,11 @@ async def run_collector(settings: Settings, host: str, port: int) -> None:
     await serve_until(stop, HttpServer(app, settings, host, port), gate.run(stop))
 
 
-def metrics_route(worker: Worker) -> Route:
+def metrics_route(*registries: CollectorRegistry) -> Route:
     """`GET /metrics`, for Prometheus. It names no key, link or user."""
 
     def metrics(_request: Request) -> Response:
-        text, content_type = exposition(worker)
+        text, content_type = exposition(*registries)
         return Response(text, media_type=content_type)
 
     return Route("/metrics", metrics)

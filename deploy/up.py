@@ -19,6 +19,7 @@ from deploy.home import Addresses, Home
 from deploy.http_server import HttpServer
 from deploy.processes import Gate, metrics_route, stop_on_signals, worker_parts
 from ingest.settings import EMBEDDED, Settings
+from rollups.metrics import worker_registry
 from rollups.migrate import migrate
 from rollups.store import Store
 from rollups.worker import Worker
@@ -92,7 +93,7 @@ async def _run(
             keys=keys,
             reader=reading_store(settings),
         )
-        app.router.routes.extend([*gate.routes(keys), metrics_route(worker)])
+        app.router.routes.extend([*gate.routes(keys), metrics_route(worker_registry(worker), app.state.metrics)])
         server = HttpServer(app, settings, host, port)
         url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{server.port}"
         home.publish(Addresses(os.getpid(), settings.kafka_url, url))
