@@ -74,3 +74,21 @@ def test_a_table_that_cannot_be_stops_the_start_with_its_reason(setting: str, wo
     with pytest.raises(RuntimeError, match="CLICKMILL_PLANS: ") as refused:
         create_app(Away(), Settings(plans=setting))
     assert words in str(refused.value)
+
+
+def documented(label: str) -> list[str]:
+    """The cells of a row of the table of plans in docs/statistics.md."""
+    page = (Path(__file__).parents[2] / "docs" / "statistics.md").read_text()
+    [row] = [line for line in page.splitlines() if line.startswith("| ") and label in line]
+    return [cell.strip().replace(",", "") for cell in row.strip("|").split("|")][1:]
+
+
+def test_the_documented_table_is_the_one_in_force() -> None:
+    assert documented("| Free |") == [plan.name for plan in DEFAULTS]
+    for figure in ("per_minute", "per_hour", "concurrent_statistics"):
+        assert documented(f"`{figure}`") == [str(getattr(plan, figure)) for plan in DEFAULTS]
+    assert documented("statistics calls a minute")[1:] == [str(plan.statistics_per_minute) for plan in DEFAULTS[1:]]
+    assert documented("`range_days`")[1:] == [str(plan.range_days) for plan in DEFAULTS[1:]]
+    for rule in ("whole_account", "first_version"):
+        assert documented(f"`{rule}`") == ["yes" if getattr(plan, rule) else "no" for plan in DEFAULTS]
+    assert documented("`groups_a_call`")[2:] == [str(plan.groups_a_call or "any") for plan in DEFAULTS[2:]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -202,3 +203,9 @@ def test_the_openapi_document_has_every_call_with_its_errors_and_an_example(api:
         assert ("1005" in body["examples"]) == ("startYmd" in question)
         assert call["security"] == [{"APIKey": []}]
     assert len(names) == len(CALLS)
+
+
+@pytest.mark.parametrize("path", CALLS)
+def test_each_call_has_a_line_that_can_be_copied(path: str) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "statistics.md").read_text()
+    assert f"\nget {path}" in page

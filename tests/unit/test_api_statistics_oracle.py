@@ -94,10 +94,10 @@ class World:
 
 
 moments = st.one_of(
-    st.integers(-40 * HOUR_MS, 70 * HOUR_MS),
+    st.integers(-30 * HOUR_MS, 60 * HOUR_MS),
     st.builds(  # at and beside full hours, half hours and minutes of them, where clocks change
         lambda hour, beside: hour * HOUR_MS + beside,
-        st.integers(-40, 70),
+        st.sampled_from([*range(-16, 34)]),
         st.sampled_from([-1, 0, 1, 59_999, 60_000, 900_000, 1_799_999, 1_800_000, 2_700_000]),
     ),
 )
@@ -105,17 +105,17 @@ events = st.builds(
     Event,
     at_ms=moments,
     link=st.integers(0, len(LINKS) - 1),
-    user=st.one_of(st.none(), st.integers(1, 5)),
-    event_id=st.integers(1, 60),
+    user=st.sampled_from([1, 2, 3, 1, 2, 3, None]),
+    event_id=st.integers(1, 200),
     kind=st.sampled_from(["person"] * 6 + [*NOT_PEOPLE]),
 )
 worlds = st.builds(
     lambda place, **rest: World(*place, **rest),
     st.sampled_from(PLACES),
-    groups=st.tuples(*[st.integers(0, 2)] * len(LINKS)),
-    events=st.lists(events, min_size=1, max_size=40).map(tuple),
-    first=st.integers(-2, 1),
-    length=st.integers(1, 4),
+    groups=st.tuples(*[st.sampled_from([1, 1, 2, 0])] * len(LINKS)),
+    events=st.lists(events, min_size=25, max_size=60).map(tuple),
+    first=st.sampled_from([-1, 0, 0, -2, 1]),
+    length=st.sampled_from([2, 3, 1, 4]),
     fill=st.booleans(),
 )
 
@@ -251,7 +251,7 @@ def api(store: Store, clock: Clock) -> Callers:
     return callers(store, clock)
 
 
-@settings(max_examples=25, phases=_PHASES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, phases=_PHASES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(world=worlds)
 def test_every_call_says_what_the_oracle_says(store: Store, api: Callers, clock: Clock, world: World) -> None:
     account = next(_numbers)
