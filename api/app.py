@@ -1,4 +1,4 @@
-"""The HTTP application: both calls, the admin calls and health, put together here."""
+"""The HTTP application: both calls, MCP, the admin calls and health, put together here."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ import time
 from collections.abc import Callable
 
 from fastapi import FastAPI
+from starlette.routing import Route
 
 from api.admin import admin_router
 from api.answers import Answers
 from api.audit import audit_router
 from api.catalog import Catalog
 from api.clicks import clicks_router
+from api.discovery import discovery_router
 from api.errors import install_error_handlers
 from api.freshness import Observer
 from api.health import Ready, health_router
 from api.hourly import hourly_router
 from api.keys import KeyRing
+from api.mcp_http import McpEndpoint
 from api.request_id import RequestId
 from ingest.settings import Settings
 from rollups.store import Store
@@ -39,6 +42,7 @@ def create_app(
     keys = keys or KeyRing(store, settings)
     catalog = Catalog(store)
     answers = Answers(Observer(store, settings.topic), catalog.forget, clock)
+    mcp = McpEndpoint(settings)
 
     app = FastAPI(
         title="Clickmill",
@@ -48,11 +52,14 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        lifespan=mcp.lifespan,
     )
     app.add_middleware(RequestId)
     install_error_handlers(app)
     app.include_router(clicks_router(store, keys, catalog, answers))
     app.include_router(hourly_router(store, settings, keys, catalog, answers))
+    app.include_router(discovery_router(app.openapi))
+    app.router.routes.append(Route("/mcp", mcp))
     app.include_router(admin_router(keys, catalog, answers))
     app.include_router(audit_router(store, keys))
     app.include_router(health_router(store, ready))

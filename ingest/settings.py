@@ -89,6 +89,13 @@ class Settings(BaseSettings):
     blocked_user_agents: str = Field(
         "", description="Comma-separated parts of user agents the hourly statistics answer with 403."
     )
+    mcp_hosts: str = Field(
+        "localhost,127.0.0.1,[::1]",
+        description="Comma-separated names under which `/mcp` is reached, without port; `*` allows any.",
+    )
+    mcp_origins: str = Field(
+        "", description="Comma-separated origins of web pages that may call `/mcp`, besides those of its hosts."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Level of the process log.")
 
     @property

@@ -24,6 +24,7 @@ HOMES = {
     "faust": ["rollups/faust_app.py", "rollups/transport.py"],
     "fastapi": ["api/", "deploy/processes.py"],
     "aiokafka": ["ingest/", "rollups/transport.py"],
+    "mcp": ["api/mcp_", "api/integration.py"],
 }
 
 
