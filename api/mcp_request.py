@@ -70,10 +70,10 @@ def _below_api(path: str) -> bool:
     if len(path) > _LONGEST_PATH:
         return False
     while True:
-        segments = path.replace("\\", "/").split("/")
+        segments = path.split("/")
         if segments[:2] != ["", "api"] or len(segments) < 3 or {".", ".."} & set(segments):
             return False
-        if any(char in "?#" or not char.isprintable() for char in path):
+        if any(char in "\\?#" or not char.isprintable() for char in path):
             return False
         decoded = unquote(path)
         if decoded == path:

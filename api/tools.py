@@ -52,7 +52,14 @@ REST_TOOLS = (
         "(linkId and domain), of a group (grpIdx), or else of the whole account. Only hours with clicks are listed; "
         "with fill=1 every hour of the day is, each with a status: final, open (its clicks are still coming in) or "
         "future. Needs the key of an account.",
-        (HOURS_OF_A_DAY,),
+        (HOURS_OF_A_DAY, HOURS_WITH_STATUS),
+    ),
+    RestTool(
+        "get_clicks_by_date",
+        "Clicks by date",
+        "Clicks (acesCnt) and unique users (pernCnt) by day, in the account's time zone, of a link, a group or the "
+        "whole account. A day's unique users are counted once over the whole day. Needs the key of an account.",
+        ("/api/statistics/v2/clicks-by-date",),
     ),
 )
 BY_NAME = {tool.name: tool for tool in REST_TOOLS}

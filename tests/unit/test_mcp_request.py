@@ -15,12 +15,12 @@ from api.mcp_request import RestCall, connection_key, credentials, rest_call
 from api.tools import API_REQUEST, ToolView
 
 
-def view(name: str, *properties: str) -> ToolView:
+def view(tool: str, *properties: str) -> ToolView:
     return {
-        "name": name,
+        "name": tool,
         "title": "",
         "description": "",
-        "inputSchema": {"properties": dict.fromkeys(properties, {})},
+        "inputSchema": {"properties": {name: {} for name in properties}},
         "outputSchema": {},
         "annotations": {},
     }
