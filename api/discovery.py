@@ -8,7 +8,6 @@ from functools import cache
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
-from api.errors import ERRORS
 from api.integration import llms_text, mcp_integration
 from api.tools import Json, ToolList, ToolView, catalogue
 
@@ -21,7 +20,7 @@ def discovery_router(openapi: Callable[[], Json]) -> APIRouter:
     def tools() -> list[ToolView]:
         return catalogue(openapi())
 
-    @router.get("/api/v1/tools", operation_id="listTools", summary="Tools with JSON Schemas", responses=ERRORS)
+    @router.get("/api/v1/tools", operation_id="listTools", summary="Tools with JSON Schemas")
     async def list_tools() -> ToolList:
         return {"tools": tools()}
 

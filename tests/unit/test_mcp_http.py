@@ -185,6 +185,22 @@ def test_what_is_no_message_is_refused(mcp: RawMcp, body: str | bytes) -> None:
     assert "Traceback" not in answer.text
 
 
+def test_a_fault_of_ours_goes_to_the_log(
+    engine: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fails(*_: object) -> None:
+        raise RuntimeError("a secret of ours")
+
+    monkeypatch.setattr("api.mcp_server.call_tool", fails)
+    made = callers(engine)
+    with made.client:
+        answer = RawMcp(made.client).answer("tools/call", {"name": "get_clicks"}, headers={"X-Request-Id": "find-me"})
+    assert answer.json()["error"]["code"] == -32603
+    assert "secret" not in answer.text
+    assert "find-me" in caplog.text
+    assert "a secret of ours" in caplog.text
+
+
 def test_outside_its_lifespan_it_says_that_it_is_away(engine: Store) -> None:
     assert RawMcp(callers(engine).client).answer("ping").status_code == 503
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from api.mcp_calls import TOLD
@@ -32,6 +32,7 @@ from tests.support.seed import (
 
 DAY = "2026-03-31"
 RANGE = {"start_date": "2026-03-01", "end_date": DAY}
+LINK = {"linkId": "abc", "domain": "VVD.bz"}
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +117,13 @@ def assert_the_same(api: Callers, mcp: RawMcp, role: str | None, rest: tuple[str
 
 @settings(max_examples=80, deadline=None)
 @given(question=QUESTIONS, role=ROLES, generic=st.booleans())
+@example(question=("get_clicks", {**RANGE, "per_page": 2, "page": 2}), role="publisher", generic=False)
+@example(question=("get_clicks", RANGE), role="admin", generic=True)
+@example(
+    question=("get_clicks_by_hour", {"ymd": DAY, "linkId": "abc", "domain": "VVD.bz"}), role="account", generic=False
+)
+@example(question=("get_clicks_by_hour", {"ymd": DAY, "grpIdx": 5}), role="account", generic=True)
+@example(question=("get_clicks_by_date", {"startYmd": "2026-03-01", "endYmd": DAY}), role="account", generic=False)
 def test_mcp_answers_what_rest_answers(
     api: Callers, mcp: RawMcp, question: tuple[str, dict[str, Any]], role: str | None, generic: bool
 ) -> None:
@@ -125,10 +133,23 @@ def test_mcp_answers_what_rest_answers(
     assert_the_same(api, mcp, role, (path, arguments), called)
 
 
-@pytest.mark.parametrize("scope", [{}, {"grpIdx": 5}, {"linkId": "abc", "domain": DOMAIN}, {"grpIdx": 6}])
+@pytest.mark.parametrize("scope", [{}, {"grpIdx": 5}, LINK, {"grpIdx": 6}])
 def test_filled_hours_are_those_of_v3_with_their_status(api: Callers, mcp: RawMcp, scope: dict[str, Any]) -> None:
     rest = ("/api/statistics/v3/clicks-by-hour", {"startYmd": DAY, "endYmd": DAY, **scope, "fill": "1"})
     assert_the_same(api, mcp, "account", rest, ("get_clicks_by_hour", {"ymd": DAY, **scope, "fill": 1}))
+
+
+def test_numbers_that_rest_answers_reach_the_client(api: Callers, mcp: RawMcp) -> None:
+    clicks = mcp.call("get_clicks", RANGE, headers=key(api, "admin"))
+    assert [row["click_count"] for row in clicks.body["data"]] == [9] * 6
+    assert clicks.body["data"][0]["publisher_name"] == "Zoë & “Söhne” \u2028 名前 😀"
+    hours = mcp.call("get_clicks_by_hour", {"ymd": DAY}, headers=key(api, "account"))
+    assert [(row["hour"], row["acesCnt"], row["pernCnt"]) for row in hours.body["result"]] == [
+        (0, 3, 2),
+        (4, 3, 2),
+        (23, 3, 2),
+    ]
+    assert hours.result["_meta"]["headers"]["x-data-as-of"] == "2026-03-31T12:00:00.000Z"
 
 
 def test_every_hour_of_a_filled_day_has_a_status(api: Callers, mcp: RawMcp) -> None:
