@@ -77,8 +77,9 @@ def _object(content: bytes) -> dict[str, Any] | None:
 
 def _failure(body: Mapping[str, Any], status: int, told: Mapping[str, str]) -> CallToolResult:
     error = body.get("error")
-    inner = error.get("message") if isinstance(error, dict) else None
-    whole = {"status": status, "message": inner or HTTPStatus(status).phrase, **body}
+    words = (body.get("message"), error.get("message") if isinstance(error, dict) else None)
+    message = next((text for text in words if isinstance(text, str) and text), HTTPStatus(status).phrase)
+    whole = {**body, "status": status, "message": message}
     return _result(msgspec.json.encode(whole).decode(), whole, told, failed=True)
 
 
