@@ -12,7 +12,7 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.types import Message, Receive, Scope, Send
 
@@ -74,7 +74,10 @@ class McpEndpoint:
             raise HTTPException(refused.status_code, _REFUSALS[refused.status_code])
         if self._manager is None:
             raise HTTPException(503, "MCP is not served at the moment.")
-        body = _completed(await _body(request))
+        try:
+            body = _completed(await _body(request))
+        except ClientDisconnect:
+            return
         waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def receive() -> Message:
@@ -85,7 +88,7 @@ class McpEndpoint:
                 MutableHeaders(scope=message).update(getattr(request.state, "told", {}))
             await send(message)
 
-        await self._manager.handle_request(_with_length(request.scope, len(body)), receive, told)
+        await self._manager.handle_request(_with_accept(request.scope), receive, told)
 
 
 def _wants_stream(request: Request) -> bool:
@@ -94,12 +97,12 @@ def _wants_stream(request: Request) -> bool:
 
 
 async def _body(request: Request) -> bytes:
-    parts: list[bytes] = []
+    body = bytearray()
     async for part in request.stream():
-        parts.append(part)
-        if sum(map(len, parts)) > MAX_BODY:
+        body += part
+        if len(body) > MAX_BODY:
             raise HTTPException(413, f"A message may have at most {MAX_BODY:,} bytes.")
-    return b"".join(parts)
+    return bytes(body)
 
 
 def _completed(body: bytes) -> bytes:
@@ -119,9 +122,8 @@ def _completed(body: bytes) -> bytes:
     return json.dumps({**message, "params": {**missing, **params}}).encode()
 
 
-def _with_length(scope: Scope, length: int) -> Scope:
-    """The same request with the length that its body now has, and an Accept header if it had none."""
+def _with_accept(scope: Scope) -> Scope:
+    """The same request, with an Accept header if it had none."""
     headers = MutableHeaders(raw=list(scope["headers"]))
-    headers["content-length"] = str(length)
     headers.setdefault("accept", "application/json")
     return {**scope, "headers": headers.raw}

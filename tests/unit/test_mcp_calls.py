@@ -73,6 +73,11 @@ def test_the_query_is_encoded_once() -> None:
     assert scope["query_string"] == b"ymd=%E5%90%8D%E5%89%8D%2F%3F%26%3D%2541+%2B"
 
 
+def test_half_a_character_is_a_question_mark() -> None:
+    scope, _ = called(CLICKS, {"page": "\ud800"})
+    assert scope["query_string"] == b"page=%3F"
+
+
 def test_a_path_is_decoded_once() -> None:
     scope, _ = called(ANY, {"path": "/api/v1/a%20b%2541"})
     assert scope["path"] == "/api/v1/a b%41"

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from starlette.types import Message
 
 from api.mcp_http import MAX_BODY
 from rollups.store import Store
@@ -183,6 +184,25 @@ def test_what_is_no_message_is_refused(mcp: RawMcp, body: str | bytes) -> None:
     answer = mcp.post(body)
     assert answer.status_code == 400
     assert "Traceback" not in answer.text
+
+
+def test_a_client_that_leaves_in_the_middle_of_its_message_is_no_fault(
+    api: Callers, caplog: pytest.LogCaptureFixture
+) -> None:
+    headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
+    messages: list[Message] = [{"type": "http.disconnect"}, {"type": "http.request", "body": b"{", "more_body": True}]
+    answers: list[Message] = []
+
+    async def receive() -> Message:
+        return messages.pop()
+
+    async def send(message: Message) -> None:
+        answers.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/mcp", "query_string": b"", "headers": headers}
+    assert api.client.portal is not None
+    api.client.portal.call(api.client.app, scope, receive, send)
+    assert (answers, caplog.text) == ([], "")
 
 
 def test_a_fault_of_ours_goes_to_the_log(
