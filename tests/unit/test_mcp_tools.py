@@ -47,7 +47,7 @@ def api(engine: Store) -> Iterator[Callers]:
         insert_hourly(store, [Hourly(DAY, hour, 3, users=[1, 2], link=link) for hour in (0, 4, 23)])
     insert_source(store, 1, "2026-03-01 00:00:00.000")
     insert_watermark(store, 1, 0, "2026-03-31 12:00:00.000")
-    made = callers(store)
+    made = callers(store, rate_limits="off")
     with made.client:
         yield made
 
