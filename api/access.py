@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from api.errors import Forbidden, Unauthorized
 from api.keys import KeyRing, Principal
+from api.limits import Limits
 
 
 def presented_key(headers: Mapping[str, str], query: Mapping[str, str]) -> str | None:
@@ -30,6 +31,7 @@ async def clicks_caller(request: Request, keys: KeyRing) -> Principal:
     principal = await keys.resolve_async(presented_key(request.headers, request.query_params))
     if principal is None:
         raise Unauthorized("A valid API key is required: send it as X-Api-Key.")
+    await _count(request, principal)
     if principal.role not in ("admin", "publisher"):
         raise Forbidden(f"A key with role {principal.role} has no access to publisher data.")
     return principal
@@ -40,9 +42,16 @@ async def admin_caller(request: Request, keys: KeyRing) -> Principal:
     principal = await keys.resolve_async(presented_key(request.headers, {}))
     if principal is None:
         raise Unauthorized("The valid API key of an admin is required: send it as X-Api-Key.")
+    await _count(request, principal)
     if principal.role != "admin":
         raise Forbidden(f"A key with role {principal.role} has no access to admin calls.")
     return principal
+
+
+async def _count(request: Request, principal: Principal) -> None:
+    """Every call with a valid key counts, whatever becomes of it."""
+    limits: Limits = request.app.state.limits
+    await limits.count_key(request, principal.key_id, principal.requests_per_hour)
 
 
 async def statistics_caller(request: Request, keys: KeyRing, blocked: Sequence[str]) -> int:

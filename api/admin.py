@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response, Security
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from api.access import admin_caller
@@ -20,6 +20,8 @@ from api.dates import iso_utc
 from api.errors import ERRORS, BadRequest, NotFound
 from api.keys import KeyRecord, KeyRing, Role
 
+_MOST_REQUESTS = 1_000_000_000
+_LONGEST_OVERLAP = 90 * 86_400
 _LATEST = 2**32 - 1  # seconds since 1970 that ClickHouse's DateTime can hold: early in 2106
 
 
@@ -39,6 +41,15 @@ class KeyRequest(BaseModel):
     account_id: Id | None = None
     name: Text = ""
     expires_at: Annotated[AwareDatetime, AfterValidator(_storable)] | None = None
+    requests_per_hour: Annotated[int, Field(strict=True, ge=1, le=_MOST_REQUESTS)] | None = None
+
+
+class Rotation(BaseModel):
+    """How long the old key lives on, in seconds."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    overlap_seconds: Annotated[int, Field(strict=True, ge=0, le=_LONGEST_OVERLAP)] = 86_400
 
 
 class KeyView(TypedDict):
@@ -49,7 +60,9 @@ class KeyView(TypedDict):
     name: str
     created_at: str
     expires_at: str | None
+    requests_per_hour: int | None
     revoked_at: str | None
+    last_used_at: str | None
 
 
 class NewKey(KeyView):
@@ -91,13 +104,23 @@ def admin_router(keys: KeyRing, catalog: Catalog, answers: Answers) -> APIRouter
             account_id=request.account_id,
             name=request.name,
             expires_at=expires_at,
+            requests_per_hour=request.requests_per_hour,
         )
-        new: NewKey = {**key_view(record), "key": key}
-        return JSONResponse(new, 201, headers={"Cache-Control": "no-store"})
+        return _shown_once(record, key)
+
+    @router.post(
+        "/keys/{key_id}/rotate", status_code=201, response_model=NewKey, summary="Replace a key, which lives on a while"
+    )
+    def rotate_key(key_id: str, rotation: Rotation) -> JSONResponse:
+        made = keys.rotate(key_id, rotation.overlap_seconds)
+        if made is None:
+            raise NotFound("There is no key with this id, or it has ended.")
+        return _shown_once(*made)
 
     @router.get("/keys", summary="Every key, revoked ones included, without its text")
     def get_keys() -> KeyList:
-        return {"data": [key_view(record) for record in keys.records()]}
+        used = keys.uses.read()
+        return {"data": [key_view(record, used.get(record.id)) for record in keys.records()]}
 
     @router.delete("/keys/{key_id}", status_code=204, summary="Revoke a key")
     def delete_key(key_id: str) -> Response:
@@ -121,7 +144,7 @@ def check_key_request(request: KeyRequest, now: float) -> None:
         raise BadRequest("expires_at is in the past.", field="expires_at")
 
 
-def key_view(record: KeyRecord) -> KeyView:
+def key_view(record: KeyRecord, used_at: int | None = None) -> KeyView:
     return {
         "id": record.id,
         "role": record.role,
@@ -129,9 +152,20 @@ def key_view(record: KeyRecord) -> KeyView:
         "account_id": record.account_id,
         "name": record.name,
         "created_at": iso_utc(record.created_at),
-        "expires_at": None if record.expires_at is None else iso_utc(record.expires_at),
-        "revoked_at": None if record.revoked_at is None else iso_utc(record.revoked_at),
+        "expires_at": _time(record.expires_at),
+        "requests_per_hour": record.requests_per_hour,
+        "revoked_at": _time(record.revoked_at),
+        "last_used_at": _time(used_at),
     }
+
+
+def _time(seconds: int | None) -> str | None:
+    return None if seconds is None else iso_utc(seconds)
+
+
+def _shown_once(record: KeyRecord, key: str) -> JSONResponse:
+    new: NewKey = {**key_view(record), "key": key}
+    return JSONResponse(new, 201, headers={"Cache-Control": "no-store"})
 
 
 def _guarded_by(keys: KeyRing) -> type[APIRoute]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Coroutine, Hashable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -12,9 +12,12 @@ from typing import Any, TypeVar
 
 from anyio import to_thread
 
+from api.errands import run_errand
 from api.freshness import Look, Observer
+from rollups.store import Store, StoreUnavailable
 
 LOOK_SECONDS = 0.5
+PATIENCE_SECONDS = 1.8  # for a look at a database that takes connections and does not answer
 KEPT_SECONDS = 60.0  # also what no look can tell: rows that their age deletes, parts removed by hand
 KEPT_BYTES = 64 * 1024 * 1024
 _LOOKS = 64
@@ -46,14 +49,20 @@ class Answers:
     """
 
     def __init__(
-        self, observer: Observer, on_catalog_change: Callable[[], None], clock: Callable[[], float] = time.monotonic
+        self,
+        store: Store,
+        observer: Observer,
+        on_catalog_change: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._store = store
         self._observer = observer
         self._on_catalog_change = on_catalog_change
         self._clock = clock
         self._kept: OrderedDict[Hashable, _Kept] = OrderedDict()
         self._bytes = 0
         self._making: dict[Hashable, asyncio.Task[Any]] = {}
+        self._waiting: Counter[asyncio.Task[Any]] = Counter()
         self._looks: deque[_Seen] = deque(maxlen=_LOOKS)
         self._due = True
 
@@ -73,18 +82,36 @@ class Answers:
             self._drop(key)
 
         async def made() -> Made:
-            value = await to_thread.run_sync(make)
+            value = await run_errand(self._store, make)
             self._keep(key, _Kept(value, last_day, seen.at + KEPT_SECONDS, size(value)), seen)
             return value
 
-        # Shielded: a caller that leaves stops nobody's answer.
-        return await asyncio.shield(self._started((seen.number, key), made)), seen.look.header
+        return await self._waited_for((seen.number, key), made), seen.look.header
+
+    async def _waited_for(self, key: Hashable, make: Callable[[], Coroutine[Any, Any, Made]]) -> Made:
+        """What is made; it is called off when the last who waits for it has left."""
+        task = self._started(key, make)
+        self._waiting[task] += 1
+        try:
+            value: Made = await asyncio.shield(task)
+            return value
+        finally:
+            self._waiting[task] -= 1
+            if not self._waiting[task]:
+                del self._waiting[task]
+                if not task.done():
+                    del self._making[key]  # nobody joins what is being called off
+                    task.cancel()
 
     async def _look(self) -> _Seen:
         """The last look, begun at most `LOOK_SECONDS` ago. Under steady traffic nobody waits: it is renewed earlier."""
         arrived = self._clock()
         while self._due or not self._looks or arrived - self._looks[-1].at >= LOOK_SECONDS:
-            await asyncio.shield(self._started("look", self._look_now))
+            try:
+                async with asyncio.timeout(None if self._store.embedded else PATIENCE_SECONDS):
+                    await asyncio.shield(self._started("look", self._look_now))
+            except TimeoutError as error:
+                raise StoreUnavailable("ClickHouse did not answer in time") from error
         if arrived - self._looks[-1].at >= LOOK_SECONDS / 2:
             self._started("look", self._look_now)
         return self._looks[-1]
@@ -110,8 +137,9 @@ class Answers:
         async def run() -> Any:
             try:
                 return await make()
-            finally:
-                del self._making[key]  # in its last step, not in a callback: who waits in a loop would find it again
+            finally:  # in its last step, not in a callback: who waits in a loop would find it again
+                if self._making.get(key) is asyncio.current_task():
+                    del self._making[key]
 
         if key not in self._making:
             self._making[key] = asyncio.ensure_future(run())

@@ -14,6 +14,7 @@ from enum import IntEnum
 from http import HTTPStatus
 from typing import Any, NotRequired
 
+import msgspec
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -21,21 +22,33 @@ from starlette.exceptions import HTTPException
 from typing_extensions import TypedDict
 
 from api.dates import iso_utc
-from api.request_id import request_id
-from rollups.store import StoreError, StoreUnavailable
+from api.headers import standing_headers
+from api.request_id import choose_request_id, request_id
+from rollups.store import StoreBusy, StoreError, StoreTooLarge, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
 STATISTICS_PATHS = ("/api/statistics/", "/api/link/", "/api/link-group/")
 RETRY_AFTER_SECONDS = 5
+_TOO_LARGE = "This covers more than one answer may read; ask for fewer days, or for less of them."
 
 
 class ApiError(Exception):
     """A refusal; `field` names the parameter or the place in the body that is to blame."""
 
+    headers: Mapping[str, str] | None = None
+
     def __init__(self, message: str, *, field: str | None = None) -> None:
         super().__init__(message)
         self.field = field
+
+
+class RateLimited(ApiError):
+    """Too many calls; `retry_after` is in seconds."""
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.headers = {"Retry-After": str(retry_after)}
 
 
 class BadRequest(ApiError):
@@ -78,12 +91,19 @@ STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (Unauthorized, 401),
     (Forbidden, 403),
     (NotFound, 404),
+    (RateLimited, 429),
+    (StoreTooLarge, 400),
     (StoreUnavailable, 503),
     (StoreError, 500),
     (Exception, 500),
 )
 
-CODES = {500: "INTERNAL_ERROR", 503: "UNAVAILABLE"}  # any other code is the name of its HTTP status
+CODES = {
+    413: "PAYLOAD_TOO_LARGE",
+    429: "RATE_LIMITED",
+    500: "INTERNAL_ERROR",
+    503: "UNAVAILABLE",
+}  # any other code is the name of its HTTP status
 
 
 class ErrorDetail(TypedDict):
@@ -120,13 +140,24 @@ def install_error_handlers(app: FastAPI) -> None:
 async def answer(request: Request, error: Exception) -> JSONResponse:
     """The answer to a failed request, in the envelope of its path."""
     statistics = request.url.path.startswith(STATISTICS_PATHS)
+    if statistics and isinstance(error, StoreTooLarge):
+        error = StatisticsError(StatisticsCode.RANGE, _TOO_LARGE)
     problem = describe(error, scheme="APIKey" if statistics else "Bearer")
     identity = request_id(request)
     if problem.status >= 500:
         trace = None if isinstance(error, StoreUnavailable) else error
         log.error("%s %r (request %s): %s", request.method, request.url.path, identity, error, exc_info=trace)
     body: Any = _statistics_body(problem) if statistics else _error_body(problem, identity, time.time())
-    return JSONResponse(body, problem.status, headers={**(problem.headers or {}), "X-Request-Id": identity})
+    # An answer to a bug is sent from outside all middleware.
+    return JSONResponse(body, problem.status, headers={**(problem.headers or {}), **standing_headers(request.scope)})
+
+
+def refusal(status: int, message: str) -> tuple[dict[str, str], bytes]:
+    """Headers and body of a refusal that no application has seen."""
+    scope = {"scheme": "http", "state": {"request_id": choose_request_id(None)}}
+    headers = standing_headers(scope)
+    body = msgspec.json.encode(_error_body(_problem(status, message), headers["X-Request-Id"], time.time()))
+    return {**headers, "Content-Type": "application/json", "Content-Length": str(len(body))}, body
 
 
 def describe(error: Exception, scheme: str) -> Problem:
@@ -140,11 +171,14 @@ def describe(error: Exception, scheme: str) -> Problem:
         first = error.errors()[0]
         return _problem(status, _words(first), field=_place(first["loc"]))
     if isinstance(error, ApiError):
-        headers = {"WWW-Authenticate": scheme} if status == 401 else None
+        headers = {"WWW-Authenticate": scheme} if status == 401 else error.headers
         return _problem(status, str(error), field=error.field, headers=headers)
+    if isinstance(error, StoreTooLarge):
+        return _problem(status, _TOO_LARGE)
     if status == 503:
         retry = {"Retry-After": str(RETRY_AFTER_SECONDS)}
-        return _problem(status, "The database cannot be reached at the moment; try again.", headers=retry)
+        away = "is too busy for this" if isinstance(error, StoreBusy) else "cannot be reached"
+        return _problem(status, f"The database {away} at the moment; try again.", headers=retry)
     return _problem(status, "Something went wrong on our side; the request id finds it in our log.")
 
 

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from threading import Lock
 from typing import Any, Literal
 
 from anyio import to_thread
 
+from api.key_uses import KeyUses
 from ingest.settings import Settings
-from rollups.store import Row, Store
+from rollups.store import Row, Store, StoreUnavailable
 
 Role = Literal["admin", "publisher", "account", "ingest"]
 
 KNOWN_SECONDS = 10.0
 UNKNOWN_SECONDS = 2.0
+PATIENCE_SECONDS = 1.8  # for a database that takes connections and does not answer
 MEMORY = 10_000
 
 
@@ -33,6 +36,7 @@ class Principal:
     publisher_id: int | None = None
     account_id: int | None = None
     expires_at: int | None = None  # seconds since 1970
+    requests_per_hour: int | None = None  # None: as the settings say
 
     def expired(self, now: float) -> bool:
         return self.expires_at is not None and self.expires_at <= now
@@ -49,6 +53,7 @@ class KeyRecord:
     name: str
     created_at: int
     expires_at: int | None
+    requests_per_hour: int | None = None
     revoked_at: int | None = None
 
 
@@ -78,9 +83,9 @@ class _Memory:
 class KeyRing:
     """Resolves, makes and revokes keys. Thread-safe.
 
-    A key is 256 random bits, so a plain SHA-256 keeps it safe: there is nothing to guess that a slow hash
-    would protect. Answers are remembered, known keys for `KNOWN_SECONDS` and unknown ones for
-    `UNKNOWN_SECONDS`: a key revoked by another process works no longer than that.
+    A key is 256 random bits, so a plain SHA-256 keeps it safe: there is nothing to guess that a slow hash would
+    protect, and how long a look-up by hash takes tells nothing of the key. Answers are remembered, known keys for
+    `KNOWN_SECONDS` and unknown ones for `UNKNOWN_SECONDS`: a key revoked by another process works no longer than that.
     """
 
     def __init__(self, store: Store, settings: Settings, clock: Callable[[], float] = time.time) -> None:
@@ -90,6 +95,7 @@ class KeyRing:
         self._known = _Memory(KNOWN_SECONDS)
         self._unknown = _Memory(UNKNOWN_SECONDS)
         self._lock = Lock()
+        self.uses = KeyUses(store, clock)
 
     def resolve(self, key: str | None) -> Principal | None:
         """Who the key stands for; None if it is missing, unknown, expired or revoked. May block on the store.
@@ -108,10 +114,18 @@ class KeyRing:
         return None if principal is None or principal.expired(self._clock()) else principal
 
     async def resolve_async(self, key: str | None) -> Principal | None:
-        """`resolve` for the event loop: what is not remembered is looked up in a thread."""
+        """`resolve` for the event loop, and the note that the key was used: what must be looked up is, in a thread."""
         if key and (remembered := self._recall(hash_key(key))):
-            return remembered[0]
-        return await to_thread.run_sync(self.resolve, key)
+            principal = remembered[0]
+        else:
+            try:
+                async with asyncio.timeout(None if self._store.embedded else PATIENCE_SECONDS):
+                    principal = await to_thread.run_sync(self.resolve, key)
+            except TimeoutError as error:
+                raise StoreUnavailable("ClickHouse did not look up a key in time") from error
+        if principal and principal.key_id != _OF_THE_SETTINGS and self.uses.note(principal.key_id):
+            asyncio.get_running_loop().run_in_executor(None, self.uses.write)
+        return principal
 
     def create(
         self,
@@ -121,11 +135,14 @@ class KeyRing:
         account_id: int | None = None,
         name: str = "",
         expires_at: int | None = None,
+        requests_per_hour: int | None = None,
     ) -> tuple[KeyRecord, str]:
         """A new key, valid at once in this process; its text is returned here and never again."""
         key = f"cm_{secrets.token_urlsafe(32)}"
         now = int(self._clock())
-        record = KeyRecord(secrets.token_hex(8), role, publisher_id, account_id, name, now, expires_at)
+        record = KeyRecord(
+            secrets.token_hex(8), role, publisher_id, account_id, name, now, expires_at, requests_per_hour
+        )
         self._write(record, hash_key(key))
         return record, key
 
@@ -136,24 +153,53 @@ class KeyRing:
 
     def revoke(self, key_id: str) -> bool:
         """Ends a key: at once here, within `KNOWN_SECONDS` elsewhere. False if there is no such key."""
+        found = self._find(key_id)
+        if found is None:
+            return False
+        record, digest = found
+        if record.revoked_at is None:
+            self._write(replace(record, revoked_at=int(self._clock())), digest)
+        self._forget(key_id)
+        return True
+
+    def rotate(self, key_id: str, overlap: int) -> tuple[KeyRecord, str] | None:
+        """A new key for what the old one was for; the old one lives on for `overlap` seconds, if it would have.
+
+        The new one is made for as long as the old one was. None if there is no such key, or it has ended.
+        """
+        found, now = self._find(key_id), int(self._clock())
+        if found is None:
+            return None
+        old, digest = found
+        if old.revoked_at is not None or (old.expires_at is not None and old.expires_at <= now):
+            return None
+        new = self.create(
+            old.role,
+            publisher_id=old.publisher_id,
+            account_id=old.account_id,
+            name=old.name,
+            expires_at=None if old.expires_at is None else now + old.expires_at - old.created_at,
+            requests_per_hour=old.requests_per_hour,
+        )
+        ends = min(now + overlap, old.expires_at or now + overlap)
+        self._write(replace(old, expires_at=ends), digest)
+        self._forget(key_id)
+        return new
+
+    def _find(self, key_id: str) -> tuple[KeyRecord, str] | None:
         rows = self._store.query(
             f"SELECT {_COLUMNS}, toString(hash) FROM api_keys FINAL WHERE id = {{id:String}}", {"id": key_id}
         )
-        if not rows:
-            return False
-        *values, digest = rows[0]
-        record = KeyRecord(*values)
-        if record.revoked_at is None:
-            ended = KeyRecord(**{**asdict(record), "revoked_at": int(self._clock())})
-            self._write(ended, digest)
+        return (KeyRecord(*rows[0][:-1]), rows[0][-1]) if rows else None
+
+    def _forget(self, key_id: str) -> None:
         with self._lock:
             self._known.forget(key_id)
-        return True
 
     def _recall(self, digest: str) -> tuple[Principal | None] | None:
         """What is known without the store, in a tuple of one; None if nothing is."""
         if self._admin and hmac.compare_digest(digest, self._admin):
-            return (Principal("settings", "admin"),)
+            return (Principal(_OF_THE_SETTINGS, "admin"),)
         now = self._clock()
         with self._lock:
             remembered = self._known.recall(digest, now) or self._unknown.recall(digest, now)
@@ -163,8 +209,8 @@ class KeyRing:
 
     def _look_up(self, digest: str) -> Principal | None:
         rows = self._store.query(
-            "SELECT id, role, publisher_id, account_id, toUnixTimestamp(expires_at) FROM api_keys FINAL "
-            "WHERE hash = {digest:String} AND revoked_at IS NULL",
+            "SELECT id, role, publisher_id, account_id, toUnixTimestamp(expires_at), requests_per_hour "
+            "FROM api_keys FINAL WHERE hash = {digest:String} AND revoked_at IS NULL",
             {"digest": digest},
         )
         return Principal(*rows[0]) if rows else None
@@ -175,9 +221,10 @@ class KeyRing:
         self._store.insert("api_keys", [row], list(values))
 
 
+_OF_THE_SETTINGS = "settings"  # the id of the key that is in no table
 _COLUMNS = (
     "id, role, publisher_id, account_id, name, toUnixTimestamp(created_at), "
-    "toUnixTimestamp(expires_at), toUnixTimestamp(revoked_at)"
+    "toUnixTimestamp(expires_at), requests_per_hour, toUnixTimestamp(revoked_at)"
 )
 
 

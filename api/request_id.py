@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import uuid
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 _SANE = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
@@ -21,21 +21,13 @@ def request_id(request: Request) -> str:
 
 
 class RequestId:
-    """ASGI middleware that names the request and puts the name on the answer."""
+    """ASGI middleware that names the request; `StandingHeaders` puts the name on the answer."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        identity = choose_request_id(Headers(scope=scope).get("x-request-id"))
-        scope.setdefault("state", {})["request_id"] = identity
-
-        async def named(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["X-Request-Id"] = identity
-            await send(message)
-
-        await self._app(scope, receive, named)
+        if scope["type"] == "http":
+            identity = choose_request_id(Headers(scope=scope).get("x-request-id"))
+            scope.setdefault("state", {})["request_id"] = identity
+        await self._app(scope, receive, send)

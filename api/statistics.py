@@ -21,6 +21,7 @@ from api.errors import StatisticsCode, StatisticsError
 from api.freshness import EVERYTHING
 from api.freshness import HEADER as AS_OF
 from api.keys import KeyRing
+from api.limits import Limits
 from api.plans import Plan
 from ingest.settings import Settings
 
@@ -48,8 +49,9 @@ class Caller:
 class Statistics:
     """Lets callers in and answers them. For one event loop."""
 
-    def __init__(self, settings: Settings, keys: KeyRing, catalog: Catalog, answers: Answers) -> None:
+    def __init__(self, settings: Settings, keys: KeyRing, limits: Limits, catalog: Catalog, answers: Answers) -> None:
         self._keys = keys
+        self._limits = limits
         self._catalog = catalog
         self.answers = answers
         self._blocked = blocked_agents(settings.blocked_user_agents)
@@ -60,7 +62,8 @@ class Statistics:
         caller = await self.account(request)
         if not caller.plan.statistics:
             raise caller.refuse("statistics")
-        yield caller
+        async with self._limits.statistics(caller.account_id, caller.plan):
+            yield caller
 
     async def account(self, request: Request) -> Caller:
         """The caller of a call that every plan has."""
@@ -68,6 +71,7 @@ class Statistics:
         account, _ = await self.answers.get(
             ("account", account_id), EVERYTHING, lambda: self._catalog.account(account_id), lambda _: _ACCOUNT_BYTES
         )
+        await self._limits.count_account(account_id, account.plan)
         return Caller(account_id, account.plan, account.zone)
 
     async def answer(

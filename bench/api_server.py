@@ -38,7 +38,7 @@ from bench.api_data import (
 )
 from bench.api_questions import ACCOUNTS_ASKED, PUBLISHERS_ASKED, Question, questions
 from bench.events import ACCOUNTS, LINKS
-from deploy.processes import HttpServer
+from deploy.http_server import HttpServer
 from ingest.settings import Settings
 from rollups.migrate import migrate
 from rollups.store import Row, Store
@@ -133,7 +133,7 @@ def commands(store: Store) -> None:
 
 
 async def main(directory: str, clicks: int) -> None:
-    settings = Settings(clickhouse_url=f"chdb://{directory}", admin_key="bench")
+    settings = Settings(clickhouse_url=f"chdb://{directory}", admin_key="bench", rate_limits="off")
     store = Store(settings.clickhouse_url)
     migrate(store)
     build_catalog(store)
@@ -147,7 +147,7 @@ async def main(directory: str, clicks: int) -> None:
     [(rows, size)] = store.query(
         "SELECT sum(rows), sum(bytes_on_disk) FROM system.parts WHERE active AND table = 'rollup'"
     )
-    server = HttpServer(create_app(store, settings, keys=keys), "127.0.0.1", 0)
+    server = HttpServer(create_app(store, settings, keys=keys), settings, "127.0.0.1", 0)
     serving = asyncio.ensure_future(server.listen())
     while not server.started:
         await asyncio.sleep(0.01)

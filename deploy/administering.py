@@ -34,7 +34,7 @@ def catalog_import(file: Path) -> None:
 
 @click.group()
 def keys() -> None:
-    """API keys: make, list, revoke."""
+    """API keys: make, list, rotate, revoke."""
 
 
 @keys.command("create")
@@ -42,12 +42,13 @@ def keys() -> None:
 @click.option("--publisher-id", type=int, help="With role publisher.")
 @click.option("--account-id", type=int, help="With role account.")
 @click.option("--name", default="", help="What the key is for.")
-def keys_create(role: str, publisher_id: int | None, account_id: int | None, name: str) -> None:
+@click.option("--expires-at", metavar="TIME", help="When it ends, as 2027-01-31T00:00:00Z.  [default: never]")
+@click.option("--requests-per-hour", type=int, help="Its own limit.  [default: CLICKMILL_REQUESTS_PER_HOUR]")
+def keys_create(**wish: Any) -> None:
     """Make a key; it is shown once.
 
     Example: clickmill keys create --role account --account-id 1
     """
-    wish = {"role": role, "publisher_id": publisher_id, "account_id": account_id, "name": name}
     answer = admin_call(
         "POST", "/admin/keys", {field: value for field, value in wish.items() if value not in (None, "")}
     )
@@ -61,6 +62,18 @@ def keys_list() -> None:
     Example: clickmill keys list
     """
     click.echo(json.dumps(admin_call("GET", "/admin/keys"), indent=1))
+
+
+@keys.command("rotate")
+@click.argument("key_id")
+@click.option("--overlap-hours", type=float, default=24, show_default=True, help="How long the old key lives on.")
+def keys_rotate(key_id: str, overlap_hours: float) -> None:
+    """Make a key for what the key with this id is for; it is shown once.
+
+    Example: clickmill keys rotate 4f1c9a0b2d3e5f60 --overlap-hours 1
+    """
+    wish = {"overlap_seconds": round(overlap_hours * 3600)}
+    click.echo(json.dumps(admin_call("POST", f"/admin/keys/{key_id}/rotate", wish), indent=1))
 
 
 @keys.command("revoke")

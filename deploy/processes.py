@@ -6,21 +6,21 @@ import asyncio
 import contextlib
 import logging
 import signal
-import socket
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-import uvicorn
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from api.app import create_app
+from api.guard import guard
 from api.health import health_router
 from api.keys import KeyRing
+from api.reading import PATIENCE_SECONDS, reading_store
+from deploy.http_server import HttpServer
 from ingest.collector import Verdict, collector_routes
 from ingest.kafka import ensure_topics, wait_for_broker
 from ingest.producer import ClickProducer
@@ -32,36 +32,6 @@ from rollups.worker import Worker
 log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 1.0
-
-ASGI = FastAPI | Starlette
-
-
-class HttpServer(uvicorn.Server):
-    """Uvicorn on a port that is bound at once, without its own signal handling: the process decides what stops when."""
-
-    def __init__(self, app: ASGI, host: str, port: int) -> None:
-        super().__init__(
-            uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=5)
-        )
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        # Without the protocol asyncio does not turn Nagle's algorithm off, and each answer waits 40 ms for an ACK.
-        self._socket = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            self._socket.bind((host, port))
-        except OSError as error:
-            raise RuntimeError(f"cannot listen on {host}:{port} ({error.strerror}): choose another --port") from error
-
-    @property
-    def port(self) -> int:
-        return int(self._socket.getsockname()[1])
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def listen(self) -> None:
-        await self.serve(sockets=[self._socket])
 
 
 def stop_on_signals() -> asyncio.Event:
@@ -110,10 +80,10 @@ def key_authority(keys: KeyRing, role: str) -> Callable[[str | None], Awaitable[
 
 async def run_api(settings: Settings, host: str, port: int) -> None:
     stop = stop_on_signals()
-    store = Store(settings.clickhouse_url)
-    app = create_app(store, settings)
+    store = Store(settings.clickhouse_url, connect=1.0, timeout=15.0, patience=PATIENCE_SECONDS)
+    app = create_app(store, settings, reader=reading_store(settings))
     app.router.routes.append(metrics_route(app.state.metrics))
-    await serve_until(stop, HttpServer(app, host, port))
+    await serve_until(stop, HttpServer(app, settings, host, port))
 
 
 async def run_worker(settings: Settings, host: str, port: int) -> None:
@@ -122,9 +92,10 @@ async def run_worker(settings: Settings, host: str, port: int) -> None:
     store = Store(settings.clickhouse_url)
     worker = Worker(settings, store)
     app = FastAPI(title="Clickmill worker", openapi_url=None)
+    guard(app, settings)
     app.include_router(health_router(store, lambda: worker_parts(worker)))
     app.router.routes.append(metrics_route(worker_registry(worker)))
-    await serve_until(stop, HttpServer(app, host, port), worker.run(stop))
+    await serve_until(stop, HttpServer(app, settings, host, port), worker.run(stop))
 
 
 async def run_collector(settings: Settings, host: str, port: int) -> None:
@@ -133,9 +104,10 @@ async def run_collector(settings: Settings, host: str, port: int) -> None:
     store = Store(settings.clickhouse_url)
     gate = Gate(settings)
     app = FastAPI(title="Clickmill collector", openapi_url=None)
+    guard(app, settings)
     app.include_router(health_router(store, lambda: {"broker": gate.open}))
     app.router.routes.extend(gate.routes(KeyRing(store, settings)))
-    await serve_until(stop, HttpServer(app, host, port), gate.run(stop))
+    await serve_until(stop, HttpServer(app, settings, host, port), gate.run(stop))
 
 
 def metrics_route(*registries: CollectorRegistry) -> Route:

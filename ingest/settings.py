@@ -101,6 +101,35 @@ class Settings(BaseSettings):
     mcp_origins: str = Field(
         "", description="Comma-separated origins of web pages that may call `/mcp`, besides those of its hosts."
     )
+    clickhouse_read_url: str = Field(
+        "",
+        description="URL like `CLICKMILL_CLICKHOUSE_URL` of a user that may only read, for what the API reads; "
+        "default: that of the main one.",
+    )
+    query_seconds: float = Field(10.0, gt=0, le=600, description="Longest time of a query of the API.")
+    query_rows: int = Field(
+        1_000_000_000, ge=1, description="Most rows that a query of the API reads; above it the answer is 400."
+    )
+    query_memory_mb: int = Field(2_000, ge=1, description="Most memory of a query of the API, in MB.")
+    rate_limits: Literal["on", "off"] = Field("on", description="`off` counts no calls and refuses none.")
+    requests_per_hour: int = Field(
+        10_000, ge=1, description="Requests an hour for a key of the Clicks API that has no limit of its own."
+    )
+    redis_url: str = Field(
+        "",
+        description="`redis://host:6379/0`, where API processes count calls together; default: each for itself.",
+        repr=False,
+    )
+    cors_origins: str = Field(
+        "",
+        description="Comma-separated origins, such as `https://app.example`, whose pages may call the API; "
+        "`*` for all; default: none.",
+    )
+    trusted_proxies: str = Field(
+        "",
+        description="Comma-separated addresses or networks of proxies whose `X-Forwarded-For` and "
+        "`X-Forwarded-Proto` are believed; default: none.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Level of the process log.")
 
     @property

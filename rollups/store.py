@@ -15,7 +15,14 @@ from clickhouse_connect import common
 from clickhouse_connect.driver import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from rollups.errand import current_errand
+
 Row = tuple[Any, ...]
+
+# What ClickHouse says of a question that is too large at any time, and of one that was too much for now: too slow, too
+# much memory, too many at once, killed.
+_TOO_LARGE = {158, 307, 396}
+_TOO_MUCH = {159, 160, 202, 241, 394, 439}
 
 # Sessions allow one query at a time; without them a pool of HTTP clients runs side by side.
 common.set_setting("autogenerate_session_id", False)
@@ -33,12 +40,34 @@ class StoreUnavailable(StoreError):
     """ClickHouse cannot be reached, or the connection broke: the outcome of a write is unknown."""
 
 
-class Store:
-    """Thread-safe access to one ClickHouse database, by HTTP (`clickhouse://…`) or in-process (`chdb:///path`)."""
+class StoreBusy(StoreUnavailable):
+    """The statement took more time, memory or company than it may: worth another try later."""
 
-    def __init__(self, url: str, *, connections: int = 8, timeout: float = 60.0) -> None:
+
+class StoreTooLarge(StoreError):
+    """The statement would read more than one may: not worth another try."""
+
+
+class Store:
+    """Thread-safe access to one ClickHouse database, by HTTP (`clickhouse://…`) or in-process (`chdb:///path`).
+
+    `settings` go with every statement. `connect` and `timeout` are the seconds to wait for a connection and for an
+    answer; `patience` those for one of the `connections` to be free (None: any time), then StoreBusy is raised.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        connections: int = 8,
+        connect: float = 5.0,
+        timeout: float = 60.0,
+        patience: float | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
         self.url = url
-        self._timeout = timeout
+        self._connect_seconds, self._timeout, self._patience = connect, timeout, patience
+        self._settings = dict(settings or {})
         self._slots: queue.LifoQueue[Client | None] = queue.LifoQueue()
         for _ in range(connections):
             self._slots.put(None)
@@ -58,7 +87,16 @@ class Store:
     ) -> Sequence[Row]:
         """Rows of a SELECT; `parameters` bind to `{name:Type}` places on the server."""
         with self._client() as client:
-            return [tuple(row) for row in client.query(sql, dict(parameters or {}), settings=settings).result_rows]
+            chosen = {**(settings or {}), **current_errand()}
+            return [tuple(row) for row in client.query(sql, dict(parameters or {}), settings=chosen).result_rows]
+
+    def kill(self, comment: str) -> None:
+        """Ends what runs under this log comment, over a connection of its own: the others may all be busy with it."""
+        killer = Store(self.url, connections=1, connect=self._connect_seconds, timeout=5, settings=self._settings)
+        try:
+            killer.command("KILL QUERY WHERE Settings['log_comment'] = {comment:String} ASYNC", {"comment": comment})
+        finally:
+            killer.close()
 
     def query_arrow(self, sql: str, parameters: Mapping[str, Any]) -> pa.Table:
         with self._client() as client:
@@ -93,14 +131,17 @@ class Store:
 
     @contextmanager
     def _client(self) -> Iterator[Client]:
-        client = self._slots.get()
+        try:
+            client = self._slots.get(timeout=self._patience)
+        except queue.Empty:
+            raise StoreBusy(f"ClickHouse at {self.address} is busy: no connection is free") from None
         try:
             client = client or self._connect()
             yield client
         except (ClickHouseError, OSError) as error:
             code = getattr(error, "code", None)
             if code:
-                raise StoreError(str(error), code) from error
+                raise _refusal(code)(str(error), code) from error
             if client is not None:
                 client.close()
                 client = None
@@ -111,10 +152,18 @@ class Store:
     def _connect(self) -> Client:
         if self.embedded:
             Path(urlsplit(self.url).path).mkdir(parents=True, exist_ok=True)
-            return clickhouse_connect.get_client(dsn=self.url)
+            return clickhouse_connect.get_client(dsn=self.url, settings=self._settings)
         return clickhouse_connect.get_client(
-            dsn=self.url, connect_timeout=5, send_receive_timeout=self._timeout, query_retries=0
+            dsn=self.url,
+            connect_timeout=self._connect_seconds,
+            send_receive_timeout=self._timeout,
+            query_retries=0,
+            settings=self._settings,
         )
+
+
+def _refusal(code: int) -> type[StoreError]:
+    return StoreBusy if code in _TOO_MUCH else StoreTooLarge if code in _TOO_LARGE else StoreError
 
 
 def _cause(error: Exception) -> str:

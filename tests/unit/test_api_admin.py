@@ -192,7 +192,9 @@ def test_life_of_a_key_through_the_calls(api: Callers) -> None:
     assert made["key"] not in listed.text
     assert "hash" not in listed.text
     shown = {key: value for key, value in made.items() if key != "key"}
-    assert [key for key in listed.json()["data"] if key["id"] == made["id"]] == [shown]
+    [entry] = [key for key in listed.json()["data"] if key["id"] == made["id"]]
+    assert entry == {**shown, "last_used_at": entry["last_used_at"]}
+    assert entry["last_used_at"] >= made["created_at"]
 
     deleted = api.admin("DELETE", f"/keys/{made['id']}")
     assert (deleted.status_code, deleted.content) == (204, b"")

@@ -7,11 +7,14 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from urllib.parse import urlsplit
+from xml.etree import ElementTree
 
 import pytest
 import yaml
 from click.testing import CliRunner
 
+from api.reading import read_limits
 from deploy.cli import main
 from ingest.settings import Settings
 
@@ -22,7 +25,7 @@ LAYERS = ["ingest", "rollups", "api", "deploy"]
 HOMES = {
     "clickhouse_connect": ["rollups/store.py"],
     "faust": ["rollups/faust_app.py", "rollups/transport.py"],
-    "fastapi": ["api/", "deploy/processes.py"],
+    "fastapi": ["api/", "deploy/processes.py", "deploy/http_server.py"],
     "aiokafka": ["ingest/", "rollups/transport.py"],
     "mcp": ["api/mcp_", "api/integration.py"],
 }
@@ -57,6 +60,22 @@ def test_a_health_check_asks_the_port_that_is_served(name: str) -> None:
     service = OURS[name]
     port = service["command"][service["command"].index("--port") + 1]
     assert f"localhost:{port}/readyz" in service["healthcheck"]["test"][-1]
+
+
+def test_the_api_reads_with_a_user_of_its_own_within_its_own_limits() -> None:
+    file, place, _ = COMPOSE["services"]["clickhouse"]["volumes"][1].split(":")
+    tree = ElementTree.parse(ROOT / file)
+    assert place.startswith("/etc/clickhouse-server/users.d/")
+    [user], [profile] = tree.findall("users/*"), tree.findall("profiles/*")
+    url = urlsplit(OURS["api"]["environment"]["CLICKMILL_CLICKHOUSE_READ_URL"])
+    assert (url.username, user.findtext("profile")) == (user.tag, profile.tag)
+    password = user.find("password")
+    assert password is not None
+    assert COMPOSE["services"]["clickhouse"]["environment"][password.attrib["from_env"]] == url.password
+    limits = {name: value for name, value in read_limits(Settings()).items() if isinstance(value, int | float)}
+    assert {name: float(profile.findtext(name, "nan")) for name in limits} == limits
+    for name in ("max_execution_time", "max_rows_to_read", "max_memory_usage"):
+        assert float(profile.findtext(f"constraints/{name}/max", "nan")) == limits[name]
 
 
 def test_docker_compose_takes_the_file() -> None:

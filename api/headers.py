@@ -1,0 +1,49 @@
+"""Headers that every answer carries, whatever it is of."""
+
+from __future__ import annotations
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_ALWAYS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+_OVER_TLS = {"Strict-Transport-Security": "max-age=31536000"}
+
+
+def standing_headers(scope: Scope) -> dict[str, str]:
+    """The headers, where an answer does not say otherwise, with the id of the request and what its key has left."""
+    state = scope.get("state", {})
+    allowance = state.get("allowance")
+    return {
+        **_ALWAYS,
+        **(_OVER_TLS if scope["scheme"] == "https" else {}),
+        **(allowance.headers() if allowance else {}),
+        "X-Request-Id": state["request_id"],
+    }
+
+
+class StandingHeaders:
+    """ASGI middleware inside `RequestId`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def headed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in standing_headers(scope).items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, headed)

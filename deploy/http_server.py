@@ -1,0 +1,142 @@
+"""Uvicorn as Clickmill runs it: the port is bound at once, the process decides what stops when, slow heads end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import resource
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from api.errors import refusal
+from api.guard import listed
+from ingest.settings import Settings
+
+HEAD_SECONDS = 10.0  # from the connection, or the first byte of a further request, to the end of the headers
+MAX_HEAD_BYTES = 32 * 1024
+KEEP_ALIVE_SECONDS = 15
+
+
+class HttpServer(uvicorn.Server):
+    def __init__(self, app: FastAPI, settings: Settings, host: str, port: int) -> None:
+        proxies = listed(settings.trusted_proxies)
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=PatientProtocol,
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                proxy_headers=bool(proxies),
+                forwarded_allow_ips=proxies,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=5,
+            )
+        )
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        # Without the protocol asyncio does not turn Nagle's algorithm off, and each answer waits 40 ms for an ACK.
+        self._socket = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            self._socket.bind((host, port))
+        except OSError as error:
+            raise RuntimeError(f"cannot listen on {host}:{port} ({error.strerror}): choose another --port") from error
+
+    @property
+    def port(self) -> int:
+        return int(self._socket.getsockname()[1])
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def listen(self) -> None:
+        allow_connections()
+        await self.serve(sockets=[self._socket])
+
+
+def allow_connections() -> None:
+    """Raises the limit of open files, which is often 1,024, to what the system allows: a connection is a file."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+class PatientProtocol(HttpToolsProtocol):
+    """Uvicorn's protocol with an end to how long and how large the head of a request may be, which it has not."""
+
+    _head_bytes = 0
+    _in_head = False
+    _too_large = False
+    _due: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._begin_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end_head()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._in_head:
+            self._head_bytes += len(data)  # the parser keeps a header to itself until it has all of it
+            if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+                self._refuse(431, f"The request line and headers hold at most {MAX_HEAD_BYTES} bytes.")
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._begin_head()
+
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        self._weigh(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value)
+        self._weigh(len(name) + len(value))
+
+    def on_headers_complete(self) -> None:
+        self._end_head()
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        if self._too_large:
+            self._refuse(431, f"The request line and headers hold at most {MAX_HEAD_BYTES} bytes.")
+        else:
+            self._refuse(400, msg)
+
+    def _weigh(self, size: int) -> None:
+        self._weight += size
+        if self._weight > MAX_HEAD_BYTES:
+            self._too_large = True
+            raise ValueError("the head is too large")  # which the parser hands on as an error of its own
+
+    def _begin_head(self) -> None:
+        self._end_head()
+        self._in_head, self._head_bytes, self._weight = True, 0, 0
+        self._due = self.loop.call_later(HEAD_SECONDS, self._give_up)
+
+    def _end_head(self) -> None:
+        self._in_head = False
+        if self._due is not None:
+            self._due.cancel()
+
+    def _give_up(self) -> None:
+        if self.transport.is_closing():
+            return
+        if self._head_bytes:
+            self._refuse(408, "The headers did not come in time; send the request again.")
+        else:
+            self.transport.close()
+
+    def _refuse(self, status: int, message: str) -> None:
+        headers, body = refusal(status, message)
+        head = [STATUS_LINE[status], *(f"{name}: {value}\r\n".encode() for name, value in headers.items())]
+        self.transport.write(b"".join([*head, b"connection: close\r\n\r\n", body]))
+        self.transport.close()

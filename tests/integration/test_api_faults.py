@@ -1,0 +1,258 @@
+"""What the API does when its database dies or hangs, when clients are slow, many, or leave: over real processes."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+from rollups.migrate import migrate
+from rollups.store import Store
+from tests.support import free_port
+from tests.support.chdb_server import ChdbServer, start_chdb_server
+from tests.support.seed import Daily, insert_daily
+from tests.support.stack import ADMIN_KEY, Process, wait_until
+
+CLICKS = "/api/v1/clicks?start_date=2026-03-01&end_date=2026-03-31"
+ADMIN = {"X-Api-Key": ADMIN_KEY}
+IDLE = 10_000
+SLOW, SLOW_ROWS = 666, 6
+
+
+class Api:
+    """A running `clickmill api` over the HTTP server around chDB."""
+
+    def __init__(self, directory: Path, engine: ChdbServer, **environment: str) -> None:
+        self.engine, self.port = engine, free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        settings = {"CLICKHOUSE_URL": engine.url, "ADMIN_KEY": ADMIN_KEY, "LOG_LEVEL": "DEBUG", **environment}
+        named = {f"CLICKMILL_{name}": value for name, value in settings.items()}
+        self.process = Process(directory / f"api-{self.port}.log", named, "api", "--port", str(self.port))
+        wait_until(self.ready, 30)
+
+    def ready(self) -> bool:
+        assert self.process.child.poll() is None, self.process.output[-3000:]
+        with contextlib.suppress(httpx.HTTPError):
+            return httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200
+        return False
+
+    def timed(self, path: str = CLICKS) -> tuple[httpx.Response, float]:
+        began = time.monotonic()
+        answer = httpx.get(self.url + path, headers=ADMIN, timeout=30)
+        return answer, time.monotonic() - began
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChdbServer]:
+    with start_chdb_server(tmp_path_factory.mktemp("faults") / "engine") as server:
+        store = Store(server.url)
+        migrate(store)
+        insert_daily(store, [Daily("2026-03-05", clicks=3)])
+        store.command(
+            "INSERT INTO rollup (grain, owner, day, network_id, clicks) "
+            f"SELECT 'affiliate_day', {SLOW}, '2026-03-05', number, 1 FROM numbers({SLOW_ROWS})"
+        )
+        store.close()
+        yield server
+
+
+@pytest.fixture(scope="module")
+def api(engine: ChdbServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    running = Api(tmp_path_factory.mktemp("api"), engine, RATE_LIMITS="off")
+    yield running
+    running.process.stop()
+
+
+def distinct_question(number: int) -> str:
+    """One that no memory knows."""
+    start = date(2026, 3, 1) - timedelta(days=number % 80)
+    return f"/api/v1/clicks?start_date={start}&end_date=2026-03-10&publisher_id={number + 1}"
+
+
+def is_told_to_wait(answer: httpx.Response) -> bool:
+    return answer.status_code == 503 and int(answer.headers["Retry-After"]) > 0
+
+
+class Load:
+    """16 callers who each ask one thing after another, all of them different."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._going = True
+        self.answers: list[tuple[httpx.Response, float]] = []
+
+    def __enter__(self) -> Load:
+        self._callers = [threading.Thread(target=self._ask, args=[number * 1000]) for number in range(16)]
+        for caller in self._callers:
+            caller.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._going = False
+        for caller in self._callers:
+            caller.join()
+
+    def _ask(self, number: int) -> None:
+        while self._going:
+            self.answers.append(self._api.timed(distinct_question(number)))
+            number += 1
+
+    def statuses(self) -> set[int]:
+        return {answer.status_code for answer, _ in self.answers}
+
+    def wait_for(self, status: int) -> None:
+        """Until the next answers are of that status."""
+        self.answers.clear()
+        wait_until(lambda: {answer.status_code for answer, _ in self.answers[-20:]} == {status}, 20)
+
+
+def test_the_database_dies_under_load_and_comes_back(api: Api) -> None:
+    with Load(api) as load:
+        load.wait_for(200)
+        api.engine.kill()
+        load.wait_for(503)
+        time.sleep(1)
+        assert all(is_told_to_wait(answer) for answer, _ in load.answers if answer.status_code != 200)
+        assert max(took for _, took in load.answers) < 2
+        api.engine.start()
+        load.wait_for(200)
+    assert api.ready()
+
+
+def test_a_database_that_hangs_is_not_waited_for(api: Api) -> None:
+    assert api.engine.process is not None
+    with Load(api) as load:
+        load.wait_for(200)
+        api.engine.process.send_signal(signal.SIGSTOP)
+        try:
+            load.wait_for(503)
+            time.sleep(2)
+            assert all(is_told_to_wait(answer) for answer, _ in load.answers if answer.status_code != 200)
+            assert max(took for _, took in load.answers) < 4, "what was under way waits for its connection"
+            assert httpx.get(f"{api.url}/healthz", timeout=2).status_code == 200
+        finally:
+            api.engine.process.send_signal(signal.SIGCONT)
+        load.wait_for(200)
+    assert api.ready()
+
+
+# -- heavy questions ----------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def slow_answers(engine: ChdbServer) -> Iterator[Store]:
+    """Listings of SLOW take a second for each of its SLOW_ROWS rows, as if they were very many; nothing else does."""
+    store = Store(engine.url)
+    store.command("RENAME TABLE rollup TO rollup_kept")
+    store.command(
+        f"CREATE VIEW rollup AS SELECT * FROM rollup_kept WHERE owner != {SLOW} OR sleepEachRow(1) = 0 "
+        "SETTINGS function_sleep_max_microseconds_per_block = 60000000"
+    )
+    try:
+        yield store
+    finally:
+        store.command("DROP VIEW rollup")
+        store.command("RENAME TABLE rollup_kept TO rollup")
+        store.close()
+
+
+def slow_question(end: int) -> str:
+    return f"/api/v1/clicks?start_date=2026-03-01&end_date=2026-03-{end}&publisher_id={SLOW}"
+
+
+def reading(store: Store) -> int:
+    """Statements of listings under way."""
+    [(count,)] = store.query(
+        "SELECT count() FROM system.processes WHERE startsWith(Settings['log_comment'], 'clickmill read')"
+    )
+    return int(count)
+
+
+def test_who_leaves_takes_the_query_along(api: Api) -> None:
+    with slow_answers(api.engine) as store, ThreadPoolExecutor(1) as aside:
+        leaving = aside.submit(httpx.get, api.url + slow_question(20), headers=ADMIN, timeout=1.2)
+        wait_until(lambda: reading(store) == 1, 5)
+        assert isinstance(leaving.exception(), httpx.ReadTimeout)
+        left = time.monotonic()
+        wait_until(lambda: reading(store) == 0, 5)
+        assert time.monotonic() - left < 3
+        assert api.ready()
+    assert "Traceback" not in api.process.output
+
+
+def test_who_leaves_takes_nothing_from_those_who_stay(api: Api) -> None:
+    with slow_answers(api.engine), ThreadPoolExecutor(1) as aside:
+        stays = aside.submit(api.timed, slow_question(21))
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.get(api.url + slow_question(21), headers=ADMIN, timeout=1)
+        answer, took = stays.result()
+    assert answer.status_code == 200
+    assert answer.json()["meta"]["total_count"] == SLOW_ROWS
+    assert took >= SLOW_ROWS - 1
+
+
+def test_a_question_above_its_time_is_told_so(engine: ChdbServer, tmp_path: Path) -> None:
+    strict = Api(tmp_path, engine, QUERY_SECONDS="1")
+    try:
+        with slow_answers(engine):
+            answer, took = strict.timed(slow_question(22))
+        assert is_told_to_wait(answer)
+        assert "too busy" in answer.json()["error"]["message"]
+        assert took < SLOW_ROWS
+        assert strict.timed()[0].status_code == 200
+    finally:
+        strict.process.stop()
+
+
+# -- clients -------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def open_files(wanted: int) -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = max(before[1], wanted)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    except (OSError, ValueError):
+        pytest.skip(f"this user may open {before[1]} files, and {wanted} are needed")
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before[0], most))
+
+
+def test_ten_thousand_idle_connections_do_not_stop_it(engine: ChdbServer, tmp_path: Path) -> None:
+    idle: list[socket.socket] = []
+    with open_files(IDLE + 1000):
+        crowded = Api(tmp_path, engine, RATE_LIMITS="off")
+        try:
+            idle += [socket.create_connection(("127.0.0.1", crowded.port), 10) for _ in range(IDLE)]
+            for number, connection in enumerate(idle[:500]):
+                connection.sendall(b"GET / HTTP/1.1\r\nX-Slow-" + str(number).encode())
+            answers = [crowded.timed() for _ in range(5)]
+        finally:
+            for connection in idle:
+                connection.close()
+            crowded.process.stop()
+    assert [answer.status_code for answer, _ in answers] == [200] * 5
+    assert max(took for _, took in answers) < 2
+
+
+def test_no_key_is_ever_logged(api: Api) -> None:
+    secret = "cm_a-key-that-nobody-may-see"
+    for path in (f"{CLICKS}&api_key={secret}", f"/nope?api_key={secret}", f"/readyz?api_key={secret}"):
+        httpx.get(api.url + path, headers={"Authorization": f"APIKey {secret}"}, timeout=10)
+        httpx.post(api.url + path, headers={"X-Api-Key": secret}, timeout=10)
+    with slow_answers(api.engine), contextlib.suppress(httpx.ReadTimeout):
+        httpx.get(f"{api.url}{slow_question(23)}&api_key={ADMIN_KEY}", timeout=1)
+    assert "DEBUG" in api.process.output
+    assert secret not in api.process.output
+    assert ADMIN_KEY not in api.process.output

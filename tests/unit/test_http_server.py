@@ -1,0 +1,175 @@
+"""The HTTP server by itself: heads that are slow, large or broken, proxies, and what every answer carries."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+import pytest
+from fastapi import FastAPI, Request
+
+from api import patience
+from api.guard import guard
+from deploy import http_server
+from deploy.http_server import MAX_HEAD_BYTES, HttpServer
+from ingest.settings import Settings
+
+
+@contextmanager
+def served(**settings: str) -> Iterator[int]:
+    """An application that tells what it knows of its caller, on a port of its own."""
+    chosen = Settings.model_validate(settings)
+    app = FastAPI()
+    guard(app, chosen)
+
+    @app.get("/who")
+    async def who(request: Request) -> dict[str, str]:
+        return {"host": request.client.host if request.client else "", "scheme": request.url.scheme}
+
+    @app.post("/body")
+    async def body(request: Request) -> int:
+        return len(await request.body())
+
+    server = HttpServer(app, chosen, "127.0.0.1", 0)
+    thread = threading.Thread(target=lambda: asyncio.run(server.listen()))
+    thread.start()
+    try:
+        while not server.started:
+            time.sleep(0.005)
+        yield server.port
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def exchanged(port: int, *pieces: bytes, pause: float = 0.0) -> tuple[str, bytes]:
+    """The status line and body of what comes back until the server hangs up."""
+    with socket.create_connection(("127.0.0.1", port), 10) as connection:
+        for piece in pieces:
+            connection.sendall(piece)
+            time.sleep(pause)
+        received = b""
+        while chunk := connection.recv(65536):
+            received += chunk
+    head, _, body = received.partition(b"\r\n\r\n")
+    return head.split(b"\r\n")[0].decode(), body
+
+
+def code(body: bytes) -> str:
+    return str(json.loads(body)["error"]["code"])
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    with served() as number:
+        yield number
+
+
+CLOSE = b"Connection: close\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        pytest.param(b"GET /who HTTP/1.1\r\nX-A: " + b"a" * MAX_HEAD_BYTES + b"\r\n" + CLOSE, id="one-header"),
+        pytest.param(b"GET /who HTTP/1.1\r\n" + b"X-A: aaaaaaa\r\n" * 4000 + CLOSE, id="many-headers"),
+        pytest.param(b"GET /who?" + b"a" * MAX_HEAD_BYTES + b" HTTP/1.1\r\n" + CLOSE, id="url"),
+        pytest.param(b"GET /who HTTP/1.1\r\nX-A: " + b"a" * MAX_HEAD_BYTES, id="header-without-end"),
+    ],
+)
+def test_a_head_that_is_too_large(port: int, request_bytes: bytes) -> None:
+    status, body = exchanged(port, request_bytes)
+    assert status == "HTTP/1.1 431 Request Header Fields Too Large"
+    assert code(body) == "REQUEST_HEADER_FIELDS_TOO_LARGE"
+
+
+def test_a_head_just_small_enough_with_a_large_body(port: int) -> None:
+    body = b"b" * 1_000_000
+    head = b"POST /body HTTP/1.1\r\nContent-Length: 1000000\r\nX-A: " + b"a" * (MAX_HEAD_BYTES - 200) + b"\r\n" + CLOSE
+    assert exchanged(port, head + body) == ("HTTP/1.1 200 OK", b"1000000")
+
+
+@pytest.mark.parametrize("nonsense", [b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nbad header\r\n\r\n", b"\x16\x03\x01"])
+def test_what_is_no_http(port: int, nonsense: bytes) -> None:
+    status, body = exchanged(port, nonsense)
+    assert (status, code(body)) == ("HTTP/1.1 400 Bad Request", "BAD_REQUEST")
+
+
+def test_slow_heads_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_server, "HEAD_SECONDS", 0.3)
+    with served() as port:
+        status, body = exchanged(port, b"GET /who HTTP/1.1\r\nX-Slow: ")
+        assert (status, code(body)) == ("HTTP/1.1 408 Request Timeout", "REQUEST_TIMEOUT")
+        assert exchanged(port) == ("", b""), "a connection that says nothing is closed without a word"
+        first = b"GET /who HTTP/1.1\r\n\r\n"
+        assert exchanged(port, first, b"GET /who HTT", pause=0.1)[0] == "HTTP/1.1 200 OK"
+        assert httpx.get(f"http://127.0.0.1:{port}/who").status_code == 200
+
+
+def test_slow_bodies_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "BODY_SECONDS", 0.3)
+    with served() as port:
+        status, body = exchanged(port, b"POST /body HTTP/1.1\r\nContent-Length: 10\r\n\r\nabc")
+        assert (status, code(body)) == ("HTTP/1.1 408 Request Timeout", "REQUEST_TIMEOUT")
+
+
+def test_large_bodies_are_refused_announced_or_not(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "MAX_BODY_BYTES", 1000)
+    url = f"http://127.0.0.1:{port}/body"
+    assert httpx.post(url, content=b"a" * 1000).json() == 1000
+    chunks = (b"a" * 501 for _ in range(2))
+    for answer in (httpx.post(url, content=b"a" * 1001), httpx.post(url, content=chunks)):
+        assert answer.status_code == 413
+        assert answer.json()["error"]["code"] == "PAYLOAD_TOO_LARGE"
+    assert httpx.post(url, content=b"a").json() == 1
+
+
+FORWARDED = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
+
+
+@pytest.mark.parametrize(
+    ("trusted", "seen"),
+    [
+        pytest.param("", {"host": "127.0.0.1", "scheme": "http"}, id="nobody-by-default"),
+        pytest.param("10.0.0.1, 192.168.0.0/16", {"host": "127.0.0.1", "scheme": "http"}, id="others"),
+        pytest.param("10.0.0.1, 127.0.0.0/8", {"host": "203.0.113.9", "scheme": "https"}, id="this-one"),
+    ],
+)
+def test_only_trusted_proxies_are_believed(trusted: str, seen: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")
+    with served(trusted_proxies=trusted) as port:
+        answer = httpx.get(f"http://127.0.0.1:{port}/who", headers=FORWARDED)
+    assert answer.json() == seen
+    assert ("Strict-Transport-Security" in answer.headers) is (seen["scheme"] == "https")
+
+
+def test_every_answer_forbids_what_a_browser_might_try(port: int) -> None:
+    for path in ("/who", "/nope"):
+        headers = httpx.get(f"http://127.0.0.1:{port}{path}").headers
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
+        assert headers["X-Frame-Options"] == "DENY"
+        assert headers["Referrer-Policy"] == "no-referrer"
+        assert headers["Cache-Control"] == "no-store"
+        assert headers["X-Request-Id"]
+        assert "server" not in headers
+
+
+def test_pages_of_other_origins_are_kept_out_unless_a_setting_lets_them_in(port: int) -> None:
+    asked = {"Origin": "https://app.example", "Access-Control-Request-Method": "GET"}
+    asked_for = {**asked, "Access-Control-Request-Headers": "x-api-key"}
+    assert "access-control-allow-origin" not in httpx.get(f"http://127.0.0.1:{port}/who", headers=asked).headers
+    with served(cors_origins="https://app.example, https://other.example") as open_port:
+        url = f"http://127.0.0.1:{open_port}/who"
+        preflight = httpx.options(url, headers=asked_for)
+        assert preflight.status_code == 200
+        assert preflight.headers["Access-Control-Allow-Origin"] == "https://app.example"
+        answer = httpx.get(url, headers=asked)
+        assert "X-RateLimit-Remaining" in answer.headers["Access-Control-Expose-Headers"]
+        assert httpx.options(url, headers={**asked_for, "Origin": "https://evil.example"}).status_code == 400
