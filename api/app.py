@@ -49,7 +49,7 @@ def create_app(
     """
     keys = keys or KeyRing(store, settings)
     reader = reader or store
-    catalog = Catalog(store, read_plans(settings.plans))
+    catalog = Catalog(store, read_plans(settings.plans), reader)
     metrics = CollectorRegistry()
     limits = Limits(settings, metrics)
     counts = Counts(reader, metrics)
