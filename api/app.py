@@ -52,7 +52,7 @@ def create_app(
     """
     keys = keys or KeyRing(store, settings)
     reader = reader or store
-    catalog = Catalog(store, read_plans(settings.plans))
+    catalog = Catalog(store, read_plans(settings.plans), reader)
     metrics = CollectorRegistry()
     mcp = McpEndpoint(settings)
     limits = Limits(settings, metrics)
