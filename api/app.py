@@ -1,4 +1,4 @@
-"""The HTTP application: both calls, the admin calls and health, put together here."""
+"""The HTTP application: both calls, MCP, the admin calls and health, put together here."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from anyio import to_thread
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
+from starlette.routing import Route
 
 from api.admin import admin_router
 from api.answers import Answers
@@ -17,6 +18,7 @@ from api.catalog import Catalog
 from api.clicks import clicks_router
 from api.counts import Counts
 from api.daily import daily_router
+from api.discovery import discovery_router
 from api.freshness import Observer
 from api.groups import groups_router
 from api.groups_clicks import groups_clicks_router
@@ -25,6 +27,7 @@ from api.health import Ready, health_router
 from api.hourly import hourly_router
 from api.keys import KeyRing
 from api.limits import Limits
+from api.mcp_http import McpEndpoint
 from api.plans import read_plans
 from api.statistics import Statistics
 from ingest.settings import Settings
@@ -49,27 +52,29 @@ def create_app(
     """
     keys = keys or KeyRing(store, settings)
     reader = reader or store
-    catalog = Catalog(store, read_plans(settings.plans))
+    catalog = Catalog(store, read_plans(settings.plans), reader)
     metrics = CollectorRegistry()
+    mcp = McpEndpoint(settings)
     limits = Limits(settings, metrics)
     counts = Counts(reader, metrics)
     answers = Answers(reader, Observer(reader, settings.topic), catalog.forget, clock)
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        yield
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with mcp.lifespan(app):
+            yield
         await limits.close()
         await to_thread.run_sync(keys.uses.write)
 
     app = FastAPI(
         title="Clickmill",
-        lifespan=lifespan,
         version="1",
         summary="Click counts by day and by hour",
         openapi_url="/api/v1/schema",
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        lifespan=lifespan,
     )
     app.state.metrics = metrics  # of this process, for whoever serves them
     app.state.limits = limits
@@ -78,6 +83,8 @@ def create_app(
     statistics = Statistics(settings, keys, limits, catalog, answers)
     app.include_router(hourly_router(statistics, counts))
     app.include_router(daily_router(statistics, counts))
+    app.include_router(discovery_router(app.openapi))
+    app.router.routes.append(Route("/mcp", mcp))
     app.include_router(groups_clicks_router(statistics, counts, reader))
     app.include_router(groups_router(statistics, reader))
     app.include_router(admin_router(keys, catalog, answers))

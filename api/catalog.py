@@ -138,8 +138,9 @@ class Names:
 class Catalog:
     """Reads and writes the catalogue tables. Every call may block on the store."""
 
-    def __init__(self, store: Store, plans: Plans | None = None) -> None:
+    def __init__(self, store: Store, plans: Plans | None = None, reader: Store | None = None) -> None:
         self._store = store
+        self._reader = reader or store
         self._plans = plans or Plans()
         self._names: dict[tuple[str, int], tuple[str, str] | None] = {}
 
@@ -170,7 +171,7 @@ class Catalog:
 
     def account(self, account_id: int) -> Account:
         """Plan and zone of an account; one that has no entry is on `DEFAULT_PLAN` (Personal) and in UTC."""
-        rows = self._store.query(
+        rows = self._reader.query(
             "SELECT plan, time_zone FROM accounts FINAL WHERE account_id = {account:UInt64}",
             {"account": account_id},
         )
@@ -195,7 +196,7 @@ class Catalog:
         )
 
     def _read_names(self, ids: dict[str, list[int]]) -> dict[tuple[str, int], tuple[str, str]]:
-        rows = self._store.query(
+        rows = self._reader.query(
             "SELECT 'publisher', publisher_id, name, '' FROM publishers FINAL "
             "WHERE publisher_id IN {publisher:Array(UInt64)} "
             "UNION ALL SELECT 'advertiser', advertiser_id, name, slug FROM advertisers FINAL "

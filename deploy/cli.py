@@ -23,7 +23,7 @@ def main() -> None:
     """
     level = read_settings().log_level
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for noisy in ("faust", "mode", "aiokafka", "rollups.transport"):
+    for noisy in ("faust", "mode", "aiokafka", "rollups.transport", "mcp"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level)))
     logging.getLogger("httpx").setLevel(logging.WARNING)
     for reported_by_us in ("aiokafka", "clickhouse_connect", "urllib3"):

@@ -49,7 +49,9 @@ async def serve_demo(running: Running) -> None:
             await _send_past(running)
         seconds = await _probe(client, ingest, account, running)
         hours, clicks, event = _calls(running.url, account, publisher, ingest)
-        for title, call in (("Clicks by hour", hours), ("Clicks by day", clicks), ("Send a click", event)):
+        mcp = f'claude mcp add --transport http clickmill {running.url}/mcp --header "X-Api-Key: {publisher}"'
+        shown = (("Clicks by hour", hours), ("Clicks by day", clicks), ("Send a click", event), ("Ask by MCP", mcp))
+        for title, call in shown:
             console.print(f"[bold]{title}[/bold]\n  {call}", markup=True)
         console.print()
         _show("First rows of clicks by hour", (await _get(client, hours))["result"], "ymd hour acesCnt pernCnt")

@@ -94,6 +94,13 @@ class Settings(BaseSettings):
         description="What differs from the table of plans, as JSON or the path of a file that holds it: "
         '`{"Premium": {"per_minute": 400}}`. See docs/statistics.md.',
     )
+    mcp_hosts: str = Field(
+        "localhost,127.0.0.1,[::1]",
+        description="Comma-separated names under which `/mcp` is reached, without port; `*` allows any.",
+    )
+    mcp_origins: str = Field(
+        "", description="Comma-separated origins of web pages that may call `/mcp`, besides those of its hosts."
+    )
     clickhouse_read_url: str = Field(
         "",
         description="URL like `CLICKMILL_CLICKHOUSE_URL` of a user that may only read, for what the API reads; "

@@ -26,6 +26,10 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 @pytest.fixture
 def store(engine: Store) -> Store:
+    return emptied(engine)
+
+
+def emptied(engine: Store) -> Store:
     """The migrated database, with every table empty."""
     tables = engine.query(
         "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree' "

@@ -139,3 +139,18 @@ def test_a_revoked_key_stops_within_thirty_seconds(stack: Stack) -> None:
     while stack.send([event(108, "a")], made["key"]).status_code == 202:
         assert time.monotonic() < deadline
         time.sleep(1)
+
+
+def test_mcp_answers_what_rest_answers(stack: Stack) -> None:
+    key = subscribe(stack, 110)
+    stack.send([event(110, "a", event_id="110-1", visitor_id="v")]).raise_for_status()
+    stack.wait_counted()
+    message = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "tools/call",
+        "params": {"name": "get_clicks_by_hour", "arguments": {"ymd": TODAY}},
+    }
+    answer = stack.http.post(f"{stack.api}/mcp", json=message, headers={"X-Api-Key": key}).json()["result"]
+    rows = answer["structuredContent"]["result"]
+    assert [(row["hour"], row["acesCnt"], row["pernCnt"]) for row in rows] == stack.hours(key, TODAY) == [(12, 1, 1)]

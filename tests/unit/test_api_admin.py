@@ -244,3 +244,37 @@ def test_a_key_must_expire_later_than_now() -> None:
     check_key_request(request, at.timestamp() - 0.001)
     with pytest.raises(BadRequest):
         check_key_request(request, at.timestamp())
+
+
+def test_a_key_is_rotated_through_the_calls(api: Callers) -> None:
+    made = api.admin("POST", "/keys", {"role": "publisher", "publisher_id": 45, "requests_per_hour": 9}).json()
+    answer = api.admin("POST", f"/keys/{made['id']}/rotate", {"overlap_seconds": 3600})
+    assert (answer.status_code, answer.headers["Cache-Control"]) == (201, "no-store")
+    new = answer.json()
+    assert (new["role"], new["publisher_id"], new["requests_per_hour"]) == ("publisher", 45, 9)
+    api.keys |= {"old": made["key"], "new": new["key"]}
+    assert [api.clicks(role).status_code for role in ("old", "new")] == [200, 200]
+    [old] = [key for key in api.admin("GET", "/keys").json()["data"] if key["id"] == made["id"]]
+    assert 3500 < (datetime.fromisoformat(old["expires_at"]) - datetime.now(UTC)).total_seconds() <= 3600
+    assert api.admin("POST", f"/keys/{made['id']}/rotate", {"overlap_seconds": 0}).status_code == 201
+    assert [api.clicks(role).status_code for role in ("old", "new")] == [401, 200]
+
+
+@pytest.mark.parametrize(
+    ("key_id", "body", "status"),
+    [
+        ("nope", {}, 404),
+        ("settings", {}, 404),
+        ("nope", {"overlap_seconds": -1}, 400),
+        ("nope", {"overlap_seconds": "1"}, 400),
+        ("nope", {"more": 1}, 400),
+    ],
+)
+def test_rotations_that_are_refused(api: Callers, key_id: str, body: dict[str, Any], status: int) -> None:
+    assert api.admin("POST", f"/keys/{key_id}/rotate", body).status_code == status
+
+
+@pytest.mark.parametrize("limit", [0, -1, 10**10, "5", 1.5, True])
+def test_a_limit_that_is_none(api: Callers, limit: Any) -> None:
+    answer = api.admin("POST", "/keys", {"role": "admin", "requests_per_hour": limit})
+    assert (answer.status_code, answer.json()["error"]["details"]) == (400, {"field": "requests_per_hour"})

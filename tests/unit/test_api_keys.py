@@ -7,6 +7,7 @@ import hashlib
 
 import pytest
 
+from api import key_uses
 from api import keys as keys_module
 from api.keys import KNOWN_SECONDS, UNKNOWN_SECONDS, KeyRing, Principal
 from ingest.settings import Settings
@@ -176,6 +177,91 @@ def test_records_are_oldest_first_and_whole(ring: KeyRing, clock: Clock) -> None
     clock.now += 10
     second, _ = ring.create("ingest")
     assert ring.records() == [first, second]
+
+
+def test_a_rotated_key_lives_on_for_the_overlap(ring: KeyRing, clock: Clock) -> None:
+    old, key = ring.create("publisher", publisher_id=45, name="shop", requests_per_hour=7)
+    assert ring.resolve(key) is not None
+    made = ring.rotate(old.id, 60)
+    assert made is not None
+    new, new_key = made
+    assert (new.role, new.publisher_id, new.name, new.requests_per_hour) == ("publisher", 45, "shop", 7)
+    assert new.id != old.id
+    assert new.expires_at is None
+    clock.now += 59
+    assert [ring.resolve(each) is not None for each in (key, new_key)] == [True, True]
+    clock.now += 1
+    assert [ring.resolve(each) is not None for each in (key, new_key)] == [False, True]
+
+
+def test_without_an_overlap_the_old_key_ends_at_once(ring: KeyRing) -> None:
+    old, key = ring.create("admin")
+    assert ring.resolve(key) is not None
+    assert ring.rotate(old.id, 0) is not None
+    assert ring.resolve(key) is None
+
+
+def test_a_rotated_key_is_made_for_as_long_and_an_overlap_prolongs_nothing(ring: KeyRing, clock: Clock) -> None:
+    old, key = ring.create("admin", expires_at=int(clock.now) + 1000)
+    clock.now += 990
+    made = ring.rotate(old.id, 500)
+    assert made is not None
+    assert made[0].expires_at == int(clock.now) + 1000
+    clock.now += 10
+    assert ring.resolve(key) is None
+    assert ring.resolve(made[1]) is not None
+
+
+def test_what_has_ended_is_not_rotated(ring: KeyRing, clock: Clock) -> None:
+    revoked, _ = ring.create("admin")
+    ring.revoke(revoked.id)
+    expired, _ = ring.create("admin", expires_at=int(clock.now) + 1)
+    clock.now += 2
+    assert [ring.rotate(key_id, 60) for key_id in (revoked.id, expired.id, "nope", "settings")] == [None] * 4
+
+
+def uses_written(store: Store) -> int:
+    [(count,)] = store.query("SELECT count() FROM key_uses")
+    return int(count)
+
+
+def test_uses_are_noted_at_once_and_written_once_a_minute(store: Store, ring: KeyRing, clock: Clock) -> None:
+    record, key = ring.create("admin")
+    unused, _ = ring.create("admin")
+
+    async def use(times: int) -> None:
+        for _ in range(times):
+            await ring.resolve_async(key)
+        await asyncio.get_running_loop().shutdown_default_executor()
+
+    asyncio.run(use(20))
+    assert ring.uses.read() == {record.id: int(clock.now)}
+    assert uses_written(store) == 0
+    clock.now += key_uses.WRITE_SECONDS
+    asyncio.run(use(20))
+    assert uses_written(store) == 1
+    assert another_process(store, clock).uses.read() == {record.id: int(clock.now)}
+    assert unused.id not in ring.uses.read()
+
+
+def test_uses_that_cannot_be_written_are_kept(store: Store, ring: KeyRing, clock: Clock) -> None:
+    ring.uses.note("a")
+    ring.uses._store = Away()
+    ring.uses.write()
+    ring.uses._store = store
+    ring.uses.write()
+    ring.uses.write()
+    assert another_process(store, clock).uses.read() == {"a": int(clock.now)}
+    assert uses_written(store) == 1
+
+
+def test_the_key_of_the_settings_and_strangers_leave_no_use(ring: KeyRing) -> None:
+    async def use() -> None:
+        for key in ("root", "cm_stranger", None):
+            await ring.resolve_async(key)
+
+    asyncio.run(use())
+    assert ring.uses.read() == {}
 
 
 def test_resolving_from_the_event_loop(ring: KeyRing) -> None:

@@ -27,6 +27,7 @@ HOMES = {
     "faust": ["rollups/faust_app.py", "rollups/transport.py"],
     "fastapi": ["api/", "deploy/processes.py", "deploy/http_server.py"],
     "aiokafka": ["ingest/", "rollups/transport.py"],
+    "mcp": ["api/mcp_", "api/integration.py"],
 }
 
 

@@ -1,0 +1,129 @@
+"""`/mcp`: MCP over streamable HTTP, stateless, one JSON answer to a POST; for strict clients and for lenient ones."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse
+from starlette.types import Message, Receive, Scope, Send
+
+from api.integration import mcp_greeting
+from api.mcp_server import mcp_server
+from ingest.settings import Settings
+
+MAX_BODY = 256 * 1024
+
+_REFUSALS = {
+    400: "The body must be JSON, sent with Content-Type: application/json.",
+    403: "This Origin may not call /mcp: the operator allows it with CLICKMILL_MCP_ORIGINS.",
+    421: "/mcp is not served under this Host: the operator allows it with CLICKMILL_MCP_HOSTS.",
+}
+
+
+def transport_security(settings: Settings) -> TransportSecuritySettings:
+    """Hosts at any port, and pages of these hosts; a `*` among the hosts allows all."""
+    hosts = _listed(settings.mcp_hosts)
+    origins = [f"{scheme}://{host}" for scheme in ("http", "https") for host in hosts]
+    return TransportSecuritySettings(
+        enable_dns_rebinding_protection="*" not in hosts,
+        allowed_hosts=[*hosts, *(f"{host}:*" for host in hosts)],
+        allowed_origins=[*origins, *(f"{origin}:*" for origin in origins), *_listed(settings.mcp_origins)],
+    )
+
+
+def _listed(setting: str) -> list[str]:
+    return [part.strip().lower() for part in setting.split(",") if part.strip()]
+
+
+class McpEndpoint:
+    """An ASGI application for the route `/mcp`. It answers POST while its `lifespan` is open."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._security = TransportSecurityMiddleware(transport_security(settings))
+        self._manager: StreamableHTTPSessionManager | None = None
+
+    @asynccontextmanager
+    async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
+        """Serves the tools of the application that it is the lifespan of."""
+        manager = StreamableHTTPSessionManager(mcp_server(app), json_response=True, stateless=True)
+        async with manager.run():
+            self._manager = manager
+            yield
+            self._manager = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        if request.method == "POST":
+            await self._post(request, send)
+        elif request.method in ("GET", "HEAD") and not _wants_stream(request):
+            await JSONResponse(mcp_greeting(str(request.base_url)))(scope, receive, send)
+        else:  # no session to stream from or to delete
+            raise HTTPException(405, "/mcp answers POST, and GET without a stream.", {"Allow": "GET, HEAD, POST"})
+
+    async def _post(self, request: Request, send: Send) -> None:
+        if refused := await self._security.validate_request(request, is_post=True):
+            raise HTTPException(refused.status_code, _REFUSALS[refused.status_code])
+        if self._manager is None:
+            raise HTTPException(503, "MCP is not served at the moment.")
+        try:
+            body = _completed(await _body(request))
+        except ClientDisconnect:
+            return
+        waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def receive() -> Message:
+            return waiting.pop() if waiting else await request.receive()
+
+        async def told(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(getattr(request.state, "told", {}))
+            await send(message)
+
+        await self._manager.handle_request(_with_accept(request.scope), receive, told)
+
+
+def _wants_stream(request: Request) -> bool:
+    accepted = request.headers.get("accept", "")
+    return "text/event-stream" in accepted and "application/json" not in accepted
+
+
+async def _body(request: Request) -> bytes:
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_BODY:
+            raise HTTPException(413, f"A message may have at most {MAX_BODY:,} bytes.")
+    return bytes(body)
+
+
+def _completed(body: bytes) -> bytes:
+    """An `initialize` with what some clients leave out and the protocol requires; else the body as it is."""
+    if b'"initialize"' not in body:
+        return body
+    try:
+        message: Any = json.loads(body)
+    except (ValueError, RecursionError):
+        return body  # for the SDK to refuse
+    if not isinstance(message, dict) or message.get("method") != "initialize":
+        return body
+    params = message.get("params")
+    if not isinstance(params, dict):
+        return body
+    missing = {"capabilities": {}, "clientInfo": {"name": "unnamed", "version": ""}}
+    return json.dumps({**message, "params": {**missing, **params}}).encode()
+
+
+def _with_accept(scope: Scope) -> Scope:
+    """The same request, with an Accept header if it had none."""
+    headers = MutableHeaders(raw=list(scope["headers"]))
+    headers.setdefault("accept", "application/json")
+    return {**scope, "headers": headers.raw}
