@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Request, Response, Security
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
-from fastapi.security import APIKeyHeader
+from fastapi.security import APIKeyHeader, HTTPBearer
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict
 from typing_extensions import TypedDict
 
@@ -17,8 +17,9 @@ from api.access import admin_caller
 from api.answers import Answers
 from api.catalog import Catalog, CatalogUpload, Id, Text
 from api.dates import iso_utc
-from api.errors import ERRORS, BadRequest, NotFound
+from api.errors import BadRequest, NotFound
 from api.keys import KeyRecord, KeyRing, Role
+from api.openapi import refused
 
 _LATEST = 2**32 - 1  # seconds since 1970 that ClickHouse's DateTime can hold: early in 2106
 
@@ -65,23 +66,37 @@ def guarded_router(keys: KeyRing) -> APIRouter:
     return APIRouter(
         prefix="/admin",
         tags=["admin"],
-        responses=ERRORS,
         route_class=_guarded_by(keys),
-        dependencies=[Security(APIKeyHeader(name="X-Api-Key", auto_error=False))],
+        dependencies=[
+            Security(APIKeyHeader(name="X-Api-Key", scheme_name="X-Api-Key", auto_error=False)),
+            Security(HTTPBearer(scheme_name="Bearer", auto_error=False)),
+        ],
     )
 
 
 def admin_router(keys: KeyRing, catalog: Catalog, answers: Answers) -> APIRouter:
     router = guarded_router(keys)
 
-    @router.put("/catalog", summary="Add or replace catalogue entries")
+    @router.put(
+        "/catalog",
+        operation_id="putCatalog",
+        summary="Add or replace catalogue entries",
+        responses=refused(400),
+    )
     def put_catalog(upload: CatalogUpload) -> dict[str, int]:
         try:
             return catalog.upsert(upload)
         finally:
             answers.look_again()
 
-    @router.post("/keys", status_code=201, response_model=NewKey, summary="Make a key, shown this once")
+    @router.post(
+        "/keys",
+        operation_id="createKey",
+        status_code=201,
+        response_model=NewKey,
+        summary="Make a key, shown this once",
+        responses=refused(400),
+    )
     def post_key(request: KeyRequest) -> JSONResponse:
         check_key_request(request, time.time())
         expires_at = int(request.expires_at.timestamp()) if request.expires_at else None
@@ -95,11 +110,13 @@ def admin_router(keys: KeyRing, catalog: Catalog, answers: Answers) -> APIRouter
         new: NewKey = {**key_view(record), "key": key}
         return JSONResponse(new, 201, headers={"Cache-Control": "no-store"})
 
-    @router.get("/keys", summary="Every key, revoked ones included, without its text")
+    @router.get("/keys", operation_id="listKeys", summary="Every key, revoked ones included, without its text")
     def get_keys() -> KeyList:
         return {"data": [key_view(record) for record in keys.records()]}
 
-    @router.delete("/keys/{key_id}", status_code=204, summary="Revoke a key")
+    @router.delete(
+        "/keys/{key_id}", operation_id="revokeKey", status_code=204, summary="Revoke a key", responses=refused(404)
+    )
     def delete_key(key_id: str) -> Response:
         if not keys.revoke(key_id):
             raise NotFound("There is no key with this id.")

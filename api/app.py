@@ -17,6 +17,7 @@ from api.freshness import Observer
 from api.health import Ready, health_router
 from api.hourly import hourly_router
 from api.keys import KeyRing
+from api.openapi import Documented, schema_router
 from api.request_id import RequestId
 from ingest.settings import Settings
 from rollups.store import Store
@@ -40,11 +41,11 @@ def create_app(
     catalog = Catalog(store)
     answers = Answers(Observer(store, settings.topic), catalog.forget, clock)
 
-    app = FastAPI(
+    app = Documented(
         title="Clickmill",
         version="1",
         summary="Click counts by day and by hour",
-        openapi_url="/api/v1/schema",
+        openapi_url=None,  # it is a call like any other
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -56,4 +57,5 @@ def create_app(
     app.include_router(admin_router(keys, catalog, answers))
     app.include_router(audit_router(store, keys))
     app.include_router(health_router(store, ready))
+    app.include_router(schema_router())
     return app

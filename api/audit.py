@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query
 from api.admin import guarded_router
 from api.errors import BadRequest
 from api.keys import KeyRing
+from api.openapi import refused
 from rollups.audit import audit, clicks_by_day
 from rollups.store import Store
 
@@ -18,7 +19,12 @@ from rollups.store import Store
 def audit_router(store: Store, keys: KeyRing) -> APIRouter:
     router = guarded_router(keys)
 
-    @router.get("/audit", summary="What was read of each partition, by reason, and whether it adds up")
+    @router.get(
+        "/audit",
+        operation_id="getAudit",
+        summary="What was read of each partition, by reason, and whether it adds up",
+        responses=refused(400),
+    )
     def get_audit(
         first: Annotated[date | None, Query(alias="from")] = None,
         last: Annotated[date | None, Query(alias="to")] = None,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta, timezone
 
-from fastapi import APIRouter, Request, Response, Security
-from fastapi.security import APIKeyHeader, HTTPBearer
+from fastapi import APIRouter, Request, Response
 from typing_extensions import TypedDict
 
 from api.access import clicks_caller
@@ -14,8 +13,8 @@ from api.catalog import Catalog
 from api.clicks_query import PARAMETERS, ClickMeta, ClicksQuery, clicks_meta, parse_clicks_query
 from api.conditional import Body, is_over, reply
 from api.dates import stored_range
-from api.errors import ERRORS
 from api.keys import KeyRing
+from api.openapi import CLICKS_SECURITY, answered, refused
 from rollups.store import Row, Store
 
 _LAST_ZONE = timezone(timedelta(hours=-12))  # a listing may be of publishers in every zone: over here, over everywhere
@@ -38,19 +37,44 @@ class ClickPage(TypedDict):
     meta: ClickMeta
 
 
+EXAMPLE: ClickPage = {
+    "data": [
+        {
+            "advertiser_id": 123,
+            "advertiser_name": "Alpha Store",
+            "advertiser_slug": "alpha-store",
+            "publisher_id": 45,
+            "publisher_name": "Example Publisher",
+            "network_id": 7,
+            "network_name": "Awin",
+            "click_date": "2026-03-31",
+            "click_count": 120,
+        }
+    ],
+    "meta": {
+        "current_page": 2,
+        "next_page": 3,
+        "prev_page": 1,
+        "total_pages": 3,
+        "total_count": 3,
+        "start_date": "2026-03-01",
+        "end_date": "2026-03-31",
+        "days": 31,
+        "publisher_id": 45,
+    },
+}
+
+
 def clicks_router(store: Store, keys: KeyRing, catalog: Catalog, answers: Answers) -> APIRouter:
-    router = APIRouter(tags=["clicks"], responses=ERRORS)
+    router = APIRouter(tags=["clicks"])
 
     @router.get(
         "/api/v1/clicks",
         operation_id="listClicks",
         summary="Daily clicks by advertiser, publisher and network",
         response_model=ClickPage,
-        openapi_extra={"parameters": PARAMETERS},
-        dependencies=[
-            Security(APIKeyHeader(name="X-Api-Key", auto_error=False)),
-            Security(HTTPBearer(auto_error=False)),
-        ],
+        responses={**answered("A page of the listing", EXAMPLE), **refused(400)},
+        openapi_extra={"parameters": PARAMETERS, "security": CLICKS_SECURITY},
     )
     async def list_clicks(request: Request) -> Response:
         principal = await clicks_caller(request, keys)

@@ -82,7 +82,7 @@ STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (Exception, 500),
 )
 
-CODES = {500: "INTERNAL_ERROR", 503: "UNAVAILABLE"}  # any other code is the name of its HTTP status
+CODES = {429: "RATE_LIMITED", 500: "INTERNAL_ERROR", 503: "UNAVAILABLE"}  # any other code is the name of its HTTP status
 
 
 class ErrorDetail(TypedDict):
@@ -97,7 +97,10 @@ class ErrorAnswer(TypedDict):
     error: ErrorDetail
 
 
-ERRORS: dict[int | str, dict[str, Any]] = {"default": {"model": ErrorAnswer, "description": "A refusal"}}
+class RefusedStatistics(TypedDict):
+    code: int
+    message: str
+    result: None
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,7 @@ async def answer(request: Request, error: Exception) -> JSONResponse:
     if problem.status >= 500:
         trace = None if isinstance(error, StoreUnavailable) else error
         log.error("%s %r (request %s): %s", request.method, request.url.path, identity, error, exc_info=trace)
-    body: Any = _statistics_body(problem) if statistics else _error_body(problem, identity, time.time())
+    body: Any = statistics_body(problem) if statistics else error_body(problem, identity, time.time())
     return JSONResponse(body, problem.status, headers={**(problem.headers or {}), "X-Request-Id": identity})
 
 
@@ -168,7 +171,7 @@ def _place(location: tuple[int | str, ...]) -> str:
     return "body" if location[:1] == ("body",) and (not parts or parts[0].isdigit()) else ".".join(parts)
 
 
-def _error_body(problem: Problem, identity: str, now: float) -> ErrorAnswer:
+def error_body(problem: Problem, identity: str, now: float) -> ErrorAnswer:
     error: ErrorDetail = {
         "code": CODES.get(problem.status, HTTPStatus(problem.status).name),
         "message": problem.message,
@@ -180,5 +183,5 @@ def _error_body(problem: Problem, identity: str, now: float) -> ErrorAnswer:
     return {"error": error}
 
 
-def _statistics_body(problem: Problem) -> dict[str, Any]:
+def statistics_body(problem: Problem) -> RefusedStatistics:
     return {"code": int(problem.number), "message": problem.message, "result": None}
