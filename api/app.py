@@ -12,6 +12,7 @@ from api.answers import Answers
 from api.audit import audit_router
 from api.catalog import Catalog
 from api.clicks import clicks_router
+from api.cursor import Cursors
 from api.errors import install_error_handlers
 from api.freshness import Observer
 from api.health import Ready, health_router
@@ -52,7 +53,7 @@ def create_app(
     )
     app.add_middleware(RequestId)
     install_error_handlers(app)
-    app.include_router(clicks_router(store, keys, catalog, answers))
+    app.include_router(clicks_router(store, keys, catalog, answers, Cursors(settings.admin_key)))
     app.include_router(hourly_router(store, settings, keys, catalog, answers))
     app.include_router(admin_router(keys, catalog, answers))
     app.include_router(audit_router(store, keys))

@@ -82,7 +82,7 @@ STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (Exception, 500),
 )
 
-CODES = {429: "RATE_LIMITED", 500: "INTERNAL_ERROR", 503: "UNAVAILABLE"}  # any other code is the name of its HTTP status
+CODES = {429: "RATE_LIMITED", 500: "INTERNAL_ERROR", 503: "UNAVAILABLE"}  # else the name of the HTTP status
 
 
 class ErrorDetail(TypedDict):

@@ -18,8 +18,8 @@ from typing import Any
 import clickhouse_connect
 
 from api.app import create_app
-from api.clicks import read_page
 from api.clicks_query import ClicksQuery
+from api.clicks_rows import read_page
 from api.hourly import read_hours
 from api.hourly_query import AccountScope, LinkScope
 from api.keys import KeyRing

@@ -169,6 +169,8 @@ def test_the_openapi_document_describes_both_calls_and_promises_no_422(api: Call
         "page": False,
         "per_page": False,
         "limit": False,
+        "cursor": False,
+        "after": False,
     }
     assert document["paths"]["/api/statistics/v2/clicks-by-hour"]["get"]["operationId"] == "clicksByHour"
     assert '"422"' not in api.client.get("/api/v1/schema").text
