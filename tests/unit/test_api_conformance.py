@@ -1,0 +1,161 @@
+"""No answer outside the OpenAPI document: generated requests to each of its calls, with every kind of key.
+
+Calls are found in the document, so a new one is tried as soon as it is there.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from schemathesis.checks import not_a_server_error
+from schemathesis.generation import GenerationMode
+from schemathesis.python import asgi
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from api.app import create_app
+from api.keys import KeyRing
+from api.plans import PLANS
+from ingest.settings import Settings
+from rollups.store import Store
+from tests.support.seed import (
+    ADMIN_KEY,
+    DOMAIN,
+    PUBLISHER,
+    Away,
+    Daily,
+    Hourly,
+    account_on,
+    insert_daily,
+    insert_hourly,
+    insert_source,
+    insert_watermark,
+    upsert,
+)
+
+CASES = 2_000
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+ACCEPT = ["application/json", "*/*", "text/csv", "application/x-ndjson", "application/vnd.apache.parquet", "text/html"]
+
+# What random data would hardly hit. A case has any of these in the place of what was generated.
+PLAUSIBLE = {
+    "start_date": ["2026-03-01", "2026-03-31"],
+    "end_date": ["2026-03-31"],
+    "cursor": ["start"],
+    "after": ["start"],
+    "per_page": [1],
+    "from": ["2026-03-01"],
+    "to": ["2026-03-31"],
+    "ymd": ["2026-03-31"],
+    "startYmd": ["2026-03-29", "2026-03-31"],
+    "endYmd": ["2026-03-31"],
+    "linkId": ["abc"],
+    "domain": [DOMAIN],
+    "grpIdx": [5],
+    "grpIdxList": ["5", "5,6"],
+    "pages": [1, 2],
+    "fill": ["1"],
+}
+DOCUMENT = create_app(Away(), Settings(admin_key=ADMIN_KEY)).openapi()
+OPERATIONS = [(method.upper(), path) for path, item in DOCUMENT["paths"].items() for method in item]
+tried: Counter[tuple[str, str]] = Counter()
+
+
+def closed(document: dict[str, Any]) -> dict[str, Any]:
+    """The document, with every object that lists its properties holding no others."""
+    document = copy.deepcopy(document)
+    for schema in document["components"]["schemas"].values():
+        if "properties" in schema:
+            schema.setdefault("additionalProperties", False)
+    return document
+
+
+class Served:
+    """The application over a store with some data, its document, and the headers of every kind of caller."""
+
+    def __init__(self, store: Store) -> None:
+        chosen = Settings(admin_key=ADMIN_KEY)
+        ring = KeyRing(store, chosen)
+        app = create_app(store, chosen, keys=ring)
+        self.schema = schemathesis.openapi.from_dict(closed(app.openapi()))
+        self.schema.app = app
+        self.session = asgi.get_client(app)
+        self.callers = {
+            "nobody": {},
+            "unknown": {"X-Api-Key": "cm_unknown", "Authorization": "APIKey cm_unknown"},
+            "admin": {"X-Api-Key": ADMIN_KEY},
+            "bearer": {"Authorization": f"Bearer {ADMIN_KEY}"},
+            "publisher": {"X-Api-Key": ring.create("publisher", publisher_id=PUBLISHER)[1]},
+        }
+        for number, plan in enumerate(PLANS, 1001):
+            account_on(store, plan.name, "Europe/Berlin", account_id=number)
+            key = ring.create("account", account_id=number)[1]
+            self.callers[plan.name] = {"Authorization": f"APIKey {key}", "X-Api-Key": key}
+            rows = [Hourly("2026-03-31", 4, 3, users=[1, 2], link=link, account=number) for link in ("abc", "")]
+            insert_hourly(store, rows)
+            link = {"account_id": number, "domain": DOMAIN, "link_id": "abc", "grp_idx": 5}
+            upsert(store, links=[link], groups=[{"account_id": number, "grp_idx": 5, "name": "spring"}])
+
+
+@pytest.fixture(scope="module")
+def served(engine: Store) -> Iterator[Served]:
+    insert_daily(engine, [Daily("2026-03-31", clicks=n, advertiser=n, publisher=44 + n % 2) for n in range(1, 6)])
+    insert_source(engine, 1, "2026-04-01 00:00:00")
+    insert_watermark(engine, 1, 0, "2026-04-01 10:00:00")
+    served = Served(engine)
+    with served.session:
+        yield served
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(("method", "path"), OPERATIONS, ids=lambda part: part)
+def test_nothing_is_answered_outside_the_document(served: Served, method: str, path: str) -> None:
+    operation = served.schema[path][method]
+    takes_data = bool(operation.query or operation.path_parameters or operation.body)
+    generated = operation.as_strategy()
+    if takes_data:
+        generated |= operation.as_strategy(generation_mode=GenerationMode.NEGATIVE)
+
+    @settings(max_examples=2 * CASES // len(OPERATIONS), deadline=None, suppress_health_check=list(HealthCheck))
+    @given(
+        case=generated,
+        caller=st.sampled_from(sorted(served.callers)),
+        accept=st.sampled_from(ACCEPT),
+        plausible=st.fixed_dictionaries({}, optional={k: st.sampled_from(v) for k, v in PLAUSIBLE.items()}),
+    )
+    def conforms(case: Any, caller: str, accept: str, plausible: dict[str, Any]) -> None:
+        tried[method, path] += 1
+        names = {parameter.name for parameter in operation.query}
+        case.query = {**(case.query or {}), **{name: value for name, value in plausible.items() if name in names}}
+        headers = {"Accept": accept, **served.callers[caller]}
+        case.call_and_validate(session=served.session, headers=headers, checks=CHECKS)
+
+    conforms()
+
+
+def test_enough_was_tried() -> None:
+    if len(tried) < len(OPERATIONS):
+        pytest.skip("only some of the calls were tried")
+    assert sum(tried.values()) >= CASES
+
+
+def test_the_document_is_valid() -> None:
+    OpenAPIV31SpecValidator(DOCUMENT).validate()
