@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import schemathesis
@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from schemathesis.checks import not_a_server_error
+from schemathesis.core.failures import FailureGroup
 from schemathesis.generation import GenerationMode
 from schemathesis.python import asgi
 from schemathesis.specs.openapi.checks import (
@@ -55,27 +56,36 @@ CHECKS = [
 ]
 ACCEPT = ["application/json", "*/*", "text/csv", "application/x-ndjson", "application/vnd.apache.parquet", "text/html"]
 
-# What random data would hardly hit. A case has any of these in the place of what was generated.
-PLAUSIBLE = {
+# What random data would hardly hit. Half of the cases have these in the place of what was generated; None: nothing.
+PLAUSIBLE: dict[str, list[Any]] = {
     "start_date": ["2026-03-01", "2026-03-31"],
     "end_date": ["2026-03-31"],
-    "cursor": ["start"],
-    "after": ["start"],
-    "per_page": [1],
+    "cursor": [None, None, "start"],
+    "after": [None, None, "start"],
+    "publisher_id": [None, PUBLISHER],
+    "page": [None, 1, 2],
+    "per_page": [None, 1],
+    "limit": [None, 2],
     "from": ["2026-03-01"],
     "to": ["2026-03-31"],
     "ymd": ["2026-03-31"],
     "startYmd": ["2026-03-29", "2026-03-31"],
     "endYmd": ["2026-03-31"],
-    "linkId": ["abc"],
-    "domain": [DOMAIN],
-    "grpIdx": [5],
-    "grpIdxList": ["5", "5,6"],
-    "pages": [1, 2],
-    "fill": ["1"],
+    "linkId": [None, "abc"],
+    "domain": [None, DOMAIN],
+    "grpIdx": [None, 5],
+    "grpIdxList": [None, "5", "5,6"],
+    "pages": [None, 1, 2],
+    "fill": [None, "1"],
 }
 DOCUMENT = create_app(Away(), Settings(admin_key=ADMIN_KEY)).openapi()
 OPERATIONS = [(method.upper(), path) for path, item in DOCUMENT["paths"].items() for method in item]
+TAKING_DATA = [
+    (method, path)
+    for method, path in OPERATIONS
+    if {"parameters", "requestBody"} & DOCUMENT["paths"][path][method.lower()].keys()
+]
+PLAN_NAMES = [plan.name for plan in PLANS]
 tried: Counter[tuple[str, str]] = Counter()
 
 
@@ -97,7 +107,7 @@ class Served:
         app = create_app(store, chosen, keys=ring)
         self.schema = schemathesis.openapi.from_dict(closed(app.openapi()))
         self.schema.app = app
-        self.session = asgi.get_client(app)
+        self.session = asgi.get_client(cast(Any, app))
         self.callers = {
             "nobody": {},
             "unknown": {"X-Api-Key": "cm_unknown", "Authorization": "APIKey cm_unknown"},
@@ -129,22 +139,29 @@ def served(engine: Store) -> Iterator[Served]:
 @pytest.mark.parametrize(("method", "path"), OPERATIONS, ids=lambda part: part)
 def test_nothing_is_answered_outside_the_document(served: Served, method: str, path: str) -> None:
     operation = served.schema[path][method]
-    takes_data = bool(operation.query or operation.path_parameters or operation.body)
+    takes_data = (method, path) in TAKING_DATA
     generated = operation.as_strategy()
     if takes_data:
         generated |= operation.as_strategy(generation_mode=GenerationMode.NEGATIVE)
+    names = {parameter.name for parameter in operation.query} & PLAUSIBLE.keys()
+    likely = (
+        PLAN_NAMES if "APIKey" in str(operation.definition.raw.get("security")) else ["admin", "bearer", "publisher"]
+    )
 
-    @settings(max_examples=2 * CASES // len(OPERATIONS), deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=CASES // len(TAKING_DATA) if takes_data else 50,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
     @given(
         case=generated,
-        caller=st.sampled_from(sorted(served.callers)),
+        caller=st.sampled_from(likely) | st.sampled_from(sorted(served.callers)),
         accept=st.sampled_from(ACCEPT),
-        plausible=st.fixed_dictionaries({}, optional={k: st.sampled_from(v) for k, v in PLAUSIBLE.items()}),
+        plausible=st.just({}) | st.fixed_dictionaries({name: st.sampled_from(PLAUSIBLE[name]) for name in names}),
     )
     def conforms(case: Any, caller: str, accept: str, plausible: dict[str, Any]) -> None:
         tried[method, path] += 1
-        names = {parameter.name for parameter in operation.query}
-        case.query = {**(case.query or {}), **{name: value for name, value in plausible.items() if name in names}}
+        case.query = {name: value for name, value in {**(case.query or {}), **plausible}.items() if value is not None}
         headers = {"Accept": accept, **served.callers[caller]}
         case.call_and_validate(session=served.session, headers=headers, checks=CHECKS)
 
@@ -155,6 +172,31 @@ def test_enough_was_tried() -> None:
     if len(tried) < len(OPERATIONS):
         pytest.skip("only some of the calls were tried")
     assert sum(tried.values()) >= CASES
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        pytest.param(("responses", "401"), None, id="status"),
+        pytest.param(("responses", "401", "content"), {"text/html": {}}, id="content-type"),
+        pytest.param(("responses", "401", "headers", "X-Never"), {"required": True, "schema": {}}, id="header"),
+        pytest.param(("responses", "401", "content", "application/json", "schema"), {"type": "array"}, id="schema"),
+    ],
+)
+def test_an_answer_outside_the_document_is_found(served: Served, part: tuple[str, ...], value: Any) -> None:
+    document = copy.deepcopy(DOCUMENT)
+    *place, last = part
+    described = document["paths"]["/api/v1/clicks"]["get"]
+    for name in place:
+        described = described[name]
+    described[last] = value
+    if value is None:
+        del described[last]
+    schema = schemathesis.openapi.from_dict(document)
+    schema.app = served.schema.app
+    case = schema["/api/v1/clicks"]["GET"].Case(query={"start_date": "2026-03-01", "end_date": "2026-03-31"})
+    with pytest.raises(FailureGroup):
+        case.call_and_validate(session=served.session, checks=CHECKS)
 
 
 def test_the_document_is_valid() -> None:
