@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from api.plans import DEFAULT_PLAN, Plan, plan_named
+from api.groups_write import write_groups
+from api.plans import DEFAULT_PLAN, Plan, Plans, plan_name
 from ingest.event import MAX_ID, MAX_LINK_ID, normal_domain
 from rollups.store import Store
 
@@ -23,8 +24,8 @@ def _zones() -> frozenset[str]:
 
 
 def _known_plan(name: str) -> str:
-    if plan := plan_named(name):
-        return plan.name
+    if plan := plan_name(name):
+        return plan
     raise ValueError(f"{name!r} is not a plan")
 
 
@@ -83,6 +84,7 @@ class GroupEntry(Entry):
     account_id: Id
     grp_idx: Id
     name: Text
+    memo: Text = ""
 
 
 class PublisherEntry(Entry):
@@ -136,8 +138,9 @@ class Names:
 class Catalog:
     """Reads and writes the catalogue tables. Every call may block on the store."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, plans: Plans | None = None) -> None:
         self._store = store
+        self._plans = plans or Plans()
         self._names: dict[tuple[str, int], tuple[str, str] | None] = {}
 
     def forget(self) -> None:
@@ -158,7 +161,9 @@ class Catalog:
             for entry in entries
             for values in [entry.model_dump()]
         }
-        if rows:
+        if table == "groups":
+            write_groups(self._store, list(rows.values()))
+        elif rows:
             columns = list(next(iter(rows.values())))
             self._store.insert(table, [tuple(row.values()) for row in rows.values()], columns)
         return len(rows)
@@ -169,8 +174,8 @@ class Catalog:
             "SELECT plan, time_zone FROM accounts FINAL WHERE account_id = {account:UInt64}",
             {"account": account_id},
         )
-        plan, zone = rows[0] if rows else (DEFAULT_PLAN.name, "UTC")
-        return Account(plan_named(plan) or DEFAULT_PLAN, ZoneInfo(zone))
+        plan, zone = rows[0] if rows else (DEFAULT_PLAN, "UTC")
+        return Account(self._plans.named(plan), ZoneInfo(zone))
 
     def names(self, publishers: Iterable[int], advertisers: Iterable[int], networks: Iterable[int]) -> Names:
         known = self._names

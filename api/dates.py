@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 FIRST_DAY = date(1970, 1, 1)
@@ -29,18 +31,46 @@ def stored_range(start: date, end: date) -> tuple[date, date] | None:
     return max(start, FIRST_DAY), min(end, LAST_DAY)
 
 
-def local_hours(day: date, zone: ZoneInfo) -> list[int]:
-    """The hours 0-23 of which a minute exists on that local day; one that comes twice is listed once."""
-    return [hour for hour in range(24) if any(_exists(day, hour, minute, zone) for minute in range(60))]
+@dataclass(frozen=True, slots=True)
+class LocalHour:
+    """An hour 0-23 of a local day, from its first moment to its last, in seconds since 1970 (UTC).
+
+    Where the clock is set back it comes twice, or is longer; then `ends` is that of the second time.
+    """
+
+    hour: int
+    starts: int
+    ends: int
 
 
-def _exists(day: date, hour: int, minute: int, zone: ZoneInfo) -> bool:
-    """False in the gap of a clock set forward, where the offset before is less than after (PEP 495)."""
+@lru_cache(maxsize=4096)
+def local_hours(day: date, zone: ZoneInfo) -> tuple[LocalHour, ...]:
+    """The hours of which a minute exists on that local day; none for a day that the zone has left out."""
+    return tuple(found for hour in range(24) if (found := _local_hour(day, hour, zone)))
+
+
+def _local_hour(day: date, hour: int, zone: ZoneInfo) -> LocalHour | None:
+    midnight = (day - FIRST_DAY).days * 86_400
+    offsets = [_offsets(day, hour, minute, zone) for minute in (0, 59)]
+    if len({offset for pair in offsets for offset in pair}) == 1:  # no change of the clock touches this hour
+        starts = midnight + hour * 3600 - offsets[0][0]
+        return LocalHour(hour, starts, starts + 3600)
+    moments = []
+    for minute in range(60):
+        before, after = _offsets(day, hour, minute, zone)
+        if before >= after:  # less than after: in the gap of a clock set forward (PEP 495)
+            wall = midnight + hour * 3600 + minute * 60
+            moments += [wall - before, wall - after]
+    return LocalHour(hour, min(moments), max(moments) + 60) if moments else None
+
+
+def _offsets(day: date, hour: int, minute: int, zone: ZoneInfo) -> tuple[int, int]:
+    """Seconds east of UTC that a wall clock time has, the first time it comes and the second."""
     wall = datetime.combine(day, time(hour, minute), zone)
     before, after = wall.utcoffset(), wall.replace(fold=1).utcoffset()
     assert before is not None
     assert after is not None
-    return before >= after
+    return int(before.total_seconds()), int(after.total_seconds())
 
 
 def iso_utc(seconds: float) -> str:

@@ -26,7 +26,7 @@ from rollups.store import StoreError, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
-STATISTICS_PATHS = ("/api/statistics/",)
+STATISTICS_PATHS = ("/api/statistics/", "/api/link/", "/api/link-group/")
 RETRY_AFTER_SECONDS = 5
 
 
@@ -61,6 +61,7 @@ class StatisticsCode(IntEnum):
     LINK_INCOMPLETE = 1002
     PLAN = 1003
     UNKNOWN = 1004
+    RANGE = 1005
 
 
 class StatisticsError(Exception):

@@ -1,41 +1,60 @@
-"""`GET /api/statistics/v2/clicks-by-hour`: clicks and users by hour, of a link, a group or an account."""
+"""`GET /api/statistics/v1|v2|v3/clicks-by-hour`: clicks and users by hour, of a link, a group or an account."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import date
-from typing import Any
+import time
+from collections.abc import Iterator
+from datetime import date, datetime
+from typing import Literal, NotRequired
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Request, Response, Security
-from fastapi.security import APIKeyHeader
+from fastapi import APIRouter, Request, Response
 from typing_extensions import TypedDict
 
-from api.access import blocked_agents, statistics_caller
-from api.answers import Answers
-from api.catalog import Catalog
 from api.conditional import Body, is_over, reply
-from api.dates import local_hours, stored_range
-from api.freshness import EVERYTHING
-from api.hourly_query import (
-    PARAMETERS,
-    AccountScope,
-    GroupScope,
-    LinkScope,
-    Scope,
-    parse_hourly_query,
-    unknown,
+from api.counts import Count, Counts
+from api.dates import local_hours
+from api.errors import StatisticsCode
+from api.freshness import HEADER
+from api.scopes import Scope
+from api.statistics import Caller, Statistics, answers_with, statistics_routes, success
+from api.statistics_query import (
+    FILL_HOURS,
+    LINK,
+    RANGE,
+    SCOPE,
+    YMD,
+    Days,
+    parse_days,
+    parse_link,
+    parse_scope,
+    parse_ymd,
+    wants_fill,
 )
-from api.keys import KeyRing
-from ingest.settings import Settings
-from rollups.store import Row, Store
 
-_IN_GROUP = "account_id = {account:UInt64} AND grp_idx = {group:UInt64}"
+HourStatus = Literal["final", "open", "future"]
+
+_ROW_BYTES = 300  # of a remembered hour
 
 
 class HourRow(TypedDict):
     ymd: str
     hour: int
+    acesCnt: int
+    pernCnt: int
+
+
+class StatusHourRow(HourRow):
+    """`status` comes with `fill=1` only: `final`, everything is counted; `open`; `future`, it has not begun."""
+
+    status: NotRequired[HourStatus]
+
+
+class LinkHourRow(TypedDict):
+    ymd: str
+    hour: str
+    linkId: str
+    domain: str
     acesCnt: int
     pernCnt: int
 
@@ -46,104 +65,158 @@ class HourlyAnswer(TypedDict):
     result: list[HourRow] | None
 
 
-REFUSED: dict[int | str, dict[str, Any]] = {"default": {"model": HourlyAnswer, "description": "A refusal"}}
+class StatusHourlyAnswer(TypedDict):
+    code: int
+    message: str
+    result: list[StatusHourRow] | None
 
 
-def hourly_router(store: Store, settings: Settings, keys: KeyRing, catalog: Catalog, answers: Answers) -> APIRouter:
-    router = APIRouter(tags=["statistics"], responses=REFUSED)
-    blocked = blocked_agents(settings.blocked_user_agents)
+class LinkHourlyAnswer(TypedDict):
+    code: int
+    message: str
+    result: list[LinkHourRow] | None
 
-    @router.get(
-        "/api/statistics/v2/clicks-by-hour",
-        operation_id="clicksByHour",
-        summary="Clicks and unique users by hour",
-        response_model=HourlyAnswer,
-        openapi_extra={"parameters": PARAMETERS},
-        dependencies=[
-            Security(
-                APIKeyHeader(name="Authorization", description="`APIKey KEY`", scheme_name="APIKey", auto_error=False)
-            )
-        ],
-    )
-    async def clicks_by_hour(request: Request) -> Response:
-        account_id = await statistics_caller(request, keys, blocked)
-        account, _ = await answers.get(
-            ("account", account_id), EVERYTHING, lambda: catalog.account(account_id), lambda _: 500
-        )
-        query = parse_hourly_query(request.query_params, account.plan)
-        zone = account.zone if query.fill else None
 
-        def hours() -> Body:
-            rows = read_hours(store, account_id, query.day, query.scope)
-            if not rows and not scope_exists(store, account_id, query.scope):
-                raise unknown("link" if isinstance(query.scope, LinkScope) else "group")
-            served: HourlyAnswer = {"code": 0, "message": "", "result": hour_rows(query.day, rows, zone)}
-            return Body.of(served)
+_V2: HourRow = {"ymd": "2025-04-20", "hour": 0, "acesCnt": 24, "pernCnt": 17}
+_V3: StatusHourRow = {**_V2, "status": "final"}
+_V1: LinkHourRow = {
+    "ymd": "2025-04-20",
+    "hour": "0",
+    "linkId": "hello",
+    "domain": "https://vvd.bz",
+    "acesCnt": 24,
+    "pernCnt": 17,
+}
 
-        body, header = await answers.get(("hours", account_id, query, zone), query.day, hours, lambda body: body.size)
-        return reply(request, body, header, closed=is_over(query.day, account.zone))
+_CODES = (StatisticsCode.PARAMETER, StatisticsCode.LINK_INCOMPLETE, StatisticsCode.PLAN, StatisticsCode.UNKNOWN)
 
+
+def hourly_router(statistics: Statistics, counts: Counts) -> APIRouter:
+    router = statistics_routes()
+    _add_day_calls(router, statistics, counts)
+    _add_range_call(router, statistics, counts)
     return router
 
 
-def hour_rows(day: date, rows: Iterable[Row], fill: ZoneInfo | None) -> list[HourRow]:
-    """The hours with clicks, ascending; with a zone to fill by, every hour that the day has there as well."""
-    counts = {hour: (clicks, users) for hour, clicks, users in rows}
-    hours = counts.keys() | (local_hours(day, fill) if fill else [])
-    ymd = day.isoformat()
-    return [
-        {"ymd": ymd, "hour": hour, "acesCnt": clicks, "pernCnt": users}
-        for hour in sorted(hours)
-        for clicks, users in [counts.get(hour, (0, 0))]
-    ]
-
-
-def read_hours(store: Store, account_id: int, day: date, scope: Scope) -> list[Row]:
-    """Hour, clicks and unique users, of the hours with clicks."""
-    if stored_range(day, day) is None:
-        return []
-    condition, parameters = _condition(scope)
-    # Beyond 65,536 users `uniq` is an estimate, which may exceed the clicks where nearly every click is a new
-    # user; `least` keeps the promise that there are never more users than clicks.
-    return list(
-        store.query(
-            "SELECT hour, sum(clicks) AS click_count, least(uniqMerge(users), click_count) FROM rollup "
-            f"WHERE {condition} AND owner = {{account:UInt64}} AND day = {{day:Date}} "
-            "GROUP BY hour HAVING click_count > 0",
-            {"account": account_id, "day": day, **parameters},
-        )
+def _add_day_calls(router: APIRouter, statistics: Statistics, counts: Counts) -> None:
+    @router.get(
+        "/api/statistics/v2/clicks-by-hour",
+        operation_id="clicksByHour",
+        summary="Clicks and unique users by hour of a day",
+        response_model=HourlyAnswer,
+        responses=answers_with([_V2], *_CODES),
+        openapi_extra={"parameters": [*YMD, *SCOPE, *FILL_HOURS]},
     )
+    async def clicks_by_hour(request: Request) -> Response:
+        async with statistics.caller(request) as caller:
+            day = parse_ymd(request.query_params)
+            scope = parse_scope(request.query_params, caller.plan)
+            fill = wants_fill(request.query_params)
+
+            def rows() -> list[HourRow]:
+                return [_row(*hour) for hour in _hours(counts, caller, scope, Days(day, day), fill)]
+
+            return await statistics.answer(request, caller, ("hours", scope, day, fill), day, rows)
+
+    @router.get(
+        "/api/statistics/v1/clicks-by-hour",
+        operation_id="clicksByHourV1",
+        summary="Clicks and unique users of a link by hour of a day. Business and up",
+        response_model=LinkHourlyAnswer,
+        responses=answers_with([_V1], *_CODES),
+        openapi_extra={"parameters": [*YMD, *LINK, *FILL_HOURS]},
+    )
+    async def clicks_by_hour_v1(request: Request) -> Response:
+        async with statistics.caller(request) as caller:
+            if not caller.plan.first_version:
+                raise caller.refuse("version 1 of this call; use version 2")
+            day, link = parse_ymd(request.query_params), parse_link(request.query_params)
+            fill = wants_fill(request.query_params)
+
+            def rows() -> list[LinkHourRow]:
+                return [
+                    {
+                        "ymd": day.isoformat(),
+                        "hour": str(hour),
+                        "linkId": link.link_id,
+                        "domain": link.domain,
+                        "acesCnt": count.clicks,
+                        "pernCnt": count.users,
+                    }
+                    for _, hour, count in _hours(counts, caller, link, Days(day, day), fill)
+                ]
+
+            return await statistics.answer(request, caller, ("hours-v1", link, day, fill), day, rows)
 
 
-def _condition(scope: Scope) -> tuple[str, dict[str, Any]]:
-    """What picks the rows of a scope, with the parameters that it binds besides `account`."""
-    match scope:
-        case LinkScope(domain, link_id):
-            condition = "grain = 'link_hour' AND domain = {domain:String} AND link_id = {link:String}"
-            return condition, {"domain": domain, "link": link_id}
-        case GroupScope(grp_idx):
-            members = f"SELECT domain, link_id FROM links FINAL WHERE {_IN_GROUP}"
-            return f"grain = 'link_hour' AND (domain, link_id) IN ({members})", {"group": grp_idx}
-        case AccountScope():
-            return "grain = 'account_hour'", {}
+def _add_range_call(router: APIRouter, statistics: Statistics, counts: Counts) -> None:
+    @router.get(
+        "/api/statistics/v3/clicks-by-hour",
+        operation_id="clicksByHourV3",
+        summary="Clicks and unique users by hour of several days",
+        response_model=StatusHourlyAnswer,
+        responses=answers_with([_V3], *_CODES, StatisticsCode.RANGE),
+        openapi_extra={"parameters": [*RANGE, *SCOPE, *FILL_HOURS]},
+    )
+    async def clicks_by_hour_v3(request: Request) -> Response:
+        async with statistics.caller(request) as caller:
+            days = parse_days(request.query_params, caller.plan)
+            scope = parse_scope(request.query_params, caller.plan)
+            if not wants_fill(request.query_params):
+
+                def rows() -> list[HourRow]:
+                    return [_row(*hour) for hour in _hours(counts, caller, scope, days, fill=False)]
+
+                return await statistics.answer(request, caller, ("hours-v3", scope, days), days.last, rows)
+            return await with_status(request, caller, scope, days)
+
+    async def with_status(request: Request, caller: Caller, scope: Scope, days: Days) -> Response:
+        """Counts are remembered; what is final moves on with every look at the database."""
+        found, header = await statistics.answers.get(
+            ("hours-filled", scope, days, caller.account_id, caller.zone),
+            days.last,
+            lambda: list(_hours(counts, caller, scope, days, fill=True)),
+            lambda hours: len(hours) * _ROW_BYTES,
+        )
+        as_of = datetime.fromisoformat(header[HEADER]).timestamp() if HEADER in header else None
+        status = Statuses(caller.zone, as_of, time.time())
+        rows: list[StatusHourRow] = [{**_row(*hour), "status": status.of(hour[0], hour[1])} for hour in found]
+        closed = is_over(days.last, caller.zone) and all(row["status"] == "final" for row in rows)
+        return reply(request, Body.of(success(rows)), header, closed=closed)
 
 
-def scope_exists(store: Store, account_id: int, scope: Scope) -> bool:
-    """Whether the account has the link (catalogued, or ever clicked) or the group (named, or of any link)."""
-    match scope:
-        case LinkScope():
-            link = "account_id = {account:UInt64} AND domain = {domain:String} AND link_id = {link:String}"
-            condition, parameters = _condition(scope)
-            sql = (
-                f"SELECT 1 FROM links WHERE {link} LIMIT 1 UNION ALL "
-                f"SELECT 1 FROM rollup WHERE {condition} AND owner = {{account:UInt64}} LIMIT 1"
-            )
-            return bool(store.query(sql, {"account": account_id, **parameters}))
-        case GroupScope(grp_idx):
-            sql = (
-                f"SELECT 1 FROM groups WHERE {_IN_GROUP} LIMIT 1 UNION ALL "
-                f"SELECT 1 FROM links FINAL WHERE {_IN_GROUP} LIMIT 1"
-            )
-            return bool(store.query(sql, {"account": account_id, "group": grp_idx}))
-        case AccountScope():
-            return True
+class Statuses:
+    """Which hours are final: those that ended before the click time `as_of` up to which everything is counted.
+
+    Times are seconds since 1970; `as_of` is None while nobody knows, and no hour is final then.
+    """
+
+    def __init__(self, zone: ZoneInfo, as_of: float | None, now: float) -> None:
+        self._zone = zone
+        self._as_of = as_of
+        self._now = now
+
+    def of(self, day: date, hour: int) -> HourStatus:
+        there = next((local for local in local_hours(day, self._zone) if local.hour == hour), None)
+        starts, ends = (there.starts, there.ends) if there else self._around(day, hour)
+        if starts > self._now:
+            return "future"
+        return "final" if self._as_of is not None and ends <= self._as_of else "open"
+
+    def _around(self, day: date, hour: int) -> tuple[int, int]:
+        """Of an hour that the day does not have, but that has clicks from before the account changed its zone."""
+        starts = int(datetime(day.year, day.month, day.day, hour, tzinfo=self._zone).timestamp())
+        return starts, starts + 3600
+
+
+def _row(day: date, hour: int, count: Count) -> HourRow:
+    return {"ymd": day.isoformat(), "hour": hour, "acesCnt": count.clicks, "pernCnt": count.users}
+
+
+def _hours(counts: Counts, caller: Caller, scope: Scope, days: Days, fill: bool) -> Iterator[tuple[date, int, Count]]:
+    """The hours with clicks, ascending; with `fill`, every hour that the days have in the caller's zone as well."""
+    found = counts.by_hour(caller.account_id, scope, days.first, days.last)
+    listed = set(found)
+    if fill:
+        listed |= {(day, local.hour) for day in days.all() for local in local_hours(day, caller.zone)}
+    return ((day, hour, found.get((day, hour), Count(0, 0))) for day, hour in sorted(listed))

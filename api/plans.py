@@ -1,30 +1,129 @@
-"""The plans of the link shortener, least first, and what each may ask of the statistics calls."""
+"""The plans of the link shortener, least first, and what each may ask of the statistics calls.
+
+`DEFAULTS` is the table; `CLICKMILL_PLANS` changes single figures of it, since published copies differ.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+MAX_RANGE_DAYS = 31
+_STATISTICS_SHARE = 20  # statistics calls get one in twenty of the calls a minute
+
+Truth = Annotated[bool, Field(strict=True)]
+Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000_000)]
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(BaseModel):
+    """What an account may do. `groups_a_call` is how many groups one call must name; None means any, or none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
     name: str
-    statistics: bool  # has statistics at all
-    whole_account: bool  # may ask for a group or the whole account; else for single links only
+    per_minute: Count  # requests
+    per_hour: Count
+    concurrent_statistics: Annotated[int, Field(strict=True, ge=0, le=1000)]  # 0: no statistics at all
+    range_days: Annotated[int, Field(strict=True, ge=1, le=MAX_RANGE_DAYS)] = MAX_RANGE_DAYS
+    whole_account: Truth = True  # may ask for groups and the whole account; else for single links only
+    first_version: Truth = True  # may call version 1 of clicks by hour and clicks by date
+    groups_a_call: Count | None = None
+
+    @property
+    def statistics(self) -> bool:
+        return self.concurrent_statistics > 0
+
+    @property
+    def statistics_per_minute(self) -> int:
+        return max(1, self.per_minute // _STATISTICS_SHARE)
 
 
-PLANS = (
-    Plan("Free", statistics=False, whole_account=False),
-    Plan("Personal", statistics=True, whole_account=False),
-    Plan("Premium", statistics=True, whole_account=True),
-    Plan("Business", statistics=True, whole_account=True),
-    Plan("Business Plus", statistics=True, whole_account=True),
-    Plan("Enterprise", statistics=True, whole_account=True),
+DEFAULTS = (
+    Plan(
+        name="Free",
+        per_minute=30,
+        per_hour=600,
+        concurrent_statistics=0,
+        range_days=7,
+        whole_account=False,
+        first_version=False,
+    ),
+    Plan(
+        name="Personal",
+        per_minute=180,
+        per_hour=10_000,
+        concurrent_statistics=1,
+        range_days=7,
+        whole_account=False,
+        first_version=False,
+    ),
+    Plan(
+        name="Premium",
+        per_minute=300,
+        per_hour=15_000,
+        concurrent_statistics=1,
+        range_days=14,
+        first_version=False,
+        groups_a_call=5,
+    ),
+    Plan(name="Business", per_minute=480, per_hour=25_000, concurrent_statistics=2),
+    Plan(name="Business Plus", per_minute=768, per_hour=40_000, concurrent_statistics=2),
+    Plan(name="Enterprise", per_minute=1200, per_hour=60_000, concurrent_statistics=3),
 )
-_BY_NAME = {plan.name.lower(): plan for plan in PLANS}
-
-DEFAULT_PLAN = _BY_NAME["personal"]
+DEFAULT_PLAN = "Personal"  # of accounts without an entry
 
 
-def plan_named(name: str) -> Plan | None:
-    """The plan of that name, however it is capitalised."""
-    return _BY_NAME.get(name.strip().lower())
+class Plans:
+    """The table in force, by name."""
+
+    def __init__(self, plans: tuple[Plan, ...] = DEFAULTS) -> None:
+        self.all = plans
+        self._by_name = {plan.name.lower(): plan for plan in plans}
+
+    def named(self, name: str) -> Plan:
+        """The plan of that name, however it is capitalised; `DEFAULT_PLAN` if there is none."""
+        return self._by_name.get(name.strip().lower()) or self._by_name[DEFAULT_PLAN.lower()]
+
+
+def plan_name(text: str) -> str | None:
+    """The name of a plan in its own spelling, None if there is no such plan."""
+    return next((plan.name for plan in DEFAULTS if plan.name.lower() == text.strip().lower()), None)
+
+
+def read_plans(setting: str) -> Plans:
+    """The defaults, changed as `CLICKMILL_PLANS` says: JSON, or the path of a file that holds it.
+
+    Raises RuntimeError, in words for whoever wrote the setting.
+    """
+    if not setting.strip():
+        return Plans()
+    try:
+        text = setting if setting.lstrip().startswith("{") else Path(setting).read_text(encoding="utf-8")
+        changes = _CHANGES.validate_json(text)
+        unknown = [name for name in changes if plan_name(name) is None]
+        if unknown:
+            raise ValueError(f"{unknown[0]!r} is not a plan; the plans are {', '.join(p.name for p in DEFAULTS)}")
+        by_name = {plan_name(name): values for name, values in changes.items()}
+        return Plans(tuple(_changed(plan, by_name.get(plan.name, {})) for plan in DEFAULTS))
+    except (OSError, ValueError) as error:
+        raise RuntimeError(f"CLICKMILL_PLANS: {_words(error)}") from error
+
+
+_CHANGES = TypeAdapter(dict[str, dict[str, int | bool | None]], config=ConfigDict(strict=True))
+
+
+def _changed(plan: Plan, values: dict[str, int | bool | None]) -> Plan:
+    try:
+        return Plan.model_validate({**plan.model_dump(), **values, "name": plan.name})
+    except ValidationError as error:
+        raise ValueError(f"{plan.name}: {_words(error)}") from error
+
+
+def _words(error: Exception) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return f"{place}: {first['msg']}" if place else str(first["msg"])

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import clickhouse_connect
@@ -20,9 +21,10 @@ import clickhouse_connect
 from api.app import create_app
 from api.clicks_query import ClicksQuery
 from api.clicks_rows import read_page
-from api.hourly import read_hours
-from api.hourly_query import AccountScope, LinkScope
+from api.counts import Counts
+from api.errors import StatisticsError
 from api.keys import KeyRing
+from api.scopes import AccountScope, LinkScope
 from bench.api_data import (
     ADVERTISERS,
     LINK_DOMAIN,
@@ -83,10 +85,11 @@ def statement(question: Question) -> tuple[str, dict[str, Any]]:
     if question.endpoint == "daily":
         read_page(recorder, ClicksQuery(question.first, question.last, question.owner, 1, 100))
     elif question.link is None:
-        read_hours(recorder, question.owner, question.last, AccountScope())
+        Counts(recorder).by_hour(question.owner, AccountScope(), question.last, question.last)
     else:
         scope = LinkScope(link_domain(question.link), link_id(question.link))
-        read_hours(recorder, question.owner, question.last, scope)
+        with suppress(StatisticsError):  # nothing is found, not even the link
+            Counts(recorder).by_hour(question.owner, scope, question.last, question.last)
     assert recorder.statement
     return recorder.statement
 

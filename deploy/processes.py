@@ -12,6 +12,7 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -24,7 +25,7 @@ from ingest.collector import Verdict, collector_routes
 from ingest.kafka import ensure_topics, wait_for_broker
 from ingest.producer import ClickProducer
 from ingest.settings import Settings
-from rollups.metrics import exposition
+from rollups.metrics import exposition, worker_registry
 from rollups.store import Store, StoreError
 from rollups.worker import Worker
 
@@ -110,7 +111,9 @@ def key_authority(keys: KeyRing, role: str) -> Callable[[str | None], Awaitable[
 async def run_api(settings: Settings, host: str, port: int) -> None:
     stop = stop_on_signals()
     store = Store(settings.clickhouse_url)
-    await serve_until(stop, HttpServer(create_app(store, settings), host, port))
+    app = create_app(store, settings)
+    app.router.routes.append(metrics_route(app.state.metrics))
+    await serve_until(stop, HttpServer(app, host, port))
 
 
 async def run_worker(settings: Settings, host: str, port: int) -> None:
@@ -120,7 +123,7 @@ async def run_worker(settings: Settings, host: str, port: int) -> None:
     worker = Worker(settings, store)
     app = FastAPI(title="Clickmill worker", openapi_url=None)
     app.include_router(health_router(store, lambda: worker_parts(worker)))
-    app.router.routes.append(metrics_route(worker))
+    app.router.routes.append(metrics_route(worker_registry(worker)))
     await serve_until(stop, HttpServer(app, host, port), worker.run(stop))
 
 
@@ -135,11 +138,11 @@ async def run_collector(settings: Settings, host: str, port: int) -> None:
     await serve_until(stop, HttpServer(app, host, port), gate.run(stop))
 
 
-def metrics_route(worker: Worker) -> Route:
+def metrics_route(*registries: CollectorRegistry) -> Route:
     """`GET /metrics`, for Prometheus. It names no key, link or user."""
 
     def metrics(_request: Request) -> Response:
-        text, content_type = exposition(worker)
+        text, content_type = exposition(*registries)
         return Response(text, media_type=content_type)
 
     return Route("/metrics", metrics)

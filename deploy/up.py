@@ -17,6 +17,7 @@ from deploy.embedded import EmbeddedBroker
 from deploy.home import Addresses, Home
 from deploy.processes import Gate, HttpServer, metrics_route, stop_on_signals, worker_parts
 from ingest.settings import EMBEDDED, Settings
+from rollups.metrics import worker_registry
 from rollups.migrate import migrate
 from rollups.store import Store
 from rollups.worker import Worker
@@ -84,7 +85,7 @@ async def _run(
         await asyncio.to_thread(migrate, store, retention_days=settings.rollup_retention_days)
         keys, gate, worker = KeyRing(store, settings), Gate(settings), Worker(settings, store)
         app = create_app(store, settings, ready=lambda: {"broker": gate.open, **worker_parts(worker)}, keys=keys)
-        app.router.routes.extend([*gate.routes(keys), metrics_route(worker)])
+        app.router.routes.extend([*gate.routes(keys), metrics_route(worker_registry(worker), app.state.metrics)])
         server = HttpServer(app, host, port)
         url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{server.port}"
         home.publish(Addresses(os.getpid(), settings.kafka_url, url))

@@ -89,6 +89,11 @@ class Settings(BaseSettings):
     blocked_user_agents: str = Field(
         "", description="Comma-separated parts of user agents the hourly statistics answer with 403."
     )
+    plans: str = Field(
+        "",
+        description="What differs from the table of plans, as JSON or the path of a file that holds it: "
+        '`{"Premium": {"per_minute": 400}}`. See docs/statistics.md.',
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Level of the process log.")
 
     @property

@@ -10,6 +10,7 @@ WORKERS, API = "clickmill", "clickmill_api"
 
 _SHARDED = ("rollup", "seen")
 _OBJECT = re.compile(r"^CREATE (?:OR REPLACE )?(TABLE|VIEW|MATERIALIZED VIEW)(?: IF NOT EXISTS)? (\w+)")
+_ALTER = re.compile(r"^ALTER TABLE (\w+)")
 _ENGINE = re.compile(r"ENGINE = (\w*MergeTree)(?:\((\w+)\))?")
 
 
@@ -27,6 +28,11 @@ def cluster_ddl(cluster: str) -> list[str]:
 
 
 def _on_cluster(statement: str, cluster: str) -> list[str]:
+    if altered := _ALTER.match(statement):  # the table with the rows and the one that reaches it
+        return [
+            f"ALTER TABLE {database}.{altered[1]} ON CLUSTER '{cluster}'{statement[altered.end() :]}"
+            for database in (WORKERS, API)
+        ]
     found = _OBJECT.match(statement)
     if found is None:
         raise ValueError(f"no rule for the cluster: {statement[:60]}")

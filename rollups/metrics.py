@@ -40,11 +40,15 @@ class WorkerCollector(Collector):
         yield GaugeMetricFamily("clickmill_remembered_bytes", "Memory that they take, in bytes", value=size)
 
 
-def exposition(worker: Worker) -> tuple[bytes, str]:
-    """The text that Prometheus scrapes, and its content type."""
+def worker_registry(worker: Worker) -> CollectorRegistry:
     registry = CollectorRegistry()
     registry.register(WorkerCollector(worker))
-    return generate_latest(registry), CONTENT_TYPE_LATEST
+    return registry
+
+
+def exposition(*registries: CollectorRegistry) -> tuple[bytes, str]:
+    """The text that Prometheus scrapes, and its content type. No two registries may have a metric in common."""
+    return b"".join(generate_latest(registry) for registry in registries), CONTENT_TYPE_LATEST
 
 
 def _counter(name: str, text: str, label: str, values: Counter[str]) -> Metric:

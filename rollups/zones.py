@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rollups.store import Store
 
 DEFAULT_ZONE = "UTC"
-_QUARTER = 900  # zones change their offset on quarter hours of UTC only
+_MINUTE = 60  # zones change their offset on whole minutes only, save one in 1972: Newfoundland at 00:01 until 2011
 _DAY = 86_400
 _ASKED_AT_ONCE = 1000  # ClickHouse takes no parameter above 128 KiB
 _OVERLAP = timedelta(seconds=60)  # a row is visible a moment after its version was stamped
@@ -68,9 +68,9 @@ def _known(zone: str) -> str:
 
 
 @lru_cache(maxsize=65536)
-def _offset(zone: str, quarter: int) -> int:
-    """Seconds east of UTC that the zone has in a quarter hour since 1970."""
-    offset = datetime.fromtimestamp(quarter * _QUARTER, ZoneInfo(zone)).utcoffset()
+def _offset(zone: str, minute: int) -> int:
+    """Seconds east of UTC that the zone has in a minute since 1970."""
+    offset = datetime.fromtimestamp(minute * _MINUTE, ZoneInfo(zone)).utcoffset()
     return 0 if offset is None else int(offset.total_seconds())
 
 
@@ -83,8 +83,8 @@ def cut(clicked_at_ms: Ints, owners: Ints, zones: OwnerZones) -> tuple[Ints, Int
     names = np.array([by_owner[owner] for owner in distinct.tolist()], dtype=object)
     for zone in set(names.tolist()):
         rows = (names == zone)[place]
-        quarters, where = np.unique(seconds[rows] // _QUARTER, return_inverse=True)
-        offsets = np.array([_offset(zone, quarter) for quarter in quarters.tolist()], dtype=np.int64)
+        minutes, where = np.unique(seconds[rows] // _MINUTE, return_inverse=True)
+        offsets = np.array([_offset(zone, minute) for minute in minutes.tolist()], dtype=np.int64)
         local[rows] = seconds[rows] + offsets[where]
     np.maximum(local, 0, out=local)  # a west zone's first hours of 1970; ClickHouse's dates start there
     return local // _DAY, local % _DAY // 3600

@@ -38,6 +38,12 @@ def test_tables_have_the_columns_of_one_node_and_replicated_engines(name: str, p
     assert f"MergeTree('/clickhouse/tables/{name.replace('.', '/')}{path}', '{{replica}}'" in named(name)
 
 
+def test_a_table_is_altered_where_it_is_and_where_it_is_reached_from() -> None:
+    altered = [statement for statement in DDL if statement.startswith("ALTER TABLE")]
+    added = "groups ON CLUSTER 'click' ADD COLUMN IF NOT EXISTS memo String AFTER name"
+    assert altered == [f"ALTER TABLE {database}.{added}" for database in ("clickmill", "clickmill_api")]
+
+
 def test_the_compare_and_set_is_the_same() -> None:
     [original] = [s for s in ORIGINAL if "rollup_mv" in s]
     ours = named("clickmill.rollup_mv").replace(" ON CLUSTER 'click'", "").replace("clickmill.", "")

@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ingest.settings import Settings
 from rollups.lease import State
-from rollups.metrics import exposition
+from rollups.metrics import exposition, worker_registry
 from rollups.store import Store
 from rollups.worker import Worker
 
@@ -24,7 +24,7 @@ class AtWork(Worker):
 
 
 def samples(worker: Worker) -> dict[tuple[str, ...], float]:
-    text, content_type = exposition(worker)
+    text, content_type = exposition(worker_registry(worker))
     assert content_type.startswith("text/plain")
     return {
         (sample.name, *sample.labels.values()): sample.value

@@ -56,6 +56,8 @@ def at(text: str) -> int:
         ("Australia/Lord_Howe", "2026-04-04T15:15:00", ("2026-04-05", 1)),
         ("Pacific/Apia", "2011-12-30T09:59:59", ("2011-12-29", 23)),
         ("Pacific/Apia", "2011-12-30T10:00:00", ("2011-12-31", 0)),
+        ("America/St_Johns", "2006-04-02T03:30:59", ("2006-04-02", 0)),
+        ("America/St_Johns", "2006-04-02T03:31:00", ("2006-04-02", 1)),
     ],
 )
 def test_both_sides_of_a_change(zone: str, utc: str, local: tuple[str, int]) -> None:

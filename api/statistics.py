@@ -1,0 +1,132 @@
+"""What all calls of the link shortener share: who asks, within which plan, the envelope, and how it is documented."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Hashable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Request, Response, Security
+from fastapi.security import APIKeyHeader
+from typing_extensions import TypedDict
+
+from api.access import blocked_agents, statistics_caller
+from api.answers import Answers
+from api.catalog import Catalog
+from api.conditional import Body, is_over, reply
+from api.errors import StatisticsCode, StatisticsError
+from api.freshness import EVERYTHING
+from api.freshness import HEADER as AS_OF
+from api.keys import KeyRing
+from api.plans import Plan
+from ingest.settings import Settings
+
+_ACCOUNT_BYTES = 500
+
+
+class Refusal(TypedDict):
+    code: int
+    message: str
+    result: None
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The account behind a request; its days and hours are those of `zone`."""
+
+    account_id: int
+    plan: Plan
+    zone: ZoneInfo
+
+    def refuse(self, what: str) -> StatisticsError:
+        return StatisticsError(StatisticsCode.PLAN, f"The {self.plan.name} plan has no {what}.")
+
+
+class Statistics:
+    """Lets callers in and answers them. For one event loop."""
+
+    def __init__(self, settings: Settings, keys: KeyRing, catalog: Catalog, answers: Answers) -> None:
+        self._keys = keys
+        self._catalog = catalog
+        self.answers = answers
+        self._blocked = blocked_agents(settings.blocked_user_agents)
+
+    @asynccontextmanager
+    async def caller(self, request: Request) -> AsyncIterator[Caller]:
+        """The caller of a statistics call, for as long as it is being answered."""
+        caller = await self.account(request)
+        if not caller.plan.statistics:
+            raise caller.refuse("statistics")
+        yield caller
+
+    async def account(self, request: Request) -> Caller:
+        """The caller of a call that every plan has."""
+        account_id = await statistics_caller(request, self._keys, self._blocked)
+        account, _ = await self.answers.get(
+            ("account", account_id), EVERYTHING, lambda: self._catalog.account(account_id), lambda _: _ACCOUNT_BYTES
+        )
+        return Caller(account_id, account.plan, account.zone)
+
+    async def answer(
+        self, request: Request, caller: Caller, question: Hashable, last_day: date, result: Callable[[], Any]
+    ) -> Response:
+        """What `result` finds, in the envelope. It runs in a thread, once for all who ask the same question."""
+        key = (question, caller.account_id, caller.zone)
+        body, header = await self.answers.get(key, last_day, lambda: Body.of(success(result())), lambda body: body.size)
+        closed = last_day is not EVERYTHING and is_over(last_day, caller.zone)
+        return reply(request, body, header, closed=closed)
+
+
+def success(result: Any) -> dict[str, Any]:
+    return {"code": 0, "message": "", "result": result}
+
+
+def statistics_routes() -> APIRouter:
+    """An empty router whose calls take an account's key and refuse in the statistics envelope."""
+    key = APIKeyHeader(name="Authorization", description="`APIKey KEY`", scheme_name="APIKey", auto_error=False)
+    return APIRouter(tags=["statistics"], responses=_REFUSED, dependencies=[Security(key)])
+
+
+_WHY = {
+    StatisticsCode.PARAMETER: "startYmd must be a date written as YYYY-MM-DD.",
+    StatisticsCode.LINK_INCOMPLETE: "linkId and domain are both required.",
+    StatisticsCode.PLAN: "The Personal plan has no clicks by group.",
+    StatisticsCode.UNKNOWN: "There is no such link in this account.",
+    StatisticsCode.RANGE: "startYmd to endYmd are 32 days; the Business plan allows at most 31.",
+}
+
+
+def answers_with(result: Any, *codes: StatisticsCode) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI entry of HTTP 200: an example, each business error of the call, and the header of the answer."""
+    refusals = {
+        f"{code.value}": {"summary": code.name, "value": {"code": code.value, "message": _WHY[code], "result": None}}
+        for code in codes
+    }
+    examples = {"0": {"summary": "SUCCESS", "value": success(result)}, **refusals}
+    as_of = {
+        "description": "Click time up to which everything is counted; absent until workers have looked at the log.",
+        "schema": {"type": "string", "format": "date-time"},
+    }
+    return {
+        200: {
+            "description": "code 0 and the result, or a business error: another code and no result",
+            "headers": {AS_OF: as_of},
+            "content": {"application/json": {"examples": examples}},
+        }
+    }
+
+
+def _refused(description: str) -> dict[str, Any]:
+    return {"model": Refusal, "description": description}
+
+
+_REFUSED: dict[int | str, dict[str, Any]] = {
+    401: _refused("code 1401: the API key of an account is required"),
+    403: _refused("code 1403: no User-Agent, or one that is blocked"),
+    429: _refused("code 1429: over the plan's limits"),
+    503: _refused("code 1503: the database cannot be reached; Retry-After says when to try again"),
+    "default": _refused("Any other refusal: code is 1000 plus the HTTP status"),
+}
