@@ -7,12 +7,13 @@ credential the refusals of credentials, limits and database, in the envelope of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request, routing
 from fastapi.responses import JSONResponse
 from pydantic import TypeAdapter
+from starlette.routing import BaseRoute
 
 from api.errors import (
     STATISTICS_PATHS,
@@ -68,6 +69,14 @@ _HEADERS: dict[str, dict[str, Any]] = {
 DATA_HEADERS = ("X-Data-As-Of", "ETag", "Cache-Control", "Vary")
 _LIMIT_HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 
+_IF_NONE_MATCH = {
+    "name": "If-None-Match",
+    "in": "header",
+    "required": False,
+    "schema": _TEXT,
+    "description": "ETag of an answer that the caller has: 304 while it is still true.",
+}
+
 # What is meant, an example's words, the headers that come with it.
 _REFUSALS: dict[int, tuple[str, str, tuple[str, ...]]] = {
     400: ("A parameter or the body is wrong; `details.field` says which part.", "start_date is required.", ()),
@@ -81,12 +90,12 @@ _REFUSALS: dict[int, tuple[str, str, tuple[str, ...]]] = {
 _OF_EVERY_SECURED_CALL = (401, 403, 429, 500, 503)
 
 
-def answered(description: str, example: Any, headers: Iterable[str] = DATA_HEADERS) -> Responses:
-    """200 and 304 of a call that answers data, with an example of its body, without nulls: FastAPI drops them."""
-    named = header_references(headers)
+def answered(description: str, examples: Mapping[str, Any]) -> Responses:
+    """200 and 304 of a call that answers data, with named examples (`{"summary", "value"}`) of its body."""
+    headers = header_references(DATA_HEADERS)
     return {
-        200: {"description": description, "headers": named, "content": {JSON: {"example": example}}},
-        304: {"description": "Unchanged since the answer whose ETag the caller named.", "headers": named},
+        200: {"description": description, "headers": headers, "content": {JSON: {"examples": dict(examples)}}},
+        304: {"description": "Unchanged since the answer whose ETag the caller named.", "headers": headers},
     }
 
 
@@ -105,6 +114,7 @@ class Documented(FastAPI):
     def openapi(self) -> dict[str, Any]:
         document = super().openapi()
         _add_components(document.setdefault("components", {}))
+        _restore_examples(document["paths"], self.routes)
         for path, operations in document["paths"].items():
             for operation in operations.values():
                 _complete(operation, statistics=path.startswith(STATISTICS_PATHS))
@@ -138,6 +148,18 @@ def _refusal(status: int, statistics: bool) -> dict[str, Any]:
     }
 
 
+def _restore_examples(paths: dict[str, Any], routes: Iterable[BaseRoute]) -> None:
+    """FastAPI drops null from all of the document, examples included."""
+    for route in routing.iter_route_contexts(list(routes)):
+        operations = paths.get(route.path or "", {})
+        for method in route.methods or ():
+            for status, response in getattr(route, "responses", {}).items():
+                for media_type, content in response.get("content", {}).items():
+                    if method.lower() in operations and "examples" in content:
+                        described = operations[method.lower()]["responses"][str(status)]["content"][media_type]
+                        described["examples"] = content["examples"]
+
+
 def _add_components(components: dict[str, Any]) -> None:
     components["headers"] = _HEADERS
     components["securitySchemes"] = _SCHEMES
@@ -155,6 +177,10 @@ def _complete(operation: dict[str, Any], *, statistics: bool) -> None:
     responses: dict[str, Any] = operation["responses"]
     responses.pop("422", None)  # FastAPI's own; ours is 400
     secured = bool(operation.get("security"))
+    if "304" in responses:
+        parameters = operation.setdefault("parameters", [])
+        if _IF_NONE_MATCH not in parameters:
+            parameters.append(_IF_NONE_MATCH)
     if secured:
         for status, refusal in refused(*_OF_EVERY_SECURED_CALL, statistics=statistics).items():
             responses.setdefault(str(status), refusal)

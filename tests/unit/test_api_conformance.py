@@ -6,6 +6,7 @@ Calls are found in the document, so a new one is tried as soon as it is there.
 from __future__ import annotations
 
 import copy
+import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any, cast
@@ -14,6 +15,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.failures import FailureGroup
@@ -28,7 +30,7 @@ from schemathesis.specs.openapi.checks import (
 
 from api.app import create_app
 from api.keys import KeyRing
-from api.plans import PLANS
+from api.plans import DEFAULTS
 from ingest.settings import Settings
 from rollups.store import Store
 from tests.support.seed import (
@@ -85,7 +87,7 @@ TAKING_DATA = [
     for method, path in OPERATIONS
     if {"parameters", "requestBody"} & DOCUMENT["paths"][path][method.lower()].keys()
 ]
-PLAN_NAMES = [plan.name for plan in PLANS]
+PLAN_NAMES = [plan.name for plan in DEFAULTS]
 tried: Counter[tuple[str, str]] = Counter()
 
 
@@ -115,10 +117,10 @@ class Served:
             "bearer": {"Authorization": f"Bearer {ADMIN_KEY}"},
             "publisher": {"X-Api-Key": ring.create("publisher", publisher_id=PUBLISHER)[1]},
         }
-        for number, plan in enumerate(PLANS, 1001):
-            account_on(store, plan.name, "Europe/Berlin", account_id=number)
+        for number, name in enumerate(PLAN_NAMES, 1001):
+            account_on(store, name, "Europe/Berlin", account_id=number)
             key = ring.create("account", account_id=number)[1]
-            self.callers[plan.name] = {"Authorization": f"APIKey {key}", "X-Api-Key": key}
+            self.callers[name] = {"Authorization": f"APIKey {key}", "X-Api-Key": key}
             rows = [Hourly("2026-03-31", 4, 3, users=[1, 2], link=link, account=number) for link in ("abc", "")]
             insert_hourly(store, rows)
             link = {"account_id": number, "domain": DOMAIN, "link_id": "abc", "grp_idx": 5}
@@ -201,3 +203,48 @@ def test_an_answer_outside_the_document_is_found(served: Served, part: tuple[str
 
 def test_the_document_is_valid() -> None:
     OpenAPIV31SpecValidator(DOCUMENT).validate()
+
+
+def described() -> Iterator[tuple[str, Any, Any]]:
+    """Where an example is, the example, and the schema that it is of."""
+    for method, path in OPERATIONS:
+        operation = DOCUMENT["paths"][path][method.lower()]
+        for parameter in operation.get("parameters", []):
+            for example in parameter["schema"].get("examples", []):
+                yield f"{method} {path} {parameter['name']}", example, parameter["schema"]
+        for status, response in operation["responses"].items():
+            for media_type, content in response.get("content", {}).items():
+                examples = [example["value"] for example in content.get("examples", {}).values()]
+                for example in [*examples, *([content["example"]] if "example" in content else [])]:
+                    yield f"{method} {path} {status} {media_type}", example, content["schema"]
+
+
+def test_each_example_is_what_it_is_an_example_of() -> None:
+    examples = list(described())
+    for where, example, schema in examples:
+        validator = OAS31Validator({**schema, "components": closed(DOCUMENT)["components"]})
+        assert not list(validator.iter_errors(example)), where
+    assert len(examples) > 100
+
+
+@pytest.mark.parametrize(("method", "path"), OPERATIONS, ids=lambda part: part)
+def test_each_call_is_described_in_full(method: str, path: str) -> None:
+    operation = DOCUMENT["paths"][path][method.lower()]
+    assert operation["summary"]
+    assert not {"422", "default"} & operation["responses"].keys()
+    for status, response in operation["responses"].items():
+        assert response["description"]
+        assert "X-Request-Id" in response["headers"]
+        assert ("content" in response) == (status not in ("204", "304"))
+        assert ("X-RateLimit-Limit" in response["headers"]) == (bool(operation.get("security")) and status != "401")
+    if operation.get("security"):
+        assert {"401", "403", "429", "500", "503"} <= operation["responses"].keys()
+        assert {name for choice in operation["security"] for name in choice} <= DOCUMENT["components"][
+            "securitySchemes"
+        ].keys()
+
+
+def test_each_call_has_a_name_of_its_own() -> None:
+    names = [DOCUMENT["paths"][path][method.lower()]["operationId"] for method, path in OPERATIONS]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch("[a-z]+[A-Za-z0-9]*", name) for name in names), names
