@@ -19,7 +19,7 @@ from api.catalog import Catalog, CatalogUpload, Id, Text
 from api.dates import iso_utc
 from api.errors import BadRequest, NotFound
 from api.keys import KeyRecord, KeyRing, Role
-from api.openapi import refused
+from api.openapi import example, refused
 
 _LATEST = 2**32 - 1  # seconds since 1970 that ClickHouse's DateTime can hold: early in 2106
 
@@ -33,7 +33,10 @@ def _storable(at: AwareDatetime) -> AwareDatetime:
 class KeyRequest(BaseModel):
     """A publisher's key needs `publisher_id`, an account's `account_id`; other roles have neither."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"role": "publisher", "publisher_id": 45, "name": "Example Publisher"}]},
+    )
 
     role: Role
     publisher_id: Id | None = None
@@ -61,6 +64,9 @@ class KeyList(TypedDict):
     data: list[KeyView]
 
 
+_EXAMPLE = KeyRecord("5f0c9a7e21b3d468", "publisher", 45, None, "Example Publisher", 1_774_958_400, None)
+
+
 def guarded_router(keys: KeyRing) -> APIRouter:
     """An empty router under /admin, for admins only."""
     return APIRouter(
@@ -81,7 +87,7 @@ def admin_router(keys: KeyRing, catalog: Catalog, answers: Answers) -> APIRouter
         "/catalog",
         operation_id="putCatalog",
         summary="Add or replace catalogue entries",
-        responses=refused(400),
+        responses={**example(200, {"publishers": 1, "networks": 2}), **refused(400)},
     )
     def put_catalog(upload: CatalogUpload) -> dict[str, int]:
         try:
@@ -95,7 +101,7 @@ def admin_router(keys: KeyRing, catalog: Catalog, answers: Answers) -> APIRouter
         status_code=201,
         response_model=NewKey,
         summary="Make a key, shown this once",
-        responses=refused(400),
+        responses={**example(201, {**key_view(_EXAMPLE), "key": "cm_the-text-of-the-key"}), **refused(400)},
     )
     def post_key(request: KeyRequest) -> JSONResponse:
         check_key_request(request, time.time())
@@ -110,7 +116,12 @@ def admin_router(keys: KeyRing, catalog: Catalog, answers: Answers) -> APIRouter
         new: NewKey = {**key_view(record), "key": key}
         return JSONResponse(new, 201, headers={"Cache-Control": "no-store"})
 
-    @router.get("/keys", operation_id="listKeys", summary="Every key, revoked ones included, without its text")
+    @router.get(
+        "/keys",
+        operation_id="listKeys",
+        summary="Every key, revoked ones included, without its text",
+        responses=example(200, {"data": [key_view(_EXAMPLE)]}),
+    )
     def get_keys() -> KeyList:
         return {"data": [key_view(record) for record in keys.records()]}
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from typing_extensions import TypedDict
 
+from api.openapi import example
 from rollups.store import Store
 
 Ready = Callable[[], Mapping[str, bool]]
@@ -20,10 +21,18 @@ class Readiness(TypedDict):
     away: list[str]
 
 
+_AWAY: Readiness = {"status": "away", "parts": {"store": False}, "away": ["store"]}
+
+
 def health_router(store: Store, ready: Ready | None) -> APIRouter:
     router = APIRouter(tags=["health"])
 
-    @router.get("/healthz", operation_id="isAlive", summary="Whether the process is alive")
+    @router.get(
+        "/healthz",
+        operation_id="isAlive",
+        summary="Whether the process is alive",
+        responses=example(200, {"status": "ok"}),
+    )
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
@@ -32,7 +41,10 @@ def health_router(store: Store, ready: Ready | None) -> APIRouter:
         operation_id="isReady",
         summary="Whether every part answers",
         response_model=Readiness,
-        responses={503: {"model": Readiness, "description": "A part is away"}},
+        responses={
+            **example(200, {"status": "ok", "parts": {"store": True}, "away": []}),
+            503: {"model": Readiness, "description": "A part is away", **example(503, _AWAY)[503]},
+        },
     )
     def readyz() -> JSONResponse:
         parts = {"store": store.ping(), **(ready() if ready else {})}

@@ -99,6 +99,11 @@ def answered(description: str, examples: Mapping[str, Any]) -> Responses:
     }
 
 
+def example(status: int, value: Any) -> Responses:
+    """An example of the body that comes with this status; the rest of it is FastAPI's."""
+    return {status: {"content": {JSON: {"examples": {"example": {"value": value}}}}}}
+
+
 def refused(*statuses: int, statistics: bool = False) -> Responses:
     """Refusals with these statuses, in the envelope of the statistics calls or in that of all others."""
     return {status: _refusal(status, statistics) for status in statuses}
@@ -129,6 +134,7 @@ def schema_router() -> APIRouter:
         operation_id="getSchema",
         summary="This OpenAPI document",
         response_model=dict[str, Any],
+        responses=example(200, {"openapi": "3.1.0", "info": {"title": "Clickmill", "version": "1"}, "paths": {}}),
     )
     def get_schema(request: Request) -> JSONResponse:
         return JSONResponse(request.app.openapi())

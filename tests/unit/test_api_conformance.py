@@ -212,6 +212,10 @@ def described() -> Iterator[tuple[str, Any, Any]]:
         for parameter in operation.get("parameters", []):
             for example in parameter["schema"].get("examples", []):
                 yield f"{method} {path} {parameter['name']}", example, parameter["schema"]
+        body = operation.get("requestBody", {"content": {}})["content"]
+        for schema in (content["schema"] for content in body.values()):
+            for example in DOCUMENT["components"]["schemas"][schema["$ref"].rpartition("/")[2]]["examples"]:
+                yield f"{method} {path} body", example, schema
         for status, response in operation["responses"].items():
             for media_type, content in response.get("content", {}).items():
                 examples = [example["value"] for example in content.get("examples", {}).values()]
@@ -227,6 +231,10 @@ def test_each_example_is_what_it_is_an_example_of() -> None:
     assert len(examples) > 100
 
 
+def textual(response: dict[str, Any]) -> list[dict[str, Any]]:
+    return [content for name, content in response.get("content", {}).items() if not name.endswith("parquet")]
+
+
 @pytest.mark.parametrize(("method", "path"), OPERATIONS, ids=lambda part: part)
 def test_each_call_is_described_in_full(method: str, path: str) -> None:
     operation = DOCUMENT["paths"][path][method.lower()]
@@ -235,6 +243,7 @@ def test_each_call_is_described_in_full(method: str, path: str) -> None:
     for status, response in operation["responses"].items():
         assert response["description"]
         assert "X-Request-Id" in response["headers"]
+        assert all({"example", "examples"} & content.keys() for content in textual(response)), status
         assert ("content" in response) == (status not in ("204", "304"))
         assert ("X-RateLimit-Limit" in response["headers"]) == (bool(operation.get("security")) and status != "401")
     if operation.get("security"):
