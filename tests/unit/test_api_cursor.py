@@ -14,7 +14,7 @@ from api.cursor import FRONT, Cursors, Place
 from api.dates import FIRST_DAY, LAST_DAY
 from api.keys import Principal
 from rollups.store import Store
-from tests.support.seed import ADMIN_KEY, Callers, Daily, callers, insert_daily
+from tests.support.seed import ADMIN_KEY, PUBLISHER, Callers, Daily, callers, insert_daily
 
 Identity = tuple[str, int, int, int]
 LISTING = "2026-03-01 2026-03-31 45"
@@ -235,3 +235,22 @@ def test_the_front_is_before_every_row(store: Store, api: Callers) -> None:
 def test_a_cursor_does_not_betray_the_admin_key(api: Callers) -> None:
     cursor = Cursors(ADMIN_KEY).write(PLACE, LISTING)
     assert ADMIN_KEY not in cursor
+
+
+@pytest.mark.parametrize("begun_with", [{}, {"cursor": "start"}, {"after": "start"}], ids=["page", "cursor", "after"])
+def test_the_original_client_walks_to_the_end(store: Store, api: Callers, begun_with: dict[str, str]) -> None:
+    """It follows `next_cursor` by sending `after`, else `next_page` by sending `page`, and keeps what it had sent."""
+    insert_daily(store, DAYS)
+    query: dict[str, Any] = {"per_page": 2, **begun_with}
+    walked: list[Identity] = []
+    for _ in range(9):
+        answer = api.clicks(**query)
+        walked += identities(answer)
+        meta = answer.json()["meta"]
+        if meta.get("next_cursor"):
+            query["after"] = meta["next_cursor"]
+        elif meta["next_page"]:
+            query["page"] = meta["next_page"]
+        else:
+            break
+    assert walked == [(f"2026-03-0{day}", 1, PUBLISHER, 1) for day in range(5, 0, -1)]
