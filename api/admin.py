@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Request, Response, Security
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
-from fastapi.security import APIKeyHeader
+from fastapi.security import APIKeyHeader, HTTPBearer
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
@@ -17,8 +17,9 @@ from api.access import admin_caller
 from api.answers import Answers
 from api.catalog import Catalog, CatalogUpload, Id, Text
 from api.dates import iso_utc
-from api.errors import ERRORS, BadRequest, NotFound
+from api.errors import BadRequest, NotFound
 from api.keys import KeyRecord, KeyRing, Role
+from api.openapi import example, refused
 
 _MOST_REQUESTS = 1_000_000_000
 _LONGEST_OVERLAP = 90 * 86_400
@@ -34,7 +35,10 @@ def _storable(at: AwareDatetime) -> AwareDatetime:
 class KeyRequest(BaseModel):
     """A publisher's key needs `publisher_id`, an account's `account_id`; other roles have neither."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"role": "publisher", "publisher_id": 45, "name": "Example Publisher"}]},
+    )
 
     role: Role
     publisher_id: Id | None = None
@@ -73,28 +77,45 @@ class KeyList(TypedDict):
     data: list[KeyView]
 
 
+_EXAMPLE = KeyRecord("5f0c9a7e21b3d468", "publisher", 45, None, "Example Publisher", 1_774_958_400, None)
+
+
 def guarded_router(keys: KeyRing) -> APIRouter:
     """An empty router under /admin, for admins only."""
     return APIRouter(
         prefix="/admin",
         tags=["admin"],
-        responses=ERRORS,
         route_class=_guarded_by(keys),
-        dependencies=[Security(APIKeyHeader(name="X-Api-Key", auto_error=False))],
+        dependencies=[
+            Security(APIKeyHeader(name="X-Api-Key", scheme_name="X-Api-Key", auto_error=False)),
+            Security(HTTPBearer(scheme_name="Bearer", auto_error=False)),
+        ],
     )
 
 
 def admin_router(keys: KeyRing, catalog: Catalog, answers: Answers) -> APIRouter:
     router = guarded_router(keys)
 
-    @router.put("/catalog", summary="Add or replace catalogue entries")
+    @router.put(
+        "/catalog",
+        operation_id="putCatalog",
+        summary="Add or replace catalogue entries",
+        responses={**example(200, {"publishers": 1, "networks": 2}), **refused(400)},
+    )
     def put_catalog(upload: CatalogUpload) -> dict[str, int]:
         try:
             return catalog.upsert(upload)
         finally:
             answers.look_again()
 
-    @router.post("/keys", status_code=201, response_model=NewKey, summary="Make a key, shown this once")
+    @router.post(
+        "/keys",
+        operation_id="createKey",
+        status_code=201,
+        response_model=NewKey,
+        summary="Make a key, shown this once",
+        responses={**example(201, {**key_view(_EXAMPLE), "key": "cm_the-text-of-the-key"}), **refused(400)},
+    )
     def post_key(request: KeyRequest) -> JSONResponse:
         check_key_request(request, time.time())
         expires_at = int(request.expires_at.timestamp()) if request.expires_at else None
@@ -117,12 +138,19 @@ def admin_router(keys: KeyRing, catalog: Catalog, answers: Answers) -> APIRouter
             raise NotFound("There is no key with this id, or it has ended.")
         return _shown_once(*made)
 
-    @router.get("/keys", summary="Every key, revoked ones included, without its text")
+    @router.get(
+        "/keys",
+        operation_id="listKeys",
+        summary="Every key, revoked ones included, without its text",
+        responses=example(200, {"data": [key_view(_EXAMPLE)]}),
+    )
     def get_keys() -> KeyList:
         used = keys.uses.read()
         return {"data": [key_view(record, used.get(record.id)) for record in keys.records()]}
 
-    @router.delete("/keys/{key_id}", status_code=204, summary="Revoke a key")
+    @router.delete(
+        "/keys/{key_id}", operation_id="revokeKey", status_code=204, summary="Revoke a key", responses=refused(404)
+    )
     def delete_key(key_id: str) -> Response:
         if not keys.revoke(key_id):
             raise NotFound("There is no key with this id.")

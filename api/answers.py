@@ -103,6 +103,10 @@ class Answers:
                     del self._making[key]  # nobody joins what is being called off
                     task.cancel()
 
+    async def as_of(self) -> Mapping[str, str]:
+        """The header that is true for what is read from now on, for an answer too long to be remembered."""
+        return (await self._look()).look.header
+
     async def _look(self) -> _Seen:
         """The last look, begun at most `LOOK_SECONDS` ago. Under steady traffic nobody waits: it is renewed earlier."""
         arrived = self._clock()

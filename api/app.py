@@ -17,6 +17,7 @@ from api.audit import audit_router
 from api.catalog import Catalog
 from api.clicks import clicks_router
 from api.counts import Counts
+from api.cursor import Cursors
 from api.daily import daily_router
 from api.discovery import discovery_router
 from api.freshness import Observer
@@ -28,6 +29,7 @@ from api.hourly import hourly_router
 from api.keys import KeyRing
 from api.limits import Limits
 from api.mcp_http import McpEndpoint
+from api.openapi import Documented, schema_router
 from api.plans import read_plans
 from api.statistics import Statistics
 from ingest.settings import Settings
@@ -66,11 +68,11 @@ def create_app(
         await limits.close()
         await to_thread.run_sync(keys.uses.write)
 
-    app = FastAPI(
+    app = Documented(
         title="Clickmill",
         version="1",
         summary="Click counts by day and by hour",
-        openapi_url="/api/v1/schema",
+        openapi_url=None,  # it is a call like any other
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -79,7 +81,7 @@ def create_app(
     app.state.metrics = metrics  # of this process, for whoever serves them
     app.state.limits = limits
     guard(app, settings)
-    app.include_router(clicks_router(reader, keys, catalog, answers))
+    app.include_router(clicks_router(reader, keys, catalog, answers, Cursors(settings.admin_key)))
     statistics = Statistics(settings, keys, limits, catalog, answers)
     app.include_router(hourly_router(statistics, counts))
     app.include_router(daily_router(statistics, counts))
@@ -90,4 +92,5 @@ def create_app(
     app.include_router(admin_router(keys, catalog, answers))
     app.include_router(audit_router(store, keys))
     app.include_router(health_router(store, ready))
+    app.include_router(schema_router())
     return app

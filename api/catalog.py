@@ -110,7 +110,17 @@ class NetworkEntry(Entry):
 class CatalogUpload(BaseModel):
     """Entries to add or replace, table by table; a table or entry that is not named stays as it is."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "publishers": [{"publisher_id": 45, "name": "Example Publisher", "time_zone": "Europe/Berlin"}],
+                    "accounts": [{"account_id": 7, "plan": "Business", "time_zone": "Asia/Seoul"}],
+                }
+            ]
+        },
+    )
 
     accounts: list[AccountEntry] = []
     links: list[LinkEntry] = []

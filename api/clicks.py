@@ -1,123 +1,65 @@
-"""`GET /api/v1/clicks`: clicks a day by advertiser, publisher and network, page by page."""
+"""`GET /api/v1/clicks`: clicks a day by advertiser, publisher and network: a page, or the whole range as a stream."""
 
 from __future__ import annotations
 
 from datetime import timedelta, timezone
 
-from fastapi import APIRouter, Request, Response, Security
-from fastapi.security import APIKeyHeader, HTTPBearer
-from typing_extensions import TypedDict
+from fastapi import APIRouter, Request, Response
 
 from api.access import clicks_caller
 from api.answers import Answers
 from api.catalog import Catalog
-from api.clicks_query import PARAMETERS, ClickMeta, ClicksQuery, clicks_meta, parse_clicks_query
-from api.conditional import Body, is_over, reply
-from api.dates import stored_range
-from api.errors import ERRORS
+from api.clicks_document import ANSWERS, PARAMETERS, ClickPage
+from api.clicks_query import ClicksQuery, bound_to, clicks_meta, parse_clicks_query
+from api.clicks_rows import place_behind, read_page, read_walk, with_names
+from api.conditional import VARY, Body, is_over, reply
+from api.cursor import Cursors
+from api.export import Exports
+from api.formats import FORMATS
 from api.keys import KeyRing
-from rollups.store import Row, Store
+from api.negotiation import preferred
+from api.openapi import CLICKS_SECURITY, JSON
+from api.request_id import request_id
+from rollups.store import Store
 
 _LAST_ZONE = timezone(timedelta(hours=-12))  # a listing may be of publishers in every zone: over here, over everywhere
 
 
-class ClickRow(TypedDict):
-    advertiser_id: int
-    advertiser_name: str | None
-    advertiser_slug: str | None
-    publisher_id: int
-    publisher_name: str | None
-    network_id: int
-    network_name: str | None
-    click_date: str
-    click_count: int
-
-
-class ClickPage(TypedDict):
-    data: list[ClickRow]
-    meta: ClickMeta
-
-
-def clicks_router(store: Store, keys: KeyRing, catalog: Catalog, answers: Answers) -> APIRouter:
-    router = APIRouter(tags=["clicks"], responses=ERRORS)
+def clicks_router(store: Store, keys: KeyRing, catalog: Catalog, answers: Answers, cursors: Cursors) -> APIRouter:
+    router = APIRouter(tags=["clicks"])
+    exports = Exports(store, catalog)
 
     @router.get(
         "/api/v1/clicks",
         operation_id="listClicks",
         summary="Daily clicks by advertiser, publisher and network",
         response_model=ClickPage,
-        openapi_extra={"parameters": PARAMETERS},
-        dependencies=[
-            Security(APIKeyHeader(name="X-Api-Key", auto_error=False)),
-            Security(HTTPBearer(auto_error=False)),
-        ],
+        responses=ANSWERS,
+        openapi_extra={"parameters": PARAMETERS, "security": CLICKS_SECURITY},
     )
     async def list_clicks(request: Request) -> Response:
         principal = await clicks_caller(request, keys)
-        query = parse_clicks_query(request.query_params, principal)
-
-        def page() -> Body:
-            rows, total = read_page(store, query)
-            served: ClickPage = {"data": with_names(rows, catalog), "meta": clicks_meta(query, total)}
-            return Body.of(served)
+        query = parse_clicks_query(request.query_params, principal, cursors)
+        media_type = preferred(request.headers.getlist("accept"), (JSON, *FORMATS))
+        if media_type != JSON:
+            headers = {**await answers.as_of(), "Cache-Control": "private, no-store", "Vary": VARY}
+            return await exports.start(query, media_type, headers, request_id(request))
 
         # The query names the publisher in effect: who shares a query may see the same.
-        body, header = await answers.get(("clicks", query), query.end, page, lambda body: body.size)
+        body, header = await answers.get(
+            ("clicks", query), query.end, lambda: Body.of(page(store, catalog, cursors, query)), lambda body: body.size
+        )
         return reply(request, body, header, closed=is_over(query.end, _LAST_ZONE))
 
     return router
 
 
-def read_page(store: Store, query: ClicksQuery) -> tuple[list[Row], int]:
-    """The rows of the page (day, publisher, advertiser, network, clicks), and how many all pages have."""
-    days = stored_range(query.start, query.end)
-    if days is None or not _is_id(query.publisher_id):
-        return [], 0
-    matching = f"""
-        SELECT day, owner, advertiser_id, network_id, sum(clicks) AS click_count
-        FROM rollup
-        WHERE grain = 'affiliate_day' AND day BETWEEN {{first:Date}} AND {{last:Date}}
-        {"" if query.publisher_id is None else "AND owner = {publisher:UInt64}"}
-        GROUP BY day, owner, advertiser_id, network_id
-        HAVING click_count > 0"""
-    parameters = {"first": days[0], "last": days[1], "publisher": query.publisher_id or 0}
-    found = store.query(
-        f"SELECT *, count() OVER () FROM ({matching}) "
-        "ORDER BY day DESC, click_count DESC, advertiser_id, owner, network_id "
-        "LIMIT {size:UInt64} OFFSET {offset:UInt64}",
-        {**parameters, "size": query.per_page, "offset": min(query.offset, 2**63)},
-    )
-    if found:
-        return [row[:-1] for row in found], found[0][-1]
-    total = store.query(f"SELECT count() FROM ({matching})", parameters)[0][0] if query.page > 1 else 0
-    return [], total
-
-
-def _is_id(publisher_id: int | None) -> bool:
-    """False for a number that no publisher can have and that ClickHouse could not read."""
-    return publisher_id is None or 0 < publisher_id < 2**64
-
-
-def with_names(rows: list[Row], catalog: Catalog) -> list[ClickRow]:
-    """The rows as they are served; an id that the catalogue does not know has null names."""
-    if not rows:
-        return []
-    _, publishers, advertisers, networks, _ = (set(column) for column in zip(*rows, strict=True))
-    names = catalog.names(publishers, advertisers, networks)
-    served: list[ClickRow] = []
-    for day, publisher, advertiser, network, clicks in rows:
-        name, slug = names.advertisers.get(advertiser, (None, None))
-        served.append(
-            {
-                "advertiser_id": advertiser,
-                "advertiser_name": name,
-                "advertiser_slug": slug,
-                "publisher_id": publisher,
-                "publisher_name": names.publishers.get(publisher),
-                "network_id": network,
-                "network_name": names.networks.get(network),
-                "click_date": day.isoformat(),
-                "click_count": clicks,
-            }
-        )
-    return served
+def page(store: Store, catalog: Catalog, cursors: Cursors, query: ClicksQuery) -> ClickPage:
+    if query.after is None:
+        rows, total = read_page(store, query)
+        return {"data": with_names(rows, catalog), "meta": clicks_meta(query, total)}
+    rows, total, more = read_walk(store, query, query.after)
+    meta = clicks_meta(query, total)
+    listing = bound_to(query.start, query.end, query.publisher_id)
+    meta["next_cursor"] = cursors.write(place_behind(rows[-1], query.page + 1), listing) if more else None
+    return {"data": with_names(rows, catalog), "meta": meta}

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from typing import NotRequired
 
 from typing_extensions import TypedDict
 
+from api.cursor import BEGIN, Cursors, Place
 from api.dates import parse_day
 from api.errors import BadRequest
 from api.keys import Principal
-from api.parameters import described, parse_integer
+from api.parameters import parse_integer
 
 MAX_DAYS = 90
 DEFAULT_PER_PAGE = 100
@@ -28,17 +30,22 @@ class ClickMeta(TypedDict):
     end_date: str
     days: int
     publisher_id: int | None
+    next_cursor: NotRequired[str | None]
 
 
 @dataclass(frozen=True, slots=True)
 class ClicksQuery:
-    """A valid request. `publisher_id` is the publisher in effect, None for all of them."""
+    """A valid request. `publisher_id` is the publisher in effect, None for all of them.
+
+    With `after` the listing is walked by identity from there on, and `page` is the number of the page in that walk.
+    """
 
     start: date
     end: date
     publisher_id: int | None
     page: int
     per_page: int
+    after: Place | None = None
 
     @property
     def days(self) -> int:
@@ -49,7 +56,7 @@ class ClicksQuery:
         return (self.page - 1) * self.per_page
 
 
-def parse_clicks_query(parameters: Mapping[str, str], principal: Principal) -> ClicksQuery:
+def parse_clicks_query(parameters: Mapping[str, str], principal: Principal, cursors: Cursors) -> ClicksQuery:
     """The request as the caller may make it: a publisher's own `publisher_id` replaces any that was sent."""
     start, end = _day(parameters, "start_date"), _day(parameters, "end_date")
     if end < start:
@@ -59,22 +66,31 @@ def parse_clicks_query(parameters: Mapping[str, str], principal: Principal) -> C
     publisher_id = principal.publisher_id if principal.role == "publisher" else _integer(parameters, "publisher_id")
     page = _integer(parameters, "page")
     sizes = [size for name in ("per_page", "limit") if (size := _integer(parameters, name)) is not None]
+    after = _place(parameters, cursors, bound_to(start, end, publisher_id))
     return ClicksQuery(
         start=start,
         end=end,
         publisher_id=publisher_id,
-        page=1 if page is None else max(page, 1),
+        page=after.page if after else 1 if page is None else max(page, 1),
         per_page=max(1, min(*sizes, MAX_PER_PAGE)) if sizes else DEFAULT_PER_PAGE,
+        after=after,
     )
 
 
+def bound_to(start: date, end: date, publisher_id: int | None) -> str:
+    """What a cursor is good for: one range and one scope."""
+    return f"{start} {end} {publisher_id}"
+
+
 def clicks_meta(query: ClicksQuery, total_count: int) -> ClickMeta:
-    """Where the page stands; past the end `prev_page` leads back to the last page that has rows."""
+    """Where the page stands; past the end `prev_page` leads back to the last page that has rows. The pages of a walk
+    by cursor have no numbers that `page` would understand, so that none leads on or back."""
     total_pages = -(-total_count // query.per_page)
+    numbered = query.after is None
     return {
         "current_page": query.page,
-        "next_page": query.page + 1 if query.page < total_pages else None,
-        "prev_page": min(query.page - 1, total_pages) or None,
+        "next_page": query.page + 1 if numbered and query.page < total_pages else None,
+        "prev_page": (min(query.page - 1, total_pages) or None) if numbered else None,
         "total_pages": total_pages,
         "total_count": total_count,
         "start_date": query.start.isoformat(),
@@ -104,14 +120,17 @@ def _integer(parameters: Mapping[str, str], name: str) -> int | None:
     return number
 
 
-_DATE = {"type": "string", "format": "date"}
-_SIZE = {"type": "integer", "minimum": 1, "maximum": MAX_PER_PAGE, "default": DEFAULT_PER_PAGE}
-
-PARAMETERS = [
-    described("start_date", _DATE, "First day, in the publisher's time zone.", required=True),
-    described("end_date", _DATE, f"Last day, included; at most {MAX_DAYS} days in all.", required=True),
-    described("publisher_id", {"type": "integer"}, "Admins: this publisher only. Publishers always get their own."),
-    described("page", {"type": "integer", "minimum": 1, "default": 1}, "Page number."),
-    described("per_page", _SIZE, "Rows a page."),
-    described("limit", _SIZE, "Another name of per_page; the smaller of both applies."),
-]
+def _place(parameters: Mapping[str, str], cursors: Cursors, listing: str) -> Place | None:
+    """Where a walk goes on. `after` decides if both are given: clients add it to the query that they began with."""
+    name = "after" if "after" in parameters else "cursor"
+    text = parameters.get(name)
+    if text is None:
+        return None
+    place = cursors.read(text, listing)
+    if place is None:
+        raise BadRequest(
+            f"{name} is no cursor of this listing: it was changed, belongs to other dates or another publisher, or "
+            f"was signed with a secret that is no more. Begin again with {name}={BEGIN}.",
+            field=name,
+        )
+    return place

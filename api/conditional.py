@@ -12,8 +12,9 @@ import msgspec
 from fastapi import Request, Response
 
 CLOSED_MAX_AGE = 60
-# What a key may see is nobody else's: shared caches keep nothing, private ones tell the credentials apart.
-_VARY = "X-Api-Key, Authorization"
+# What a key may see is nobody else's: shared caches keep nothing, private ones tell the credentials apart. `Accept`
+# chooses the format of a listing.
+VARY = "Accept, X-Api-Key, Authorization"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ def reply(request: Request, body: Body, header: Mapping[str, str], *, closed: bo
         **header,
         "ETag": body.etag,
         "Cache-Control": f"private, max-age={CLOSED_MAX_AGE}" if closed else "private, no-cache",
-        "Vary": _VARY,
+        "Vary": VARY,
     }
     if _names(request.headers.getlist("if-none-match"), body.etag):
         return Response(status_code=304, headers=headers)

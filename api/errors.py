@@ -118,7 +118,10 @@ class ErrorAnswer(TypedDict):
     error: ErrorDetail
 
 
-ERRORS: dict[int | str, dict[str, Any]] = {"default": {"model": ErrorAnswer, "description": "A refusal"}}
+class RefusedStatistics(TypedDict):
+    code: int
+    message: str
+    result: None
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,7 @@ async def answer(request: Request, error: Exception) -> JSONResponse:
     if problem.status >= 500:
         trace = None if isinstance(error, StoreUnavailable) else error
         log.error("%s %r (request %s): %s", request.method, request.url.path, identity, error, exc_info=trace)
-    body: Any = _statistics_body(problem) if statistics else _error_body(problem, identity, time.time())
+    body: Any = statistics_body(problem) if statistics else error_body(problem, identity, time.time())
     # An answer to a bug is sent from outside all middleware.
     return JSONResponse(body, problem.status, headers={**(problem.headers or {}), **standing_headers(request.scope)})
 
@@ -156,7 +159,7 @@ def refusal(status: int, message: str) -> tuple[dict[str, str], bytes]:
     """Headers and body of a refusal that no application has seen."""
     scope = {"scheme": "http", "state": {"request_id": choose_request_id(None)}}
     headers = standing_headers(scope)
-    body = msgspec.json.encode(_error_body(_problem(status, message), headers["X-Request-Id"], time.time()))
+    body = msgspec.json.encode(error_body(_problem(status, message), headers["X-Request-Id"], time.time()))
     return {**headers, "Content-Type": "application/json", "Content-Length": str(len(body))}, body
 
 
@@ -203,7 +206,7 @@ def _place(location: tuple[int | str, ...]) -> str:
     return "body" if location[:1] == ("body",) and (not parts or parts[0].isdigit()) else ".".join(parts)
 
 
-def _error_body(problem: Problem, identity: str, now: float) -> ErrorAnswer:
+def error_body(problem: Problem, identity: str, now: float) -> ErrorAnswer:
     error: ErrorDetail = {
         "code": CODES.get(problem.status, HTTPStatus(problem.status).name),
         "message": problem.message,
@@ -215,5 +218,5 @@ def _error_body(problem: Problem, identity: str, now: float) -> ErrorAnswer:
     return {"error": error}
 
 
-def _statistics_body(problem: Problem) -> dict[str, Any]:
+def statistics_body(problem: Problem) -> RefusedStatistics:
     return {"code": int(problem.number), "message": problem.message, "result": None}

@@ -3,27 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
+from typing_extensions import TypedDict
 
+from api.openapi import example
 from rollups.store import Store
 
 Ready = Callable[[], Mapping[str, bool]]
 
 
+class Readiness(TypedDict):
+    status: Literal["ok", "away"]
+    parts: dict[str, bool]
+    away: list[str]
+
+
+_AWAY: Readiness = {"status": "away", "parts": {"store": False}, "away": ["store"]}
+
+
 def health_router(store: Store, ready: Ready | None) -> APIRouter:
     router = APIRouter(tags=["health"])
 
-    @router.get("/healthz", summary="Whether the process is alive")
+    @router.get(
+        "/healthz",
+        operation_id="isAlive",
+        summary="Whether the process is alive",
+        responses=example(200, {"status": "ok"}),
+    )
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
-    @router.get("/readyz", summary="Whether every part answers", responses={503: {"description": "A part is away"}})
+    @router.get(
+        "/readyz",
+        operation_id="isReady",
+        summary="Whether every part answers",
+        response_model=Readiness,
+        responses={
+            **example(200, {"status": "ok", "parts": {"store": True}, "away": []}),
+            503: {"model": Readiness, "description": "A part is away", **example(503, _AWAY)[503]},
+        },
+    )
     def readyz() -> JSONResponse:
         parts = {"store": store.ping(), **(ready() if ready else {})}
         away = [name for name, answers in parts.items() if not answers]
-        body = {"status": "away" if away else "ok", "parts": parts, "away": away}
+        body: Readiness = {"status": "away" if away else "ok", "parts": parts, "away": away}
         return JSONResponse(body, 503 if away else 200)
 
     return router

@@ -11,7 +11,6 @@ from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request, Response, Security
 from fastapi.security import APIKeyHeader
-from typing_extensions import TypedDict
 
 from api.access import blocked_agents, statistics_caller
 from api.answers import Answers
@@ -19,19 +18,13 @@ from api.catalog import Catalog
 from api.conditional import Body, is_over, reply
 from api.errors import StatisticsCode, StatisticsError
 from api.freshness import EVERYTHING
-from api.freshness import HEADER as AS_OF
 from api.keys import KeyRing
 from api.limits import Limits
+from api.openapi import Responses, answered
 from api.plans import Plan
 from ingest.settings import Settings
 
 _ACCOUNT_BYTES = 500
-
-
-class Refusal(TypedDict):
-    code: int
-    message: str
-    result: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +84,7 @@ def success(result: Any) -> dict[str, Any]:
 def statistics_routes() -> APIRouter:
     """An empty router whose calls take an account's key and refuse in the statistics envelope."""
     key = APIKeyHeader(name="Authorization", description="`APIKey KEY`", scheme_name="APIKey", auto_error=False)
-    return APIRouter(tags=["statistics"], responses=_REFUSED, dependencies=[Security(key)])
+    return APIRouter(tags=["statistics"], dependencies=[Security(key)])
 
 
 _WHY = {
@@ -103,34 +96,11 @@ _WHY = {
 }
 
 
-def answers_with(result: Any, *codes: StatisticsCode) -> dict[int | str, dict[str, Any]]:
-    """The OpenAPI entry of HTTP 200: an example, each business error of the call, and the header of the answer."""
+def answers_with(result: Any, *codes: StatisticsCode) -> Responses:
+    """The OpenAPI entries of HTTP 200 and 304: an example and each business error of the call."""
     refusals = {
         f"{code.value}": {"summary": code.name, "value": {"code": code.value, "message": _WHY[code], "result": None}}
         for code in codes
     }
     examples = {"0": {"summary": "SUCCESS", "value": success(result)}, **refusals}
-    as_of = {
-        "description": "Click time up to which everything is counted; absent until workers have looked at the log.",
-        "schema": {"type": "string", "format": "date-time"},
-    }
-    return {
-        200: {
-            "description": "code 0 and the result, or a business error: another code and no result",
-            "headers": {AS_OF: as_of},
-            "content": {"application/json": {"examples": examples}},
-        }
-    }
-
-
-def _refused(description: str) -> dict[str, Any]:
-    return {"model": Refusal, "description": description}
-
-
-_REFUSED: dict[int | str, dict[str, Any]] = {
-    401: _refused("code 1401: the API key of an account is required"),
-    403: _refused("code 1403: no User-Agent, or one that is blocked"),
-    429: _refused("code 1429: over the plan's limits"),
-    503: _refused("code 1503: the database cannot be reached; Retry-After says when to try again"),
-    "default": _refused("Any other refusal: code is 1000 plus the HTTP status"),
-}
+    return answered("code 0 and the result, or a business error: another code and no result", examples)

@@ -19,8 +19,8 @@ from typing import Any
 import clickhouse_connect
 
 from api.app import create_app
-from api.clicks import read_page
 from api.clicks_query import ClicksQuery
+from api.clicks_rows import read_page
 from api.counts import Counts
 from api.errors import StatisticsError
 from api.keys import KeyRing

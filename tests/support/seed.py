@@ -135,7 +135,7 @@ class Callers:
 
 def callers(store: Store, clock: Callable[[], float] | None = None, **settings: Any) -> Callers:
     """The application over the store, with keys of every role made beforehand."""
-    chosen = Settings(admin_key=ADMIN_KEY, **settings)
+    chosen = Settings(**{"admin_key": ADMIN_KEY, **settings})
     ring = KeyRing(store, chosen)
     keys = {
         "settings": ADMIN_KEY,

@@ -230,7 +230,7 @@ def test_days_that_are_over_may_be_cached_by_the_caller_alone(api: Callers) -> N
         (api.hourly(ymd=str(tomorrow)), "private, no-cache"),
     ):
         assert answer.headers["Cache-Control"] == kept
-        assert answer.headers["Vary"] == "X-Api-Key, Authorization"
+        assert answer.headers["Vary"] == "Accept, X-Api-Key, Authorization"
 
 
 def test_a_day_is_over_when_it_is_over_in_its_zone() -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from rollups.store import Store
 from tests.support.seed import PUBLISHER, Callers, Daily, callers, insert_daily, upsert
@@ -251,53 +249,3 @@ def test_a_thousand_and_one_rows_take_two_pages(store: Store, api: Callers) -> N
 def test_others_are_ignored(store: Store, api: Callers) -> None:
     insert_daily(store, [Daily("2026-03-05")])
     assert api.clicks(dry_run="true", format="csv").json() == api.clicks().json()
-
-
-rows_of_listing = st.lists(
-    st.builds(
-        Daily,
-        day=st.sampled_from(["2026-02-28", "2026-03-01", "2026-03-15", "2026-03-31"]),
-        clicks=st.integers(0, 3),
-        bots=st.integers(0, 2),
-        publisher=st.sampled_from([45, 46]),
-        advertiser=st.integers(1, 3),
-        network=st.integers(1, 2),
-    ),
-    max_size=25,
-)
-
-
-def expected_listing(rows: list[Daily], publisher: int | None) -> list[tuple[str, int, int, int, int]]:
-    """The contract in plain Python: sums by identity within March, none of them 0, in order."""
-    sums: dict[tuple[str, int, int, int], int] = {}
-    for row in rows:
-        if row.day >= "2026-03-01" and publisher in (None, row.publisher):
-            key = (row.day, row.advertiser, row.publisher, row.network)
-            sums[key] = sums.get(key, 0) + row.clicks
-    listing = [(day, n, a, p, w) for (day, a, p, w), n in sums.items() if n]
-    listing.sort(key=lambda row: row[2:])
-    listing.sort(key=lambda row: row[:2], reverse=True)
-    return listing
-
-
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(rows=rows_of_listing, per_page=st.integers(1, 30), role=st.sampled_from(["admin", "publisher"]))
-def test_walking_all_pages_yields_every_row_once_in_order(
-    store: Store, api: Callers, rows: list[Daily], per_page: int, role: str
-) -> None:
-    store.command("TRUNCATE TABLE rollup")
-    insert_daily(store, rows)
-    expected = expected_listing(rows, PUBLISHER if role == "publisher" else None)
-    walked: list[tuple[str, int, int, int, int]] = []
-    seen: list[int] = []
-    page: int | None = 1
-    while page is not None:
-        answer = api.clicks(role, page=page, per_page=per_page)
-        meta = answer.json()["meta"]
-        assert (meta["total_count"], meta["total_pages"]) == (len(expected), -(-len(expected) // per_page))
-        assert meta["prev_page"] == (page - 1 or None)
-        walked += identities(answer)
-        seen.append(page)
-        page = meta["next_page"]
-    assert walked == expected
-    assert seen == list(range(1, max(1, -(-len(expected) // per_page)) + 1))

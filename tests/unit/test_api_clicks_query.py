@@ -7,16 +7,18 @@ from collections.abc import Mapping
 import pytest
 
 from api.clicks_query import ClicksQuery, parse_clicks_query
+from api.cursor import Cursors
 from api.errors import BadRequest
 from api.keys import Principal
 
+CURSORS = Cursors("root")
 ADMIN = Principal("k", "admin")
 OWNER = Principal("k", "publisher", publisher_id=45)
 
 
 def parse(given: Mapping[str, str | None], principal: Principal = ADMIN) -> ClicksQuery:
     parameters = {"start_date": "2026-03-01", "end_date": "2026-03-31", **given}
-    return parse_clicks_query({k: v for k, v in parameters.items() if v is not None}, principal)
+    return parse_clicks_query({k: v for k, v in parameters.items() if v is not None}, principal, CURSORS)
 
 
 @pytest.mark.parametrize(

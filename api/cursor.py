@@ -1,0 +1,76 @@
+"""Signed places in the listing of clicks. To callers a cursor is 64 characters that mean nothing.
+
+A cursor is good for the scope and range that it was made in and for nothing else: its signature covers them. It
+carries no authority, so it need not expire. Its key is derived from the admin key of the settings, which every API
+process has and which survives restarts; scrypt, so that a cursor is no shortcut to guessing a weak admin key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+import struct
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cache
+
+from api.dates import FIRST_DAY, LAST_DAY
+
+BEGIN = "start"
+
+_PLACE = struct.Struct(">HQQQI")
+_SIGNATURE_BYTES = 18  # with these a cursor is a multiple of 3 bytes, of which base64 has one spelling only
+_CURSOR = re.compile(r"[A-Za-z0-9_-]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Behind the row of that identity, where page number `page` of the walk begins."""
+
+    day: date
+    advertiser_id: int
+    publisher_id: int
+    network_id: int
+    page: int
+
+
+FRONT = Place(LAST_DAY, 0, 0, 0, page=1)  # before every row: ids begin at 1
+
+
+class Cursors:
+    """Writes and reads cursors. `listing` is the text of everything that a cursor is bound to."""
+
+    def __init__(self, admin_key: str) -> None:
+        self._key = _signing_key(admin_key)
+
+    def write(self, place: Place, listing: str) -> str:
+        day = (place.day - FIRST_DAY).days
+        body = _PLACE.pack(day, place.advertiser_id, place.publisher_id, place.network_id, place.page)
+        return urlsafe_b64encode(body + self._signature(body, listing)).decode()
+
+    def read(self, cursor: str, listing: str) -> Place | None:
+        """The place, None unless the cursor was written here for this listing."""
+        if cursor == BEGIN:
+            return FRONT
+        if not _CURSOR.fullmatch(cursor):
+            return None
+        signed = urlsafe_b64decode(cursor)
+        body, signature = signed[: _PLACE.size], signed[_PLACE.size :]
+        if not hmac.compare_digest(signature, self._signature(body, listing)):
+            return None
+        day, *numbers = _PLACE.unpack(body)
+        return Place(FIRST_DAY + timedelta(days=day), *numbers)
+
+    def _signature(self, body: bytes, listing: str) -> bytes:
+        return hmac.digest(self._key, body + listing.encode(), "sha256")[:_SIGNATURE_BYTES]
+
+
+@cache
+def _signing_key(admin_key: str) -> bytes:
+    """One a process and admin key. Without an admin key, which only tests lack, cursors last as long as the process."""
+    if not admin_key:
+        return secrets.token_bytes(32)
+    return hashlib.scrypt(admin_key.encode(), salt=b"clickmill cursor", n=2**14, r=8, p=1, dklen=32)
