@@ -12,10 +12,10 @@ run: install        ## the whole pipeline on this machine, with demo traffic
 	$(BIN)/clickmill up --demo
 
 test: install       ## every test that this machine can run
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadscope
 
 faults: install     ## crashes, zombies, full disks and broken protections; FAULTS=long for ten times as many
-	$(BIN)/pytest tests/faults --timeout 3600
+	$(BIN)/pytest tests/faults --timeout 3600 --numprocesses 2 --dist loadscope
 
 lint: install
 	$(BIN)/ruff check .

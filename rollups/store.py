@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import queue
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ import pyarrow as pa
 from clickhouse_connect import common
 from clickhouse_connect.driver import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from rollups.readback import NotWritten, ReadBack
 
 Row = tuple[Any, ...]
 
@@ -42,6 +45,7 @@ class Store:
         self._slots: queue.LifoQueue[Client | None] = queue.LifoQueue()
         for _ in range(connections):
             self._slots.put(None)
+        self._read_back: dict[str, ReadBack] = {}
 
     @property
     def embedded(self) -> bool:
@@ -72,19 +76,45 @@ class Store:
         """A few rows, written before this returns. Not for `landing`: a body cut off could be applied in part."""
         if table == "landing":
             raise ValueError("landing takes Arrow bodies only, which ClickHouse takes or refuses whole")
-        with self._client() as client:
+        with self._kept(table), self._client() as client:
             client.insert(table, rows, column_names=columns, settings={"async_insert": 0})
 
     def insert_arrow(self, table: str, batch: pa.Table, settings: dict[str, Any]) -> None:
         """One Arrow body, which ClickHouse takes whole or refuses whole."""
-        with self._client() as client:
+        with self._kept(table), self._client() as client:
             client.insert_arrow(table, batch, settings=settings)
+
+    def check(self, table: str, part: str = "") -> dict[str, str]:
+        """What is wrong with the parts of a table, or with one of them, by name; sound parts are absent."""
+        sql = f"CHECK TABLE {table}" + (f" PART '{part}'" if part else "")
+        settings = {"check_query_single_value_result": 0}
+        with self._client() as client:
+            lines = client.raw_query(sql, settings=settings, fmt="JSONEachRow").splitlines()
+        answers = [json.loads(line) for line in lines]
+        return {answer["part_path"]: answer["message"] for answer in answers if not answer["is_passed"]}
 
     def ping(self) -> bool:
         try:
             return bool(self.query("SELECT 1"))
         except StoreError:
             return False
+
+    @contextmanager
+    def _kept(self, table: str) -> Iterator[None]:
+        """Around an insert: it succeeds only if the disk kept it. A server reports that itself, chDB does not."""
+        if not self.embedded:
+            yield
+            return
+        kept_in = "rollup" if table == "landing" else table
+        read_back = self._read_back.setdefault(kept_in, ReadBack(kept_in, self.query, self.check, self._drop_part))
+        try:
+            with read_back.insert():
+                yield
+        except NotWritten as error:
+            raise StoreError(str(error)) from None
+
+    def _drop_part(self, table: str, part: str) -> None:
+        self.command(f"ALTER TABLE {table} DROP PART '{part}'")
 
     def close(self) -> None:
         while not self._slots.empty():

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from rollups.migrate import migrate
 from rollups.store import Store
+
+hypothesis.settings.register_profile("tests", deadline=None)  # two processes of tests share the machine
+hypothesis.settings.load_profile("tests")
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -53,22 +54,14 @@ class Program:
 
 
 class Strace:
-    """Injects one fault into a running process; `attached` once every thread is followed."""
+    """Follows calls of a running process, all or those on `paths`, and injects a fault; returns once attached."""
 
-    def __init__(self, pid: int, call: str, fault: str, log: Path) -> None:
-        command = [
-            "strace",
-            "-f",
-            "-y",
-            "-p",
-            str(pid),
-            "-e",
-            f"trace={call}",
-            "-e",
-            f"inject={call}:{fault}",
-            "-o",
-            str(log),
-        ]
+    def __init__(self, pid: int, call: str, log: Path, fault: str = "", paths: Sequence[str] = ()) -> None:
+        command = ["strace", "-f", "-y", "-p", str(pid), "-e", f"trace={call}", "-o", str(log)]
+        for path in paths:
+            command += ["-P", path]
+        if fault:
+            command += ["-e", f"inject={call}:{fault}"]
         self.child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         assert self.child.stderr is not None
         line = self.child.stderr.readline()

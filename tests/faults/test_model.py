@@ -112,7 +112,6 @@ def test_random_schedules_count_what_the_model_counts(store: Store, record: Reco
         settings=settings(
             max_examples=examples,
             stateful_step_count=30,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )

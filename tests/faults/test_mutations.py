@@ -107,7 +107,7 @@ def test_with_deduplication_tokens_instead_a_batch_is_lost(tmp_path: Path, recor
     victim = subprocess.Popen([*command, "pause"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert victim.stdout is not None
     assert victim.stdout.readline().strip() == "go?"
-    strace = Strace(victim.pid, "/^rename", "error=EIO:signal=KILL:when=1", tmp_path / "strace")
+    strace = Strace(victim.pid, "/^rename", tmp_path / "strace", "error=EIO:signal=KILL:when=1")
     victim.communicate("go\n")
     strace.stop()
     assert victim.returncode == -9

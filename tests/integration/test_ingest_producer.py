@@ -159,15 +159,19 @@ def test_topics_are_made_as_specified(kafka: KafkaBroker) -> None:
         admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
         await admin.start()
         try:
-            for found, spec in zip(
-                await admin.describe_topics([t.name for t in topics(settings)]), topics(settings), strict=True
-            ):
-                assert len(found["partitions"]) == spec.partitions
+            async with asyncio.timeout(20):  # Kafka tells of new partitions a moment after it made them
+                while await _partitions(admin, settings) != [spec.partitions for spec in topics(settings)]:
+                    await asyncio.sleep(0.1)
         finally:
             await admin.close()
         assert [spec.config["retention.ms"] for spec in topics(settings)] == ["7200000", "28800000"]
 
     run(main())
+
+
+async def _partitions(admin: AIOKafkaAdminClient, settings: Settings) -> list[int]:
+    described = await admin.describe_topics([spec.name for spec in topics(settings)])
+    return [len(topic["partitions"]) for topic in described]
 
 
 @pytest.mark.parametrize("end", [Tansu.freeze, Tansu.kill])

@@ -280,7 +280,7 @@ def expected_listing(rows: list[Daily], publisher: int | None) -> list[tuple[str
     return listing
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=rows_of_listing, per_page=st.integers(1, 30), role=st.sampled_from(["admin", "publisher"]))
 def test_walking_all_pages_yields_every_row_once_in_order(
     store: Store, api: Callers, rows: list[Daily], per_page: int, role: str

@@ -36,7 +36,7 @@ def walked_hours(day: date, zone: ZoneInfo) -> list[LocalHour]:
     return [LocalHour(hour, min(minutes), max(minutes) + 60) for hour, minutes in sorted(hours.items())]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(day=st.dates(date(1990, 1, 1), date(2037, 12, 31)), zone=st.sampled_from(ZONES))
 def test_local_hours_of_any_day(day: date, zone: str) -> None:
     assert local_hours(day, ZoneInfo(zone)) == tuple(walked_hours(day, ZoneInfo(zone)))

@@ -85,7 +85,7 @@ events = st.lists(
 )
 
 
-@hypothesis_settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(events, st.integers(1, 30))
 def test_the_recount_is_what_the_workers_count(
     engine: Store, drawn: list[tuple[int, int, dict[str, Any]]], most: int

@@ -1,0 +1,76 @@
+"""What chDB wrote, read back: it reports a failed fsync, but not a write that the disk refused.
+
+Such a part is served from memory until the next start finds it broken and sets it aside without a word. So every part
+of an insert is compared with its checksums before the insert counts as done, and taken back if it differs
+(docs/decisions/0009-read-back.md).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+Query = Callable[[str, Mapping[str, Any]], Sequence[tuple[Any, ...]]]
+Check = Callable[[str, str], Mapping[str, str]]
+
+# One block: parts that an insert wrote. Merged ones hold several.
+_INSERTED = """
+SELECT name, path FROM system.parts
+WHERE database = currentDatabase() AND table = {table:String} AND active AND min_block_number = max_block_number
+"""
+
+
+class NotWritten(Exception):
+    """The disk refused a part of an insert, and nothing of the insert is left."""
+
+
+class ReadBack:
+    """Of one table. `check` answers what is wrong with a part of it, by its name; `drop` removes one."""
+
+    def __init__(self, table: str, query: Query, check: Check, drop: Callable[[str, str], None]) -> None:
+        self._table, self._query, self._check, self._drop = table, query, check, drop
+        self._lock = threading.Lock()
+        self._sound: set[str] | None = None  # the parts that are known to be on the disk
+        self._dropped = 0
+
+    @contextmanager
+    def insert(self) -> Iterator[None]:
+        """Around one insert. Raises NotWritten if it is not on the disk; then it is out of the table, too.
+
+        Of inserts at the same time all are told, as a part does not say whose it is.
+        """
+        with self._lock:
+            dropped = self._dropped
+            if self._sound is None:
+                self._sound = set(self._parts())
+        try:
+            yield
+        finally:
+            with self._lock:
+                why = self._settle(self._sound)
+                if self._dropped != dropped:
+                    raise NotWritten(f"the disk did not keep what was inserted into {self._table}: {why}")
+
+    def _settle(self, sound: set[str]) -> str:
+        parts, whys = self._parts(), []
+        sound &= parts.keys()
+        for name in sorted(parts.keys() - sound):
+            if why := _hollow(parts[name]) or self._check(self._table, name).get(name):
+                self._drop(self._table, name)
+                self._dropped += 1
+                whys.append(why)
+            else:
+                sound.add(name)
+        return ", ".join(whys) or "a part of an insert at the same time is damaged"
+
+    def _parts(self) -> dict[str, Path]:
+        return {name: Path(path) for name, path in self._query(_INSERTED, {"table": self._table})}
+
+
+def _hollow(part: Path) -> str:
+    """The first text file without content: checksums do not cover all of them, and none is ever empty."""
+    texts = [*part.glob("*.txt"), *part.glob("*.json")]
+    return next((f"{text.name} is empty" for text in texts if not text.stat().st_size), "")
