@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 from api.counts import Count, Counts
 from api.dates import local_hours
 from api.errors import StatisticsCode
-from api.scopes import Scope
+from api.scopes import LinkScope, Scope
 from api.statistics import Caller, Statistics, answers_with, statistics_routes
 from api.statistics_query import (
     FILL_DAYS,
@@ -80,10 +80,7 @@ def daily_router(statistics: Statistics, counts: Counts) -> APIRouter:
             fill = wants_fill(request.query_params)
 
             def rows() -> list[DayRow]:
-                return [
-                    {"ymd": day.isoformat(), "acesCnt": count.clicks, "pernCnt": count.users}
-                    for day, count in _days(counts, caller, scope, days, fill)
-                ]
+                return [_row(*day) for day in _days(counts, caller, scope, days, fill)]
 
             return await statistics.answer(request, caller, ("days", scope, days, fill), days.last, rows)
 
@@ -97,26 +94,30 @@ def daily_router(statistics: Statistics, counts: Counts) -> APIRouter:
     )
     async def clicks_by_date_v1(request: Request) -> Response:
         async with statistics.caller(request) as caller:
-            if not caller.plan.first_version:
-                raise caller.refuse("version 1 of this call; use version 2")
+            caller.require_first_version()
             days = parse_days(request.query_params, caller.plan)
             link, fill = parse_link(request.query_params), wants_fill(request.query_params)
 
             def rows() -> list[LinkDayRow]:
-                return [
-                    {
-                        "ymd": day.isoformat(),
-                        "linkId": link.link_id,
-                        "domain": link.domain,
-                        "acesCnt": count.clicks,
-                        "pernCnt": count.users,
-                    }
-                    for day, count in _days(counts, caller, link, days, fill)
-                ]
+                return [_link_row(link, *day) for day in _days(counts, caller, link, days, fill)]
 
             return await statistics.answer(request, caller, ("days-v1", link, days, fill), days.last, rows)
 
     return router
+
+
+def _row(day: date, count: Count) -> DayRow:
+    return {"ymd": day.isoformat(), "acesCnt": count.clicks, "pernCnt": count.users}
+
+
+def _link_row(link: LinkScope, day: date, count: Count) -> LinkDayRow:
+    return {
+        "ymd": day.isoformat(),
+        "linkId": link.link_id,
+        "domain": link.domain,
+        "acesCnt": count.clicks,
+        "pernCnt": count.users,
+    }
 
 
 def _days(counts: Counts, caller: Caller, scope: Scope, days: Days, fill: bool) -> Iterator[tuple[date, Count]]:

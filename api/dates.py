@@ -43,7 +43,7 @@ class LocalHour:
     ends: int
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def local_hours(day: date, zone: ZoneInfo) -> tuple[LocalHour, ...]:
     """The hours of which a minute exists on that local day; none for a day that the zone has left out."""
     return tuple(found for hour in range(24) if (found := _local_hour(day, hour, zone)))

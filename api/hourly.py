@@ -16,7 +16,7 @@ from api.counts import Count, Counts
 from api.dates import local_hours
 from api.errors import StatisticsCode
 from api.freshness import HEADER
-from api.scopes import Scope
+from api.scopes import LinkScope, Scope
 from api.statistics import Caller, Statistics, answers_with, statistics_routes, success
 from api.statistics_query import (
     FILL_HOURS,
@@ -128,23 +128,12 @@ def _add_day_calls(router: APIRouter, statistics: Statistics, counts: Counts) ->
     )
     async def clicks_by_hour_v1(request: Request) -> Response:
         async with statistics.caller(request) as caller:
-            if not caller.plan.first_version:
-                raise caller.refuse("version 1 of this call; use version 2")
+            caller.require_first_version()
             day, link = parse_ymd(request.query_params), parse_link(request.query_params)
             fill = wants_fill(request.query_params)
 
             def rows() -> list[LinkHourRow]:
-                return [
-                    {
-                        "ymd": day.isoformat(),
-                        "hour": str(hour),
-                        "linkId": link.link_id,
-                        "domain": link.domain,
-                        "acesCnt": count.clicks,
-                        "pernCnt": count.users,
-                    }
-                    for _, hour, count in _hours(counts, caller, link, Days(day, day), fill)
-                ]
+                return [_link_row(link, *hour) for hour in _hours(counts, caller, link, Days(day, day), fill)]
 
             return await statistics.answer(request, caller, ("hours-v1", link, day, fill), day, rows)
 
@@ -211,6 +200,17 @@ class Statuses:
 
 def _row(day: date, hour: int, count: Count) -> HourRow:
     return {"ymd": day.isoformat(), "hour": hour, "acesCnt": count.clicks, "pernCnt": count.users}
+
+
+def _link_row(link: LinkScope, day: date, hour: int, count: Count) -> LinkHourRow:
+    return {
+        "ymd": day.isoformat(),
+        "hour": str(hour),
+        "linkId": link.link_id,
+        "domain": link.domain,
+        "acesCnt": count.clicks,
+        "pernCnt": count.users,
+    }
 
 
 def _hours(counts: Counts, caller: Caller, scope: Scope, days: Days, fill: bool) -> Iterator[tuple[date, int, Count]]:

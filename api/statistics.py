@@ -35,6 +35,10 @@ class Caller:
     plan: Plan
     zone: ZoneInfo
 
+    def require_first_version(self) -> None:
+        if not self.plan.first_version:
+            raise self.refuse("version 1 of this call; use version 2")
+
     def refuse(self, what: str) -> StatisticsError:
         return StatisticsError(StatisticsCode.PLAN, f"The {self.plan.name} plan has no {what}.")
 

@@ -80,7 +80,7 @@ def parse_link(parameters: QueryParams) -> LinkScope:
 
 
 def parse_group(text: str, name: str = "grpIdx") -> int:
-    number = parse_integer(text.strip())
+    number = parse_integer(text)
     if number is None:
         raise wrong(f"{name} must be an integer." if name == "grpIdx" else f"{name} must be integers, as in 151,207.")
     if not 1 <= number <= MAX_ID:
@@ -94,7 +94,7 @@ def parse_groups(text: str | None, name: str, plan: Plan) -> tuple[int, ...] | N
         return None
     if text is None:
         raise wrong(f"{name} is required on the {plan.name} plan: at most {plan.groups_a_call} groups.")
-    groups = tuple(sorted({parse_group(part, name) for part in text.split(",")}))
+    groups = tuple(sorted({parse_group(part.strip(), name) for part in text.split(",")}))
     if plan.groups_a_call is not None and len(groups) > plan.groups_a_call:
         most = f"at most {plan.groups_a_call} groups a call, and {name} names {len(groups)}"
         raise StatisticsError(StatisticsCode.PLAN, f"The {plan.name} plan has {most}.")

@@ -205,6 +205,17 @@ def test_hours_to_come_are_future(api: Callers) -> None:
     assert {row["status"] for row in rows} == {"future"}
 
 
+@pytest.mark.parametrize(("day", "status"), [("0001-01-01", "open"), ("9999-12-31", "future")])
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago"])
+def test_the_first_and_the_last_day_of_all_have_hours(
+    store: Store, api: Callers, zone: str, day: str, status: str
+) -> None:
+    account_on(store, "Enterprise", zone)
+    rows = result(api.shortener(V3, startYmd=day, endYmd=day, fill=1))
+    assert [row["hour"] for row in rows] == list(range(24))
+    assert {row["status"] for row in rows} == {status}
+
+
 def test_clicks_of_an_hour_that_the_day_does_not_have_keep_their_row_and_have_a_status(
     store: Store, api: Callers
 ) -> None:

@@ -69,6 +69,7 @@ def test_personal_gets_single_links(query: str) -> None:
         pytest.param(PREMIUM, f"{LINK}&domain=a.b", 1001, "domain", id="domain-given-twice"),
         pytest.param(PREMIUM, "grpIdx=x", 1001, "grpIdx", id="group-not-an-integer"),
         pytest.param(PREMIUM, "grpIdx=", 1001, "grpIdx", id="group-empty-is-not-the-account"),
+        pytest.param(PREMIUM, "grpIdx= 5", 1001, "grpIdx", id="group-with-a-space"),
         pytest.param(PREMIUM, "grpIdx=1.5", 1001, "grpIdx", id="group-fraction"),
         pytest.param(PREMIUM, "grpIdx=٣", 1001, "grpIdx", id="group-arabic-digit"),
         pytest.param(PREMIUM, "grpIdx=5&grpIdx=5", 1001, "grpIdx", id="group-given-twice"),
