@@ -13,12 +13,15 @@ from contextlib import contextmanager
 import httpx
 import pytest
 from fastapi import FastAPI, Request
+from fastapi.testclient import TestClient
 
 from api import patience
 from api.guard import guard
 from deploy import http_server
 from deploy.http_server import MAX_HEAD_BYTES, HttpServer
+from deploy.processes import Gate, collector_app
 from ingest.settings import Settings
+from tests.support.seed import ADMIN_KEY, Away
 
 
 @contextmanager
@@ -173,3 +176,14 @@ def test_pages_of_other_origins_are_kept_out_unless_a_setting_lets_them_in(port:
         answer = httpx.get(url, headers=asked)
         assert "X-RateLimit-Remaining" in answer.headers["Access-Control-Expose-Headers"]
         assert httpx.options(url, headers={**asked_for, "Origin": "https://evil.example"}).status_code == 400
+
+
+def test_a_collector_of_its_own_names_requests_and_guards_its_answers() -> None:
+    settings = Settings(admin_key=ADMIN_KEY)
+    client = TestClient(collector_app(Away(), settings, Gate(settings)), raise_server_exceptions=False)
+    closed = client.post("/ingest/events", json={}, headers={"X-Api-Key": ADMIN_KEY, "X-Request-Id": "mine-1"})
+    assert (closed.status_code, closed.json()["error"]["request_id"]) == (503, "mine-1")
+    for answer in (closed, client.get("/healthz"), client.get("/nope")):
+        assert answer.headers["X-Request-Id"]
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert client.get("/nope").json()["error"]["code"] == "NOT_FOUND"
