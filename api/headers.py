@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _ALWAYS = {
@@ -41,9 +40,9 @@ class StandingHeaders:
 
         async def headed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in standing_headers(scope).items():
-                    headers.setdefault(name, value)
+                said = {name for name, _ in message["headers"]}
+                standing = [(name.lower().encode(), value.encode()) for name, value in standing_headers(scope).items()]
+                message["headers"] = [*message["headers"], *(pair for pair in standing if pair[0] not in said)]
             await send(message)
 
         await self._app(scope, receive, headed)

@@ -89,6 +89,7 @@ class _Attention:
         assert work is not None
         self.work, self.left = work, False
         self._receive, self._send = receive, send
+        self._streaming = False
         self._kept: list[Message] = []
         self._watching: asyncio.Task[None] | None = None
         self._soon = loop.call_later(_SOON_SECONDS, self._begin)
@@ -99,7 +100,15 @@ class _Attention:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.body" and not message.get("more_body", False):
             self.end()  # an answer that is complete reads like a client that has left
-        async with asyncio.timeout(READ_SECONDS):
+        self._streaming = self._streaming or message.get("more_body", False)
+        if self._streaming:  # servers buffer an answer in one piece, and wait for the client between pieces
+            try:
+                async with asyncio.timeout(READ_SECONDS):
+                    await self._send(message)
+            except TimeoutError:
+                self._call_off()
+                await asyncio.get_running_loop().create_future()  # until this is cancelled too
+        else:
             await self._send(message)
 
     def end(self) -> None:
@@ -114,5 +123,8 @@ class _Attention:
         while (message := await self._receive())["type"] != "http.disconnect":
             if not self._kept:
                 self._kept.append(message)
+        self._call_off()
+
+    def _call_off(self) -> None:
         self.left = True
         self.work.cancel()

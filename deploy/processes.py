@@ -101,13 +101,17 @@ async def run_worker(settings: Settings, host: str, port: int) -> None:
 async def run_collector(settings: Settings, host: str, port: int) -> None:
     """A collector; it answers from the start and takes events as soon as the broker does."""
     stop = stop_on_signals()
-    store = Store(settings.clickhouse_url)
     gate = Gate(settings)
+    app = collector_app(Store(settings.clickhouse_url), settings, gate)
+    await serve_until(stop, HttpServer(app, settings, host, port), gate.run(stop))
+
+
+def collector_app(store: Store, settings: Settings, gate: Gate) -> FastAPI:
     app = FastAPI(title="Clickmill collector", openapi_url=None)
     guard(app, settings)
     app.include_router(health_router(store, lambda: {"broker": gate.open}))
     app.router.routes.extend(gate.routes(KeyRing(store, settings)))
-    await serve_until(stop, HttpServer(app, settings, host, port), gate.run(stop))
+    return app
 
 
 def metrics_route(*registries: CollectorRegistry) -> Route:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -265,6 +266,33 @@ def test_who_asks_the_same_at_once_shares_one_query(clock: Clock) -> None:
 
     assert [value for value, _ in asyncio.run(ask_often())] == [7] * 9
     assert len(made) == 1
+
+
+def test_nobody_joins_an_answer_that_the_last_has_left(clock: Clock) -> None:
+    began, go_on = threading.Event(), threading.Event()
+
+    def slow() -> int:
+        began.set()
+        go_on.wait(10)
+        return 1
+
+    async def ask() -> int:
+        memory = Answers(Away(), Script(EVERYTHING), lambda: None, clock)
+        leaving = [asyncio.ensure_future(memory.get("key", date.min, slow, lambda _: 1)) for _ in range(2)]
+        await asyncio.to_thread(began.wait, 10)
+        leaving[0].cancel()
+        await asyncio.sleep(0)
+        assert memory._making, "the other still waits"
+        leaving[1].cancel()
+        await asyncio.wait(leaving)
+        value, _ = await memory.get("key", date.min, lambda: 2, lambda _: 1)
+        go_on.set()
+        while len(asyncio.all_tasks()) > 1:
+            await asyncio.sleep(0.01)
+        assert memory._making == {}
+        return value
+
+    assert asyncio.run(ask()) == 2
 
 
 @pytest.mark.parametrize(("changed", "kept"), [(date(2026, 3, 31), False), (date(2026, 4, 1), True)])

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
+from limits import RateLimitItemPerMinute
 from prometheus_client import CollectorRegistry
 
 from api.counters import AWAY_SECONDS, PATIENCE_SECONDS, Counters
@@ -21,6 +22,7 @@ from api.limits import Limits
 from api.plans import DEFAULTS, Plan, Plans
 from ingest.settings import Settings
 from rollups.store import Store
+from tests.support.clock import Clock
 from tests.support.redis_server import RedisServer
 from tests.support.seed import PUBLISHER, Callers, callers
 
@@ -162,6 +164,24 @@ def test_a_call_too_many_at_once_is_told_to_wait() -> None:
             await calls[1]
 
     asyncio.run(main())
+
+
+def test_windows_end_and_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(1_800_000_000.0)
+    monkeypatch.setattr(time, "time", clock)
+    counters, limit = Counters("", lambda: None), RateLimitItemPerMinute(2)
+
+    async def hits(key: str, count: int) -> list[tuple[bool, int, float]]:
+        return [await counters.hit(limit, key) for _ in range(count)]
+
+    end = clock.now + 60
+    assert asyncio.run(hits("a", 3)) == [(True, 1, end), (True, 0, end), (False, 0, end)]
+    asyncio.run(hits("b", 1))
+    clock.now = end - 0.001
+    assert asyncio.run(hits("a", 1)) == [(False, 0, end)]
+    clock.now = end
+    assert asyncio.run(hits("a", 1)) == [(True, 1, end + 60)]
+    assert list(counters._local.storage.expirations) == ["LIMITER/a/2/1/minute"]  # type: ignore[attr-defined]
 
 
 @pytest.fixture(params=["process", "redis"])

@@ -7,18 +7,35 @@ import json
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx
 import pytest
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import StreamingResponse
+from fastapi.testclient import TestClient
+from starlette.types import Receive, Scope, Send
 
 from api import patience
 from api.guard import guard
 from deploy import http_server
 from deploy.http_server import MAX_HEAD_BYTES, HttpServer
+from deploy.processes import Gate, collector_app
 from ingest.settings import Settings
+from tests.support.seed import ADMIN_KEY, Away
+
+STREAMS: Counter[str] = Counter()  # that the application has ended, and those it has sent whole
+
+
+class LongStream(StreamingResponse):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+            STREAMS["whole"] += 1
+        finally:
+            STREAMS["ended"] += 1
 
 
 @contextmanager
@@ -35,6 +52,10 @@ def served(**settings: str) -> Iterator[int]:
     @app.post("/body")
     async def body(request: Request) -> int:
         return len(await request.body())
+
+    @app.get("/stream")
+    async def stream() -> Response:
+        return LongStream(b"x" * 100_000 for _ in range(1000))
 
     server = HttpServer(app, chosen, "127.0.0.1", 0)
     thread = threading.Thread(target=lambda: asyncio.run(server.listen()))
@@ -119,6 +140,17 @@ def test_slow_bodies_end(monkeypatch: pytest.MonkeyPatch) -> None:
         assert (status, code(body)) == ("HTTP/1.1 408 Request Timeout", "REQUEST_TIMEOUT")
 
 
+def test_a_client_that_reads_nothing_of_a_stream_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "READ_SECONDS", 0.3)
+    with served() as port, socket.create_connection(("127.0.0.1", port), 10) as connection:
+        connection.sendall(b"GET /stream HTTP/1.1\r\n\r\n")
+        deadline = time.monotonic() + 10
+        while not STREAMS["ended"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        assert STREAMS["whole"] == 0
+
+
 def test_large_bodies_are_refused_announced_or_not(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patience, "MAX_BODY_BYTES", 1000)
     url = f"http://127.0.0.1:{port}/body"
@@ -173,3 +205,14 @@ def test_pages_of_other_origins_are_kept_out_unless_a_setting_lets_them_in(port:
         answer = httpx.get(url, headers=asked)
         assert "X-RateLimit-Remaining" in answer.headers["Access-Control-Expose-Headers"]
         assert httpx.options(url, headers={**asked_for, "Origin": "https://evil.example"}).status_code == 400
+
+
+def test_a_collector_of_its_own_names_requests_and_guards_its_answers() -> None:
+    settings = Settings(admin_key=ADMIN_KEY)
+    client = TestClient(collector_app(Away(), settings, Gate(settings)), raise_server_exceptions=False)
+    closed = client.post("/ingest/events", json={}, headers={"X-Api-Key": ADMIN_KEY, "X-Request-Id": "mine-1"})
+    assert (closed.status_code, closed.json()["error"]["request_id"]) == (503, "mine-1")
+    for answer in (closed, client.get("/healthz"), client.get("/nope")):
+        assert answer.headers["X-Request-Id"]
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert client.get("/nope").json()["error"]["code"] == "NOT_FOUND"
