@@ -69,6 +69,7 @@ def _up(broker: Broker, directory: Path) -> Iterator[tuple[Child, str]]:
     environment = {
         "CLICKMILL_KAFKA_URL": broker.address,
         "CLICKMILL_ADMIN_KEY": _ADMIN,
+        "CLICKMILL_RATE_LIMITS": "off",
         "CLICKMILL_DATA_DIR": str(directory / "up"),
         "CLICKMILL_PARTITIONS": str(PARTITIONS),
         "CLICKMILL_SESSION_TIMEOUT_SECONDS": "6",

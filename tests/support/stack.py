@@ -20,6 +20,7 @@ from deploy.home import Home
 from tests.support import free_port
 
 ADMIN_KEY = "admin-key-of-the-tests"
+LIMITLESS = {"CLICKMILL_RATE_LIMITS": "off"}  # tests ask until something has come about
 CLICKMILL = Path(sys.executable).with_name("clickmill")
 
 
@@ -177,7 +178,8 @@ def embedded_stack(directory: Path) -> Stack:
     """`clickmill up` in one process."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    stack = Stack(directory, {"CLICKMILL_ADMIN_KEY": ADMIN_KEY, "CLICKMILL_DATA_DIR": str(directory)}, url, url)
+    environment = {"CLICKMILL_ADMIN_KEY": ADMIN_KEY, "CLICKMILL_DATA_DIR": str(directory), **LIMITLESS}
+    stack = Stack(directory, environment, url, url)
     stack.start("up", "up", "--port", str(port))
     stack.wait_ready(url)
     return stack
@@ -194,6 +196,7 @@ def separate_stack(directory: Path, kafka: str, clickhouse: str, *, workers: int
         "CLICKMILL_CLICKHOUSE_URL": clickhouse,
         "CLICKMILL_VISITOR_SECRET": "secret of the tests",
         "CLICKMILL_SESSION_TIMEOUT_SECONDS": "6",
+        **LIMITLESS,
     }
     stack = Stack(directory, environment, urls[0], urls[1])
     if wait:
