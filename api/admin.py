@@ -51,7 +51,7 @@ class KeyRequest(BaseModel):
 class Rotation(BaseModel):
     """How long the old key lives on, in seconds."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"overlap_seconds": 3600}]})
 
     overlap_seconds: Annotated[int, Field(strict=True, ge=0, le=_LONGEST_OVERLAP)] = 86_400
 
@@ -130,7 +130,12 @@ def admin_router(keys: KeyRing, catalog: Catalog, answers: Answers) -> APIRouter
         return _shown_once(record, key)
 
     @router.post(
-        "/keys/{key_id}/rotate", status_code=201, response_model=NewKey, summary="Replace a key, which lives on a while"
+        "/keys/{key_id}/rotate",
+        operation_id="rotateKey",
+        status_code=201,
+        response_model=NewKey,
+        summary="Replace a key, which lives on a while",
+        responses={**example(201, {**key_view(_EXAMPLE), "key": "cm_the-text-of-the-key"}), **refused(400, 404)},
     )
     def rotate_key(key_id: str, rotation: Rotation) -> JSONResponse:
         made = keys.rotate(key_id, rotation.overlap_seconds)

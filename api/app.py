@@ -56,10 +56,10 @@ def create_app(
     reader = reader or store
     catalog = Catalog(store, read_plans(settings.plans), reader)
     metrics = CollectorRegistry()
-    mcp = McpEndpoint(settings)
     limits = Limits(settings, metrics)
     counts = Counts(reader, metrics)
     answers = Answers(reader, Observer(reader, settings.topic), catalog.forget, clock)
+    mcp = McpEndpoint(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -70,13 +70,13 @@ def create_app(
 
     app = Documented(
         title="Clickmill",
+        lifespan=lifespan,
         version="1",
         summary="Click counts by day and by hour",
         openapi_url=None,  # it is a call like any other
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        lifespan=lifespan,
     )
     app.state.metrics = metrics  # of this process, for whoever serves them
     app.state.limits = limits
@@ -85,10 +85,10 @@ def create_app(
     statistics = Statistics(settings, keys, limits, catalog, answers)
     app.include_router(hourly_router(statistics, counts))
     app.include_router(daily_router(statistics, counts))
-    app.include_router(discovery_router(app.openapi))
-    app.router.routes.append(Route("/mcp", mcp))
     app.include_router(groups_clicks_router(statistics, counts, reader))
     app.include_router(groups_router(statistics, reader))
+    app.include_router(discovery_router(app.openapi))
+    app.router.routes.append(Route("/mcp", mcp))
     app.include_router(admin_router(keys, catalog, answers))
     app.include_router(audit_router(store, keys))
     app.include_router(health_router(store, ready))

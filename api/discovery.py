@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from api.integration import llms_text, mcp_integration
+from api.openapi import example
 from api.tools import Json, ToolList, ToolView, catalogue
 
 
@@ -20,7 +21,12 @@ def discovery_router(openapi: Callable[[], Json]) -> APIRouter:
     def tools() -> list[ToolView]:
         return catalogue(openapi())
 
-    @router.get("/api/v1/tools", operation_id="listTools", summary="Tools with JSON Schemas")
+    @router.get(
+        "/api/v1/tools",
+        operation_id="listTools",
+        summary="Tools with JSON Schemas",
+        responses=example(200, {"tools": []}),
+    )
     async def list_tools() -> ToolList:
         return {"tools": tools()}
 

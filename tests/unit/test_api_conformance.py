@@ -104,7 +104,7 @@ class Served:
     """The application over a store with some data, its document, and the headers of every kind of caller."""
 
     def __init__(self, store: Store) -> None:
-        chosen = Settings(admin_key=ADMIN_KEY)
+        chosen = Settings(admin_key=ADMIN_KEY, rate_limits="off")
         ring = KeyRing(store, chosen)
         app = create_app(store, chosen, keys=ring)
         self.schema = schemathesis.openapi.from_dict(closed(app.openapi()))
@@ -135,6 +135,7 @@ def served(engine: Store) -> Iterator[Served]:
     served = Served(engine)
     with served.session:
         yield served
+    asgi.shutdown_lifespans()  # while the store is still there
 
 
 @pytest.mark.timeout(120)

@@ -193,7 +193,7 @@ def test_the_openapi_document_has_every_call_with_its_errors_and_an_example(api:
         call = document["paths"][path]["get"]
         names.add(call["operationId"])
         assert set(question) <= {parameter["name"] for parameter in call["parameters"]}
-        assert {"200", "401", "403", "429", "503", "default"} <= set(call["responses"])
+        assert {"200", "304", "401", "403", "429", "503"} <= set(call["responses"])
         body = call["responses"]["200"]["content"]["application/json"]
         assert body["schema"]["$ref"].endswith("Answer")
         assert body["examples"]["0"]["value"]["result"]

@@ -248,7 +248,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def api(store: Store, clock: Clock) -> Callers:
-    return callers(store, clock)
+    return callers(store, clock, rate_limits="off")
 
 
 @settings(max_examples=20, phases=_PHASES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
