@@ -135,6 +135,7 @@ def served(engine: Store) -> Iterator[Served]:
     served = Served(engine)
     with served.session:
         yield served
+    asgi.shutdown_lifespans()  # while the store is still there
 
 
 @pytest.mark.timeout(120)
