@@ -83,11 +83,14 @@ _REFUSALS: dict[int, tuple[str, str, tuple[str, ...]]] = {
     401: ("The credential is missing or wrong.", "A valid API key is required.", ("WWW-Authenticate",)),
     403: ("The caller is known, or its User-Agent is, and may not ask this.", "This key has no access.", ()),
     404: ("There is no such thing.", "There is no key with this id.", ()),
+    408: ("The body did not come in time.", "The body did not come in time; send it again.", ()),
+    413: ("The body is too large.", "The body is too large; send several.", ()),
     429: ("Over the limit.", "Too many requests: try again in 7 seconds.", ("Retry-After",)),
     500: ("A fault of ours.", "Something went wrong on our side; the request id finds it in our log.", ()),
     503: ("The database cannot be reached.", "The database cannot be reached at the moment.", ("Retry-After",)),
 }
 _OF_EVERY_SECURED_CALL = (401, 403, 429, 500, 503)
+_OF_EVERY_BODY = (408, 413)
 
 
 def answered(description: str, examples: Mapping[str, Any]) -> Responses:
@@ -188,7 +191,8 @@ def _complete(operation: dict[str, Any], *, statistics: bool) -> None:
         if _IF_NONE_MATCH not in parameters:
             parameters.append(_IF_NONE_MATCH)
     if secured:
-        for status, refusal in refused(*_OF_EVERY_SECURED_CALL, statistics=statistics).items():
+        statuses = (*_OF_EVERY_SECURED_CALL, *(_OF_EVERY_BODY if "requestBody" in operation else ()))
+        for status, refusal in refused(*statuses, statistics=statistics).items():
             responses.setdefault(str(status), refusal)
     for status, response in responses.items():
         limits = _LIMIT_HEADERS if secured and status != "401" else ()
