@@ -74,6 +74,7 @@ class Store:
         for _ in range(connections):
             self._slots.put(None)
         self._read_back: dict[str, ReadBack] = {}
+        self._closed = False
 
     @property
     def embedded(self) -> bool:
@@ -154,12 +155,16 @@ class Store:
         self.command(f"ALTER TABLE {table} DROP PART '{part}'")
 
     def close(self) -> None:
+        """Whoever asks from now on gets StoreUnavailable."""
+        self._closed = True
         while not self._slots.empty():
             if client := self._slots.get_nowait():
                 client.close()
 
     @contextmanager
     def _client(self) -> Iterator[Client]:
+        if self._closed:
+            raise StoreUnavailable(f"the connection to ClickHouse at {self.address} was closed")
         try:
             client = self._slots.get(timeout=self._patience)
         except queue.Empty:
