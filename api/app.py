@@ -1,4 +1,4 @@
-"""The HTTP application: both calls, MCP, the admin calls and health, put together here."""
+"""The HTTP application: every call, MCP, the admin calls and health, put together here."""
 
 from __future__ import annotations
 

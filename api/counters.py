@@ -90,12 +90,13 @@ class Counters:
     async def hit(self, limit: RateLimitItem, *identity: str) -> tuple[bool, int, float]:
         """Counts one call: whether it is allowed, how many are left, and when the window ends (seconds since 1970)."""
 
-        async def count(limiter: FixedWindowRateLimiter) -> tuple[bool, int, float]:
+        async def count(limiter: FixedWindowRateLimiter, rounded_off: float) -> tuple[bool, int, float]:
             allowed = await limiter.hit(limit, *identity)
             window = await limiter.get_window_stats(limit, *identity)
-            return allowed, window.remaining, window.reset_time
+            return allowed, window.remaining, window.reset_time + rounded_off
 
-        return await self._shared_or(lambda: count(self._shared), lambda: count(self._local))
+        # Redis tells the rest of a window to the nearest second; who waits so long must not come too early.
+        return await self._shared_or(lambda: count(self._shared, 0.5), lambda: count(self._local, 0.0))
 
     @asynccontextmanager
     async def place(self, name: str, places: int) -> AsyncIterator[bool]:

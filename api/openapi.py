@@ -28,10 +28,8 @@ Responses = dict[int | str, dict[str, Any]]
 
 JSON = "application/json"
 
-# Values of `security` in `openapi_extra`: any one of the credentials will do.
+# A value of `security` in `openapi_extra`: any one of the credentials will do.
 CLICKS_SECURITY: list[dict[str, list[str]]] = [{"X-Api-Key": []}, {"Bearer": []}, {"api_key": []}]
-ADMIN_SECURITY: list[dict[str, list[str]]] = [{"X-Api-Key": []}, {"Bearer": []}]
-STATISTICS_SECURITY: list[dict[str, list[str]]] = [{"APIKey": []}]
 
 _SCHEMES: dict[str, dict[str, str]] = {
     "X-Api-Key": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
@@ -89,7 +87,7 @@ _REFUSALS: dict[int, tuple[str, str, tuple[str, ...]]] = {
     500: ("A fault of ours.", "Something went wrong on our side; the request id finds it in our log.", ()),
     503: ("The database cannot be reached.", "The database cannot be reached at the moment.", ("Retry-After",)),
 }
-_OF_EVERY_SECURED_CALL = (401, 403, 429, 500, 503)
+_OF_EVERY_SECURED_CALL = (401, 403, 429, 503)
 _OF_EVERY_BODY = (408, 413)
 
 
@@ -120,6 +118,8 @@ class Documented(FastAPI):
     """An application whose document says everything that it may answer."""
 
     def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema:
+            return self.openapi_schema
         document = super().openapi()
         _add_components(document.setdefault("components", {}))
         _restore_examples(document["paths"], self.routes)
@@ -182,7 +182,7 @@ def _add_components(components: dict[str, Any]) -> None:
 
 
 def _complete(operation: dict[str, Any], *, statistics: bool) -> None:
-    """Adds what every answer has. May be done again to an operation that is complete."""
+    """Adds what every answer has."""
     responses: dict[str, Any] = operation["responses"]
     responses.pop("422", None)  # FastAPI's own; ours is 400
     secured = bool(operation.get("security"))
@@ -190,10 +190,13 @@ def _complete(operation: dict[str, Any], *, statistics: bool) -> None:
         parameters = operation.setdefault("parameters", [])
         if _IF_NONE_MATCH not in parameters:
             parameters.append(_IF_NONE_MATCH)
-    if secured:
-        statuses = (*_OF_EVERY_SECURED_CALL, *(_OF_EVERY_BODY if "requestBody" in operation else ()))
-        for status, refusal in refused(*statuses, statistics=statistics).items():
-            responses.setdefault(str(status), refusal)
+    statuses = (
+        500,
+        *(_OF_EVERY_SECURED_CALL if secured else ()),
+        *(_OF_EVERY_BODY if "requestBody" in operation else ()),
+    )
+    for status, refusal in refused(*statuses, statistics=statistics).items():
+        responses.setdefault(str(status), refusal)
     for status, response in responses.items():
-        limits = _LIMIT_HEADERS if secured and status != "401" else ()
+        limits = _LIMIT_HEADERS if secured and not statistics and status != "401" else ()
         response.setdefault("headers", {}).update(header_references(("X-Request-Id", *limits)))

@@ -23,7 +23,7 @@ def reading_store(settings: Settings) -> Store:
 
 
 def read_limits(settings: Settings) -> dict[str, Any]:
-    """Settings of every query. deploy/clickhouse/users.d/clickmill-read.xml caps them for a server's own user."""
+    """Settings of every query. deploy/clickhouse/clickmill_read.xml caps them for a server's own user."""
     return {
         "readonly": 2,  # no writes, and this cannot be set back
         "max_execution_time": settings.query_seconds,

@@ -1,7 +1,8 @@
 """What a statistics call asks for, read out of its query string within the plan of its caller. Pure.
 
-What is given but empty is malformed or incomplete, never left out, and what is given twice is refused, so that no slip
-of a caller becomes the answer to another question. Parameters that a call does not know are ignored.
+What is given but empty is malformed or incomplete, and what is given twice is refused, so that no slip of a caller
+becomes the answer to another question. Only `fill=1` fills, and every name has an empty part. Parameters that a call
+does not know are ignored.
 """
 
 from __future__ import annotations

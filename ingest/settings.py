@@ -36,6 +36,7 @@ class Settings(BaseSettings):
     clickhouse_url: str = Field(
         "",
         description="`chdb:///path` or `clickhouse://user:password@host:8123/db`; `up` has its own.",
+        repr=False,
     )
     data_dir: Path = Field(Path("clickmill-data"), description="Where `up` keeps the embedded database.")
     admin_key: str = Field("", description="An API key with role admin that exists without the database.", repr=False)
@@ -105,6 +106,7 @@ class Settings(BaseSettings):
         "",
         description="URL like `CLICKMILL_CLICKHOUSE_URL` of a user that may only read, for what the API reads; "
         "default: that of the main one.",
+        repr=False,
     )
     query_seconds: float = Field(10.0, gt=0, le=600, description="Longest time of a query of the API.")
     query_rows: int = Field(
