@@ -278,3 +278,9 @@ def test_rotations_that_are_refused(api: Callers, key_id: str, body: dict[str, A
 def test_a_limit_that_is_none(api: Callers, limit: Any) -> None:
     answer = api.admin("POST", "/keys", {"role": "admin", "requests_per_hour": limit})
     assert (answer.status_code, answer.json()["error"]["details"]) == (400, {"field": "requests_per_hour"})
+
+
+@pytest.mark.parametrize("role", [{"role": "account", "account_id": 7}, {"role": "ingest"}])
+def test_roles_that_are_not_limited_by_key_have_no_such_limit(api: Callers, role: dict[str, object]) -> None:
+    answer = api.admin("POST", "/keys", {**role, "requests_per_hour": 5})
+    assert (answer.status_code, answer.json()["error"]["details"]) == (400, {"field": "requests_per_hour"})
