@@ -62,7 +62,10 @@ def parse_days(parameters: QueryParams, plan: Plan) -> Days:
 def parse_scope(parameters: QueryParams, plan: Plan) -> Scope:
     """A link before a group before the whole account."""
     linked = parameters.keys() & {"linkId", "domain"}
-    if linked or not plan.whole_account:
+    if not (linked or plan.whole_account):
+        why = f"linkId and domain are both required on the {plan.name} plan."
+        raise StatisticsError(StatisticsCode.LINK_INCOMPLETE, why)
+    if linked:
         return parse_link(parameters)
     group = given(parameters, "grpIdx")
     return AccountScope() if group is None else GroupScope(parse_group(group))

@@ -50,7 +50,12 @@ async def serve_demo(running: Running) -> None:
         seconds = await _probe(client, ingest, running)
         hours, clicks, event = _calls(running.url, account, publisher, ingest)
         mcp = f'claude mcp add --transport http clickmill {running.url}/mcp --header "X-Api-Key: {publisher}"'
-        shown = (("Clicks by hour", hours), ("Clicks by day", clicks), ("Send a click", event), ("Ask by MCP", mcp))
+        shown = (
+            ("Clicks by hour, in Asia/Seoul", hours),
+            ("Clicks by day", clicks),
+            ("Send a click, which counts once", event),
+            ("Ask by MCP", mcp),
+        )
         for title, call in shown:
             console.print(f"[bold]{title}[/bold]\n  {call}", markup=True)
         console.print()

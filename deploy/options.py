@@ -41,7 +41,11 @@ def listens(port: int) -> Callable[[Command], Command]:
 
     def decorate(command: Command) -> Command:
         with_port = click.option(
-            "--port", default=port, show_default=True, help="Port to listen on; 0 takes a free one."
+            "--port",
+            type=click.IntRange(0, 65535),
+            default=port,
+            show_default=True,
+            help="Port to listen on; 0 takes a free one.",
         )
         with_host = click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
         return with_host(with_port(command))

@@ -139,7 +139,8 @@ async def _greet(running: Running, worker: Worker, on_ready: OnReady) -> None:
     try:
         await on_ready(running)
     except Exception:
-        log.exception("the demo ended; everything else goes on")
+        if running.gate.open:  # else it was cut off by the end
+            log.exception("the demo ended; everything else goes on")
 
 
 async def _watch(broker: EmbeddedBroker) -> None:

@@ -58,8 +58,15 @@ class ReadBack:
         parts, whys = self._parts(), []
         sound &= parts.keys()
         for name in sorted(parts.keys() - sound):
-            if why := _hollow(parts[name]) or self._check(self._table, name).get(name):
-                self._drop(self._table, name)
+            try:
+                why = _hollow(parts[name]) or self._check(self._table, name).get(name)
+                if why:
+                    self._drop(self._table, name)
+            except Exception:
+                if name in self._parts():
+                    raise
+                continue  # merged meanwhile, which read it, or dropped
+            if why:
                 self._dropped += 1
                 whys.append(why)
             else:
