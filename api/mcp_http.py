@@ -16,11 +16,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.types import Message, Receive, Scope, Send
 
+from api.errors import RETRY_AFTER_SECONDS
 from api.integration import mcp_greeting
 from api.mcp_server import mcp_server
 from ingest.settings import Settings
 
 MAX_BODY = 256 * 1024
+_LATER = {"Retry-After": str(RETRY_AFTER_SECONDS)}
 
 _REFUSALS = {
     400: "The body must be JSON, sent with Content-Type: application/json.",
@@ -73,7 +75,7 @@ class McpEndpoint:
         if refused := await self._security.validate_request(request, is_post=True):
             raise HTTPException(refused.status_code, _REFUSALS[refused.status_code])
         if self._manager is None:
-            raise HTTPException(503, "MCP is not served at the moment.")
+            raise HTTPException(503, "MCP is not served at the moment; try again.", _LATER)
         try:
             body = _completed(await _body(request))
         except ClientDisconnect:

@@ -222,7 +222,9 @@ def test_a_fault_of_ours_goes_to_the_log(
 
 
 def test_outside_its_lifespan_it_says_that_it_is_away(engine: Store) -> None:
-    assert RawMcp(callers(engine).client).answer("ping").status_code == 503
+    answer = RawMcp(callers(engine).client).answer("ping")
+    assert answer.status_code == 503
+    assert int(answer.headers["Retry-After"]) > 0
 
 
 def test_an_application_can_be_started_again(engine: Store) -> None:
