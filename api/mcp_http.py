@@ -10,6 +10,8 @@ from typing import Any
 from fastapi import FastAPI
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
+from mcp.types import INVALID_REQUEST, jsonrpc_message_adapter
+from pydantic import ValidationError
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -23,7 +25,14 @@ from ingest.settings import Settings
 
 MAX_BODY = 256 * 1024
 _LATER = {"Retry-After": str(RETRY_AFTER_SECONDS)}
-
+_NO_MESSAGE = {
+    "jsonrpc": "2.0",
+    "id": None,
+    "error": {
+        "code": INVALID_REQUEST,
+        "message": "The body must be one JSON-RPC 2.0 message, an object; send the messages of a batch one by one.",
+    },
+}
 _REFUSALS = {
     400: "The body must be JSON, sent with Content-Type: application/json.",
     403: "This Origin may not call /mcp: the operator allows it with CLICKMILL_MCP_ORIGINS.",
@@ -80,6 +89,9 @@ class McpEndpoint:
             body = _completed(await _body(request))
         except ClientDisconnect:
             return
+        if body is None:
+            await JSONResponse(_NO_MESSAGE, 400)(request.scope, request.receive, send)
+            return
         waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def receive() -> Message:
@@ -107,21 +119,23 @@ async def _body(request: Request) -> bytes:
     return bytes(body)
 
 
-def _completed(body: bytes) -> bytes:
-    """An `initialize` with what some clients leave out and the protocol requires; else the body as it is."""
-    if b'"initialize"' not in body:
-        return body
+def _completed(body: bytes) -> bytes | None:
+    """The message, with what some clients leave out of an `initialize` and the protocol requires; None if it is none.
+
+    What is no JSON at all is left to the SDK to refuse, which says it well.
+    """
     try:
         message: Any = json.loads(body)
     except (ValueError, RecursionError):
-        return body  # for the SDK to refuse
-    if not isinstance(message, dict) or message.get("method") != "initialize":
         return body
-    params = message.get("params")
-    if not isinstance(params, dict):
-        return body
-    missing = {"capabilities": {}, "clientInfo": {"name": "unnamed", "version": ""}}
-    return json.dumps({**message, "params": {**missing, **params}}).encode()
+    if isinstance(message, dict) and message.get("method") == "initialize" and isinstance(message.get("params"), dict):
+        message["params"] = {"capabilities": {}, "clientInfo": {"name": "unnamed", "version": ""}, **message["params"]}
+        body = json.dumps(message).encode()
+    try:
+        jsonrpc_message_adapter.validate_python(message, by_name=False)
+    except ValidationError:
+        return None
+    return body
 
 
 def _with_accept(scope: Scope) -> Scope:

@@ -186,6 +186,24 @@ def test_what_is_no_message_is_refused(mcp: RawMcp, body: str | bytes) -> None:
     assert "Traceback" not in answer.text
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        '[{"jsonrpc": "2.0", "id": 1, "method": "ping"}]',
+        "[]",
+        "7",
+        '{"method": "ping"}',
+        '{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": [3]}',
+    ],
+)
+def test_json_that_is_no_message_is_refused_in_our_words(mcp: RawMcp, body: str) -> None:
+    answer = mcp.post(body)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] == -32600
+    assert "one by one" in answer.json()["error"]["message"]
+    assert "pydantic" not in answer.text
+
+
 def test_a_client_that_leaves_in_the_middle_of_its_message_is_no_fault(
     api: Callers, caplog: pytest.LogCaptureFixture
 ) -> None:
