@@ -19,6 +19,7 @@ from starlette.responses import JSONResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from api.errors import RETRY_AFTER_SECONDS
+from api.guard import listed
 from api.integration import mcp_greeting
 from api.mcp_server import mcp_server
 from ingest.settings import Settings
@@ -35,24 +36,20 @@ _NO_MESSAGE = {
 }
 _REFUSALS = {
     400: "The body must be JSON, sent with Content-Type: application/json.",
-    403: "This Origin may not call /mcp: the operator allows it with CLICKMILL_MCP_ORIGINS.",
+    403: "This Origin may not call /mcp: the operator allows it with CLICKMILL_CORS_ORIGINS.",
     421: "/mcp is not served under this Host: the operator allows it with CLICKMILL_MCP_HOSTS.",
 }
 
 
 def transport_security(settings: Settings) -> TransportSecuritySettings:
-    """Hosts at any port, and pages of these hosts; a `*` among the hosts allows all."""
-    hosts = _listed(settings.mcp_hosts)
+    """Hosts at any port, pages of these hosts, and pages that may call the API; a `*` among the hosts allows all."""
+    hosts = listed(settings.mcp_hosts.lower())
     origins = [f"{scheme}://{host}" for scheme in ("http", "https") for host in hosts]
     return TransportSecuritySettings(
         enable_dns_rebinding_protection="*" not in hosts,
         allowed_hosts=[*hosts, *(f"{host}:*" for host in hosts)],
-        allowed_origins=[*origins, *(f"{origin}:*" for origin in origins), *_listed(settings.mcp_origins)],
+        allowed_origins=[*origins, *(f"{origin}:*" for origin in origins), *listed(settings.cors_origins)],
     )
-
-
-def _listed(setting: str) -> list[str]:
-    return [part.strip().lower() for part in setting.split(",") if part.strip()]
 
 
 class McpEndpoint:
@@ -60,6 +57,7 @@ class McpEndpoint:
 
     def __init__(self, settings: Settings) -> None:
         self._security = TransportSecurityMiddleware(transport_security(settings))
+        self._any_origin = "*" in listed(settings.cors_origins)
         self._manager: StreamableHTTPSessionManager | None = None
 
     @asynccontextmanager
@@ -81,7 +79,8 @@ class McpEndpoint:
             raise HTTPException(405, "/mcp answers POST, and GET without a stream.", {"Allow": "GET, HEAD, POST"})
 
     async def _post(self, request: Request, send: Send) -> None:
-        if refused := await self._security.validate_request(request, is_post=True):
+        judged = _without_origin(request) if self._any_origin else request
+        if refused := await self._security.validate_request(judged, is_post=True):
             raise HTTPException(refused.status_code, _REFUSALS[refused.status_code])
         if self._manager is None:
             raise HTTPException(503, "MCP is not served at the moment; try again.", _LATER)
@@ -103,6 +102,11 @@ class McpEndpoint:
             await send(message)
 
         await self._manager.handle_request(_with_accept(request.scope), receive, told)
+
+
+def _without_origin(request: Request) -> Request:
+    headers = [(name, value) for name, value in request.scope["headers"] if name != b"origin"]
+    return Request({**request.scope, "headers": headers})
 
 
 def _wants_stream(request: Request) -> bool:
