@@ -22,6 +22,7 @@ from api.errors import RETRY_AFTER_SECONDS
 from api.guard import listed
 from api.integration import mcp_greeting
 from api.mcp_server import mcp_server
+from api.patience import while_there
 from ingest.settings import Settings
 
 MAX_BODY = 256 * 1024
@@ -101,7 +102,8 @@ class McpEndpoint:
                 MutableHeaders(scope=message).update(getattr(request.state, "told", {}))
             await send(message)
 
-        await self._manager.handle_request(_with_accept(request.scope), receive, told)
+        # The SDK would let a tool go on whose caller has left, and the call inside it never learns of that.
+        await while_there(self._manager.handle_request, _with_accept(request.scope), receive, told)
 
 
 def _without_origin(request: Request) -> Request:

@@ -70,15 +70,20 @@ class CallOff:
         if scope["type"] != "http" or scope["method"] != "GET":
             await self._app(scope, receive, send)
             return
-        attention = _Attention(receive, send)
-        try:
-            await self._app(scope, attention.receive, attention.send)
-        except asyncio.CancelledError:
-            if not attention.left:
-                raise
-            attention.work.uncancel()
-        finally:
-            attention.end()
+        await while_there(self._app, scope, receive, send)
+
+
+async def while_there(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Calls the application until its client has left. Of the body there may be one message to come at most."""
+    attention = _Attention(receive, send)
+    try:
+        await app(scope, attention.receive, attention.send)
+    except asyncio.CancelledError:
+        if not attention.left:
+            raise
+        attention.work.uncancel()
+    finally:
+        attention.end()
 
 
 class _Attention:
