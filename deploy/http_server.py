@@ -12,6 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from api import patience
 from api.errors import refusal
 from api.guard import listed
 from ingest.settings import Settings
@@ -67,20 +68,31 @@ def allow_connections() -> None:
 
 
 class PatientProtocol(HttpToolsProtocol):
-    """Uvicorn's protocol with an end to how long and how large the head of a request may be, which it has not."""
+    """Uvicorn's protocol with ends that it has not: to the time and size of heads, and to waiting for a reader."""
 
     _head_bytes = 0
     _in_head = False
     _too_large = False
     _due: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        transport.set_write_buffer_limits(high=0)  # writing is paused exactly while the client does not keep up
         self._begin_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end_head()
+        self._forget_unread()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._expect_reading(self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        self._forget_unread()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -126,6 +138,21 @@ class PatientProtocol(HttpToolsProtocol):
         self._in_head = False
         if self._due is not None:
             self._due.cancel()
+
+    def _expect_reading(self, size: int) -> None:
+        self._unread = self.loop.call_later(patience.READ_SECONDS, self._look_at_reader, size)
+
+    def _look_at_reader(self, before: int) -> None:
+        """While writing is paused nothing is added, so what is less has been read."""
+        size = self.transport.get_write_buffer_size()
+        if size < before:
+            self._expect_reading(size)
+        else:
+            self.transport.abort()  # to close it would wait for the reader
+
+    def _forget_unread(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
 
     def _give_up(self) -> None:
         if self.transport.is_closing():

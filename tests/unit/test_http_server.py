@@ -28,6 +28,8 @@ from tests.support.seed import ADMIN_KEY, Away
 
 STREAMS: Counter[str] = Counter()  # that the application has ended, and those it has sent whole
 
+LARGE = b"x" * 20_000_000  # more than the buffers of a connection hold
+
 
 class LongStream(StreamingResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -52,6 +54,10 @@ def served(**settings: str) -> Iterator[int]:
     @app.post("/body")
     async def body(request: Request) -> int:
         return len(await request.body())
+
+    @app.get("/large")
+    async def large() -> Response:
+        return Response(LARGE)
 
     @app.get("/stream")
     async def stream() -> Response:
@@ -149,6 +155,38 @@ def test_a_client_that_reads_nothing_of_a_stream_is_not_waited_for(monkeypatch: 
             assert time.monotonic() < deadline
             time.sleep(0.02)
         assert STREAMS["whole"] == 0
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        pytest.param(b"GET /stream HTTP/1.1\r\n\r\n", id="stream"),
+        pytest.param(b"GET /large HTTP/1.1\r\n\r\n", id="one-piece"),
+        pytest.param(b"GET /large HTTP/1.1\r\nConnection: close\r\n\r\n", id="one-piece-and-close"),
+        pytest.param(b"GET /who HTTP/1.1\r\n\r\n" * 100 + b"GET /large HTTP/1.1\r\n\r\n" * 2, id="pipelined"),
+    ],
+)
+def test_who_reads_nothing_loses_the_connection(monkeypatch: pytest.MonkeyPatch, asked: bytes) -> None:
+    monkeypatch.setattr(patience, "READ_SECONDS", 0.3)
+    with served() as port, socket.create_connection(("127.0.0.1", port), 10) as connection:
+        connection.sendall(asked)
+        time.sleep(1.5)
+        received = 0
+        while chunk := connection.recv(1 << 20):  # what had left the server before it hung up
+            received += len(chunk)
+        assert received < len(LARGE)
+
+
+def test_who_reads_slowly_gets_it_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "READ_SECONDS", 1.0)
+    with served() as port, socket.create_connection(("127.0.0.1", port), 10) as connection:
+        connection.sendall(b"GET /large HTTP/1.1\r\nConnection: close\r\n\r\n")
+        began, received = time.monotonic(), 0
+        while chunk := connection.recv(1 << 20):
+            received += len(chunk)
+            time.sleep(0.15)
+        assert received > len(LARGE)
+        assert time.monotonic() - began > 2 * patience.READ_SECONDS
 
 
 def test_large_bodies_are_refused_announced_or_not(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
