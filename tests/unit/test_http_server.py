@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -40,7 +40,7 @@ class LongStream(StreamingResponse):
             STREAMS["ended"] += 1
 
 
-@contextmanager
+@contextlib.contextmanager
 def served(**settings: str) -> Iterator[int]:
     """An application that tells what it knows of its caller, on a port of its own."""
     chosen = Settings.model_validate(settings)
@@ -137,6 +137,71 @@ def test_slow_heads_end(monkeypatch: pytest.MonkeyPatch) -> None:
         first = b"GET /who HTTP/1.1\r\n\r\n"
         assert exchanged(port, first, b"GET /who HTT", pause=0.1)[0] == "HTTP/1.1 200 OK"
         assert httpx.get(f"http://127.0.0.1:{port}/who").status_code == 200
+
+
+@pytest.mark.parametrize("size", [MAX_HEAD_BYTES - 100, MAX_HEAD_BYTES + 1])
+def test_trailers_are_limited_like_heads(port: int, size: int) -> None:
+    head = b"POST /body HTTP/1.1\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    end = b"\r\n\r\n" if size < MAX_HEAD_BYTES else b""
+    status, _ = exchanged(port, head + b"2\r\n{}\r\n0\r\nX-T: ", b"a" * size + end, pause=0.2)
+    assert status == ("HTTP/1.1 431 Request Header Fields Too Large" if not end else "HTTP/1.1 200 OK")
+
+
+CHUNKED = b"GET /who HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def answered(connection: socket.socket) -> None:
+    """The whole of an answer with a JSON object is read."""
+    while not connection.recv(65536).endswith(b"}"):
+        pass
+
+
+def is_closed(connection: socket.socket) -> bool:
+    """Whether the server hangs up, without a further word."""
+    try:
+        return connection.recv(65536) == b""
+    except ConnectionError:
+        return True
+
+
+def test_trailers_after_the_answer_get_no_second_one(port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port), 5) as connection:
+        connection.sendall(CHUNKED)
+        answered(connection)
+        connection.sendall(b"0\r\nX-T: ")
+        time.sleep(0.2)
+        connection.sendall(b"a" * (MAX_HEAD_BYTES + 1))
+        assert is_closed(connection)
+
+
+def test_a_body_that_nobody_reads_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "BODY_SECONDS", 0.5)
+    with served() as port, socket.create_connection(("127.0.0.1", port), 5) as connection:
+        connection.sendall(CHUNKED)
+        answered(connection)
+        with contextlib.suppress(ConnectionError):
+            for _ in range(100):
+                connection.sendall(b"2\r\n{}\r\n")
+                time.sleep(0.02)
+        assert is_closed(connection)
+
+
+@pytest.mark.parametrize(
+    ("head", "rest"),
+    [
+        pytest.param(b"POST /who HTTP/1.1\r\nContent-Length: 2\r\n\r\n", b"{}", id="body-after-the-answer"),
+        pytest.param(b"GET /who HTTP/1.1\r\n\r\n", b"\r\n", id="no-request"),
+    ],
+)
+def test_who_says_nothing_of_use_after_an_answer_is_not_kept(
+    monkeypatch: pytest.MonkeyPatch, head: bytes, rest: bytes
+) -> None:
+    monkeypatch.setattr(http_server, "KEEP_ALIVE_SECONDS", 0.5)
+    with served() as port, socket.create_connection(("127.0.0.1", port), 5) as connection:
+        connection.sendall(head)
+        answered(connection)
+        connection.sendall(rest)
+        assert is_closed(connection)
 
 
 def test_slow_bodies_end(monkeypatch: pytest.MonkeyPatch) -> None:
