@@ -11,7 +11,8 @@ from api.patience import CallOff, LimitedBody
 from api.request_id import RequestId
 from ingest.settings import Settings
 
-_ASKED = ["Authorization", "Content-Type", "If-None-Match", "Mcp-Protocol-Version", "X-Api-Key", "X-Request-Id"]
+_MCP = ["Mcp-Method", "Mcp-Name", "Mcp-Protocol-Version", "Mcp-Session-Id"]
+_ASKED = ["Authorization", "Content-Type", "If-None-Match", "X-Api-Key", "X-Request-Id", *_MCP]
 _ANSWERED = ["ETag", "Retry-After", "X-Data-As-Of", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"]
 
 

@@ -10,38 +10,47 @@ from typing import Any
 from fastapi import FastAPI
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
+from mcp.types import INVALID_REQUEST, jsonrpc_message_adapter
+from pydantic import ValidationError
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.types import Message, Receive, Scope, Send
 
+from api.errors import RETRY_AFTER_SECONDS
+from api.guard import listed
 from api.integration import mcp_greeting
 from api.mcp_server import mcp_server
+from api.patience import while_there
 from ingest.settings import Settings
 
 MAX_BODY = 256 * 1024
-
+_LATER = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+_NO_MESSAGE = {
+    "jsonrpc": "2.0",
+    "id": None,
+    "error": {
+        "code": INVALID_REQUEST,
+        "message": "The body must be one JSON-RPC 2.0 message, an object; send the messages of a batch one by one.",
+    },
+}
 _REFUSALS = {
     400: "The body must be JSON, sent with Content-Type: application/json.",
-    403: "This Origin may not call /mcp: the operator allows it with CLICKMILL_MCP_ORIGINS.",
+    403: "This Origin may not call /mcp: the operator allows it with CLICKMILL_CORS_ORIGINS.",
     421: "/mcp is not served under this Host: the operator allows it with CLICKMILL_MCP_HOSTS.",
 }
 
 
 def transport_security(settings: Settings) -> TransportSecuritySettings:
-    """Hosts at any port, and pages of these hosts; a `*` among the hosts allows all."""
-    hosts = _listed(settings.mcp_hosts)
+    """Hosts at any port, pages of these hosts, and pages that may call the API; a `*` among the hosts allows all."""
+    hosts = listed(settings.mcp_hosts.lower())
     origins = [f"{scheme}://{host}" for scheme in ("http", "https") for host in hosts]
     return TransportSecuritySettings(
         enable_dns_rebinding_protection="*" not in hosts,
         allowed_hosts=[*hosts, *(f"{host}:*" for host in hosts)],
-        allowed_origins=[*origins, *(f"{origin}:*" for origin in origins), *_listed(settings.mcp_origins)],
+        allowed_origins=[*origins, *(f"{origin}:*" for origin in origins), *listed(settings.cors_origins)],
     )
-
-
-def _listed(setting: str) -> list[str]:
-    return [part.strip().lower() for part in setting.split(",") if part.strip()]
 
 
 class McpEndpoint:
@@ -49,6 +58,7 @@ class McpEndpoint:
 
     def __init__(self, settings: Settings) -> None:
         self._security = TransportSecurityMiddleware(transport_security(settings))
+        self._any_origin = "*" in listed(settings.cors_origins)
         self._manager: StreamableHTTPSessionManager | None = None
 
     @asynccontextmanager
@@ -70,13 +80,17 @@ class McpEndpoint:
             raise HTTPException(405, "/mcp answers POST, and GET without a stream.", {"Allow": "GET, HEAD, POST"})
 
     async def _post(self, request: Request, send: Send) -> None:
-        if refused := await self._security.validate_request(request, is_post=True):
+        judged = _without_origin(request) if self._any_origin else request
+        if refused := await self._security.validate_request(judged, is_post=True):
             raise HTTPException(refused.status_code, _REFUSALS[refused.status_code])
         if self._manager is None:
-            raise HTTPException(503, "MCP is not served at the moment.")
+            raise HTTPException(503, "MCP is not served at the moment; try again.", _LATER)
         try:
             body = _completed(await _body(request))
         except ClientDisconnect:
+            return
+        if body is None:
+            await JSONResponse(_NO_MESSAGE, 400)(request.scope, request.receive, send)
             return
         waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
@@ -88,7 +102,13 @@ class McpEndpoint:
                 MutableHeaders(scope=message).update(getattr(request.state, "told", {}))
             await send(message)
 
-        await self._manager.handle_request(_with_accept(request.scope), receive, told)
+        # The SDK would let a tool go on whose caller has left, and the call inside it never learns of that.
+        await while_there(self._manager.handle_request, _with_accept(request.scope), receive, told)
+
+
+def _without_origin(request: Request) -> Request:
+    headers = [(name, value) for name, value in request.scope["headers"] if name != b"origin"]
+    return Request({**request.scope, "headers": headers})
 
 
 def _wants_stream(request: Request) -> bool:
@@ -105,21 +125,23 @@ async def _body(request: Request) -> bytes:
     return bytes(body)
 
 
-def _completed(body: bytes) -> bytes:
-    """An `initialize` with what some clients leave out and the protocol requires; else the body as it is."""
-    if b'"initialize"' not in body:
-        return body
+def _completed(body: bytes) -> bytes | None:
+    """The message, with what some clients leave out of an `initialize` and the protocol requires; None if it is none.
+
+    What is no JSON at all is left to the SDK to refuse, which says it well.
+    """
     try:
         message: Any = json.loads(body)
     except (ValueError, RecursionError):
-        return body  # for the SDK to refuse
-    if not isinstance(message, dict) or message.get("method") != "initialize":
         return body
-    params = message.get("params")
-    if not isinstance(params, dict):
-        return body
-    missing = {"capabilities": {}, "clientInfo": {"name": "unnamed", "version": ""}}
-    return json.dumps({**message, "params": {**missing, **params}}).encode()
+    if isinstance(message, dict) and message.get("method") == "initialize" and isinstance(message.get("params"), dict):
+        message["params"] = {"capabilities": {}, "clientInfo": {"name": "unnamed", "version": ""}, **message["params"]}
+        body = json.dumps(message).encode()
+    try:
+        jsonrpc_message_adapter.validate_python(message, by_name=False)
+    except ValidationError:
+        return None
+    return body
 
 
 def _with_accept(scope: Scope) -> Scope:

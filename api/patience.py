@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 BODY_SECONDS = 60.0  # for a whole body
-READ_SECONDS = 30.0  # for the client to read some of an answer
+READ_SECONDS = 30.0  # for the client to read some of an answer, or the server hangs up
 _SOON_SECONDS = 0.05  # most answers are there before
 _CLOSE = {"Connection": "close"}  # what is left of the body is not read
 
@@ -58,7 +58,7 @@ def _too_large() -> HTTPException:
 
 
 class CallOff:
-    """ASGI middleware: work for a GET ends when its client has left, or has read nothing for `READ_SECONDS`.
+    """ASGI middleware: work for a GET ends when its client has left.
 
     Servers tell who asks whether the client is there, and otherwise go on; nobody would ask while a query runs.
     """
@@ -70,15 +70,20 @@ class CallOff:
         if scope["type"] != "http" or scope["method"] != "GET":
             await self._app(scope, receive, send)
             return
-        attention = _Attention(receive, send)
-        try:
-            await self._app(scope, attention.receive, attention.send)
-        except asyncio.CancelledError:
-            if not attention.left:
-                raise
-            attention.work.uncancel()
-        finally:
-            attention.end()
+        await while_there(self._app, scope, receive, send)
+
+
+async def while_there(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Calls the application until its client has left. Of the body there may be one message to come at most."""
+    attention = _Attention(receive, send)
+    try:
+        await app(scope, attention.receive, attention.send)
+    except asyncio.CancelledError:
+        if not attention.left:
+            raise
+        attention.work.uncancel()
+    finally:
+        attention.end()
 
 
 class _Attention:
@@ -89,7 +94,6 @@ class _Attention:
         assert work is not None
         self.work, self.left = work, False
         self._receive, self._send = receive, send
-        self._streaming = False
         self._kept: list[Message] = []
         self._watching: asyncio.Task[None] | None = None
         self._soon = loop.call_later(_SOON_SECONDS, self._begin)
@@ -100,16 +104,7 @@ class _Attention:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.body" and not message.get("more_body", False):
             self.end()  # an answer that is complete reads like a client that has left
-        self._streaming = self._streaming or message.get("more_body", False)
-        if self._streaming:  # servers buffer an answer in one piece, and wait for the client between pieces
-            try:
-                async with asyncio.timeout(READ_SECONDS):
-                    await self._send(message)
-            except TimeoutError:
-                self._call_off()
-                await asyncio.get_running_loop().create_future()  # until this is cancelled too
-        else:
-            await self._send(message)
+        await self._send(message)
 
     def end(self) -> None:
         self._soon.cancel()

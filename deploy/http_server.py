@@ -12,6 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from api import patience
 from api.errors import refusal
 from api.guard import listed
 from ingest.settings import Settings
@@ -19,6 +20,7 @@ from ingest.settings import Settings
 HEAD_SECONDS = 10.0  # from the connection, or the first byte of a further request, to the end of the headers
 MAX_HEAD_BYTES = 32 * 1024
 KEEP_ALIVE_SECONDS = 15
+_TOO_LARGE = f"The request line and headers hold at most {MAX_HEAD_BYTES} bytes."
 
 
 class HttpServer(uvicorn.Server):
@@ -67,31 +69,58 @@ def allow_connections() -> None:
 
 
 class PatientProtocol(HttpToolsProtocol):
-    """Uvicorn's protocol with an end to how long and how large the head of a request may be, which it has not."""
+    """Uvicorn's protocol with ends that it has not: to the time and size of heads, and to waiting for a reader."""
 
-    _head_bytes = 0
+    _idle_bytes = 0  # that have come since the head began, or since the last that were of use
+    _in_step = False  # the last bytes ended a head or message, or held some of a body
     _in_head = False
+    _in_body = False  # from the end of the head to the end of the message
     _too_large = False
     _due: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        transport.set_write_buffer_limits(high=0)  # writing is paused exactly while the client does not keep up
         self._begin_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end_head()
+        self._forget_unread()
         super().connection_lost(exc)
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._expect_reading(self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        self._forget_unread()
+        super().resume_writing()
+
     def data_received(self, data: bytes) -> None:
+        self._in_step = False
         super().data_received(data)
-        if self._in_head:
-            self._head_bytes += len(data)  # the parser keeps a header to itself until it has all of it
-            if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
-                self._refuse(431, f"The request line and headers hold at most {MAX_HEAD_BYTES} bytes.")
+        if not self._in_step:
+            self._idle_bytes += len(data)  # the parser keeps a header, or trailer, to itself until it has all of it
+            if self._idle_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+                self._refuse(431, _TOO_LARGE)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._begin_head()
+
+    def on_body(self, body: bytes) -> None:
+        self._in_step, self._idle_bytes = True, 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._in_step, self._in_body = True, False
+        super().on_message_complete()
+        self._limit_silence()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._limit_silence()
 
     def on_url(self, url: bytes) -> None:
         super().on_url(url)
@@ -103,11 +132,12 @@ class PatientProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._end_head()
+        self._in_step, self._in_body, self._idle_bytes = True, True, 0
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:
         if self._too_large:
-            self._refuse(431, f"The request line and headers hold at most {MAX_HEAD_BYTES} bytes.")
+            self._refuse(431, _TOO_LARGE)
         else:
             self._refuse(400, msg)
 
@@ -119,7 +149,7 @@ class PatientProtocol(HttpToolsProtocol):
 
     def _begin_head(self) -> None:
         self._end_head()
-        self._in_head, self._head_bytes, self._weight = True, 0, 0
+        self._in_head, self._idle_bytes, self._weight = True, 0, 0
         self._due = self.loop.call_later(HEAD_SECONDS, self._give_up)
 
     def _end_head(self) -> None:
@@ -127,15 +157,44 @@ class PatientProtocol(HttpToolsProtocol):
         if self._due is not None:
             self._due.cancel()
 
+    def _expect_reading(self, size: int) -> None:
+        self._unread = self.loop.call_later(patience.READ_SECONDS, self._look_at_reader, size)
+
+    def _look_at_reader(self, before: int) -> None:
+        """While writing is paused nothing is added, so what is less has been read."""
+        size = self.transport.get_write_buffer_size()
+        if size < before:
+            self._expect_reading(size)
+        else:
+            self.transport.abort()  # to close it would wait for the reader
+
+    def _forget_unread(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+
+    def _limit_silence(self) -> None:
+        """Once all is answered: uvicorn waits without end for a message that goes on, or has ended late."""
+        if self.cycle is not None and self.cycle.response_complete and not self._in_head:
+            self._end_head()
+            seconds = patience.BODY_SECONDS if self._in_body else KEEP_ALIVE_SECONDS
+            self._due = self.loop.call_later(seconds, self.transport.close)
+
     def _give_up(self) -> None:
         if self.transport.is_closing():
             return
-        if self._head_bytes:
+        if self._idle_bytes:
             self._refuse(408, "The headers did not come in time; send the request again.")
         else:
             self.transport.close()
 
     def _refuse(self, status: int, message: str) -> None:
+        if (
+            self.cycle is not None
+            and self.cycle.response_started
+            and not (self._in_head and self.cycle.response_complete)
+        ):
+            self.transport.close()  # what came now would look like a part of the answer
+            return
         headers, body = refusal(status, message)
         head = [STATUS_LINE[status], *(f"{name}: {value}\r\n".encode() for name, value in headers.items())]
         self.transport.write(b"".join([*head, b"connection: close\r\n\r\n", body]))

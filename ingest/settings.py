@@ -99,9 +99,6 @@ class Settings(BaseSettings):
         "localhost,127.0.0.1,[::1]",
         description="Comma-separated names under which `/mcp` is reached, without port; `*` allows any.",
     )
-    mcp_origins: str = Field(
-        "", description="Comma-separated origins of web pages that may call `/mcp`, besides those of its hosts."
-    )
     clickhouse_read_url: str = Field(
         "",
         description="URL like `CLICKMILL_CLICKHOUSE_URL` of a user that may only read, for what the API reads; "
@@ -124,8 +121,8 @@ class Settings(BaseSettings):
     )
     cors_origins: str = Field(
         "",
-        description="Comma-separated origins, such as `https://app.example`, whose pages may call the API; "
-        "`*` for all; default: none.",
+        description="Comma-separated origins, such as `https://app.example`, whose pages may call the API, "
+        "`/mcp` included; `*` for all; default: none.",
     )
     trusted_proxies: str = Field(
         "",

@@ -307,3 +307,26 @@ def test_no_key_is_ever_logged(api: Api) -> None:
     assert "DEBUG" in api.process.output
     assert secret not in api.process.output
     assert ADMIN_KEY not in api.process.output
+
+
+@pytest.mark.parametrize("revision", ["2025-11-25", "2026-07-28"])
+def test_who_leaves_a_tool_call_takes_the_query_along(api: Api, revision: str) -> None:
+    arguments = {"start_date": "2026-03-01", "end_date": f"2026-03-{revision[-2:]}", "publisher_id": SLOW}
+    envelope = {
+        "io.modelcontextprotocol/protocolVersion": revision,
+        "io.modelcontextprotocol/clientInfo": {"name": "t", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+    params = {"name": "get_clicks", "arguments": arguments, "_meta": envelope}
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    headers = {**ADMIN, "Accept": "application/json, text/event-stream", "Mcp-Protocol-Version": revision}
+    routing = {"Mcp-Method": "tools/call", "Mcp-Name": "get_clicks"}
+    with slow_answers(api.engine) as store, ThreadPoolExecutor(1) as aside:
+        leaving = aside.submit(httpx.post, f"{api.url}/mcp", json=message, headers={**headers, **routing}, timeout=1.2)
+        wait_until(lambda: reading(store) == 1, 5)
+        assert isinstance(leaving.exception(), httpx.ReadTimeout)
+        left = time.monotonic()
+        wait_until(lambda: reading(store) == 0, 5)
+        assert time.monotonic() - left < 3
+        assert api.ready()
+    assert "Traceback" not in api.process.output

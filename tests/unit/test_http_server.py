@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -28,6 +28,8 @@ from tests.support.seed import ADMIN_KEY, Away
 
 STREAMS: Counter[str] = Counter()  # that the application has ended, and those it has sent whole
 
+LARGE = b"x" * 20_000_000  # more than the buffers of a connection hold
+
 
 class LongStream(StreamingResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -38,7 +40,7 @@ class LongStream(StreamingResponse):
             STREAMS["ended"] += 1
 
 
-@contextmanager
+@contextlib.contextmanager
 def served(**settings: str) -> Iterator[int]:
     """An application that tells what it knows of its caller, on a port of its own."""
     chosen = Settings.model_validate(settings)
@@ -52,6 +54,10 @@ def served(**settings: str) -> Iterator[int]:
     @app.post("/body")
     async def body(request: Request) -> int:
         return len(await request.body())
+
+    @app.get("/large")
+    async def large() -> Response:
+        return Response(LARGE)
 
     @app.get("/stream")
     async def stream() -> Response:
@@ -133,6 +139,71 @@ def test_slow_heads_end(monkeypatch: pytest.MonkeyPatch) -> None:
         assert httpx.get(f"http://127.0.0.1:{port}/who").status_code == 200
 
 
+@pytest.mark.parametrize("size", [MAX_HEAD_BYTES - 100, MAX_HEAD_BYTES + 1])
+def test_trailers_are_limited_like_heads(port: int, size: int) -> None:
+    head = b"POST /body HTTP/1.1\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    end = b"\r\n\r\n" if size < MAX_HEAD_BYTES else b""
+    status, _ = exchanged(port, head + b"2\r\n{}\r\n0\r\nX-T: ", b"a" * size + end, pause=0.2)
+    assert status == ("HTTP/1.1 431 Request Header Fields Too Large" if not end else "HTTP/1.1 200 OK")
+
+
+CHUNKED = b"GET /who HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def answered(connection: socket.socket) -> None:
+    """The whole of an answer with a JSON object is read."""
+    while not connection.recv(65536).endswith(b"}"):
+        pass
+
+
+def is_closed(connection: socket.socket) -> bool:
+    """Whether the server hangs up, without a further word."""
+    try:
+        return connection.recv(65536) == b""
+    except ConnectionError:
+        return True
+
+
+def test_trailers_after_the_answer_get_no_second_one(port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port), 5) as connection:
+        connection.sendall(CHUNKED)
+        answered(connection)
+        connection.sendall(b"0\r\nX-T: ")
+        time.sleep(0.2)
+        connection.sendall(b"a" * (MAX_HEAD_BYTES + 1))
+        assert is_closed(connection)
+
+
+def test_a_body_that_nobody_reads_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "BODY_SECONDS", 0.5)
+    with served() as port, socket.create_connection(("127.0.0.1", port), 5) as connection:
+        connection.sendall(CHUNKED)
+        answered(connection)
+        with contextlib.suppress(ConnectionError):
+            for _ in range(100):
+                connection.sendall(b"2\r\n{}\r\n")
+                time.sleep(0.02)
+        assert is_closed(connection)
+
+
+@pytest.mark.parametrize(
+    ("head", "rest"),
+    [
+        pytest.param(b"POST /who HTTP/1.1\r\nContent-Length: 2\r\n\r\n", b"{}", id="body-after-the-answer"),
+        pytest.param(b"GET /who HTTP/1.1\r\n\r\n", b"\r\n", id="no-request"),
+    ],
+)
+def test_who_says_nothing_of_use_after_an_answer_is_not_kept(
+    monkeypatch: pytest.MonkeyPatch, head: bytes, rest: bytes
+) -> None:
+    monkeypatch.setattr(http_server, "KEEP_ALIVE_SECONDS", 0.5)
+    with served() as port, socket.create_connection(("127.0.0.1", port), 5) as connection:
+        connection.sendall(head)
+        answered(connection)
+        connection.sendall(rest)
+        assert is_closed(connection)
+
+
 def test_slow_bodies_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patience, "BODY_SECONDS", 0.3)
     with served() as port:
@@ -149,6 +220,38 @@ def test_a_client_that_reads_nothing_of_a_stream_is_not_waited_for(monkeypatch: 
             assert time.monotonic() < deadline
             time.sleep(0.02)
         assert STREAMS["whole"] == 0
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        pytest.param(b"GET /stream HTTP/1.1\r\n\r\n", id="stream"),
+        pytest.param(b"GET /large HTTP/1.1\r\n\r\n", id="one-piece"),
+        pytest.param(b"GET /large HTTP/1.1\r\nConnection: close\r\n\r\n", id="one-piece-and-close"),
+        pytest.param(b"GET /who HTTP/1.1\r\n\r\n" * 100 + b"GET /large HTTP/1.1\r\n\r\n" * 2, id="pipelined"),
+    ],
+)
+def test_who_reads_nothing_loses_the_connection(monkeypatch: pytest.MonkeyPatch, asked: bytes) -> None:
+    monkeypatch.setattr(patience, "READ_SECONDS", 0.3)
+    with served() as port, socket.create_connection(("127.0.0.1", port), 10) as connection:
+        connection.sendall(asked)
+        time.sleep(1.5)
+        received = 0
+        while chunk := connection.recv(1 << 20):  # what had left the server before it hung up
+            received += len(chunk)
+        assert received < len(LARGE)
+
+
+def test_who_reads_slowly_gets_it_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "READ_SECONDS", 1.0)
+    with served() as port, socket.create_connection(("127.0.0.1", port), 10) as connection:
+        connection.sendall(b"GET /large HTTP/1.1\r\nConnection: close\r\n\r\n")
+        began, received = time.monotonic(), 0
+        while chunk := connection.recv(1 << 20):
+            received += len(chunk)
+            time.sleep(0.15)
+        assert received > len(LARGE)
+        assert time.monotonic() - began > 2 * patience.READ_SECONDS
 
 
 def test_large_bodies_are_refused_announced_or_not(port: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -153,11 +153,11 @@ def test_pages_of_other_hosts_are_turned_away(mcp: RawMcp, headers: dict[str, st
     answer = mcp.answer("ping", headers=headers)
     assert answer.status_code == status
     if status != 200:
-        assert answer.json()["error"]["message"].endswith(("CLICKMILL_MCP_HOSTS.", "CLICKMILL_MCP_ORIGINS.", "json."))
+        assert answer.json()["error"]["message"].endswith(("CLICKMILL_MCP_HOSTS.", "CLICKMILL_CORS_ORIGINS.", "json."))
 
 
 def test_hosts_and_origins_are_settings(engine: Store) -> None:
-    chosen = callers(engine, mcp_hosts="Clicks.example, testserver", mcp_origins="https://app.example")
+    chosen = callers(engine, mcp_hosts="Clicks.example, testserver", cors_origins="https://app.example")
     with chosen.client:
         mcp = RawMcp(chosen.client)
         assert mcp.answer("ping", headers={"Host": "clicks.example"}).status_code == 200
@@ -168,6 +168,23 @@ def test_hosts_and_origins_are_settings(engine: Store) -> None:
     anywhere = callers(engine, mcp_hosts="*")
     with anywhere.client:
         assert RawMcp(anywhere.client).answer("ping", headers={"Host": "any.example"}).status_code == 200
+
+
+@pytest.mark.parametrize("allowed", ["https://app.example", "*"])
+def test_a_page_that_may_call_the_api_may_call_mcp(engine: Store, allowed: str) -> None:
+    chosen = callers(engine, cors_origins=allowed)
+    page = {"Origin": "https://app.example"}
+    sent = "content-type,mcp-method,mcp-name,mcp-protocol-version,mcp-session-id,x-api-key"
+    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": sent}
+    with chosen.client:
+        preflight = chosen.client.options("/mcp", headers={**page, **asked})
+        mcp = RawMcp(chosen.client)
+        answer = mcp.answer("ping", headers=page)
+        other = mcp.answer("ping", headers={"Origin": "https://evil.example"})
+        elsewhere = mcp.answer("ping", headers={**page, "Host": "evil.example"})
+    assert [found.status_code for found in (preflight, answer, elsewhere)] == [200, 200, 421]
+    assert {found.headers["Access-Control-Allow-Origin"] for found in (preflight, answer)} == {allowed}
+    assert other.status_code == (200 if allowed == "*" else 403)
 
 
 def test_a_message_has_a_greatest_size(mcp: RawMcp) -> None:
@@ -184,6 +201,24 @@ def test_what_is_no_message_is_refused(mcp: RawMcp, body: str | bytes) -> None:
     answer = mcp.post(body)
     assert answer.status_code == 400
     assert "Traceback" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '[{"jsonrpc": "2.0", "id": 1, "method": "ping"}]',
+        "[]",
+        "7",
+        '{"method": "ping"}',
+        '{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": [3]}',
+    ],
+)
+def test_json_that_is_no_message_is_refused_in_our_words(mcp: RawMcp, body: str) -> None:
+    answer = mcp.post(body)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] == -32600
+    assert "one by one" in answer.json()["error"]["message"]
+    assert "pydantic" not in answer.text
 
 
 def test_a_client_that_leaves_in_the_middle_of_its_message_is_no_fault(
@@ -222,7 +257,9 @@ def test_a_fault_of_ours_goes_to_the_log(
 
 
 def test_outside_its_lifespan_it_says_that_it_is_away(engine: Store) -> None:
-    assert RawMcp(callers(engine).client).answer("ping").status_code == 503
+    answer = RawMcp(callers(engine).client).answer("ping")
+    assert answer.status_code == 503
+    assert int(answer.headers["Retry-After"]) > 0
 
 
 def test_an_application_can_be_started_again(engine: Store) -> None:
