@@ -6,14 +6,12 @@ anything in it. A stream that fails ends without its last chunk of HTTP, so that
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import date
 
 from anyio import CapacityLimiter, to_thread
 from starlette.responses import StreamingResponse
-from starlette.types import Message, Send
 
 from api.catalog import Catalog
 from api.clicks_query import ClicksQuery
@@ -25,7 +23,6 @@ from rollups.store import Row, Store, StoreError
 log = logging.getLogger(__name__)
 
 CHUNK_ROWS = 10_000
-STALLED_SECONDS = 60.0  # a client that takes no piece for so long is gone
 _PIECE_BYTES = 64 * 1024
 _NAMED_AT_ONCE = 1_000  # ids travel in the URL of the query for their names
 _READERS = 2  # streams that read at a time: the other connections to the database are for pages
@@ -46,7 +43,7 @@ class Exports:
         parts = self._parts(query, FORMATS[media_type]())
         first = await self._next(parts)
         body = self._pieces(parts, first, request_id)
-        return _Patient(body, headers=headers, media_type=CONTENT_TYPES.get(media_type, media_type))
+        return StreamingResponse(body, headers=headers, media_type=CONTENT_TYPES.get(media_type, media_type))
 
     def _parts(self, query: ClicksQuery, form: Format) -> Iterator[bytes]:
         begun = form.begin()
@@ -70,17 +67,6 @@ class Exports:
             except StoreError as error:
                 log.error("a stream was cut off (request %s): %s", request_id, error)
                 raise
-
-
-class _Patient(StreamingResponse):
-    """A stream that waits for its reader, but not for ever."""
-
-    async def stream_response(self, send: Send) -> None:
-        async def within(message: Message) -> None:
-            async with asyncio.timeout(STALLED_SECONDS):
-                await send(message)
-
-        await super().stream_response(within)
 
 
 def chunks(store: Store, query: ClicksQuery) -> Iterator[list[Row]]:

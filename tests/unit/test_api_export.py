@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from api import export
+from api import export, patience
 from api.clicks_rows import read_chunk
 from api.freshness import HEADER
 from rollups.store import Store, StoreUnavailable
@@ -307,7 +307,7 @@ def test_a_slow_reader_is_waited_for_and_one_that_leaves_is_not_read_for(
 
 def test_a_reader_that_stands_still_is_given_up(store: Store, api: Callers, monkeypatch: pytest.MonkeyPatch) -> None:
     many(store, 200_000)
-    monkeypatch.setattr(export, "STALLED_SECONDS", 0.5)
+    monkeypatch.setattr(patience, "READ_SECONDS", 0.5)
     headers = {"X-Api-Key": api.keys["admin"], "Accept": NDJSON}
     with (
         running(api) as url,
