@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 
 from anyio import to_thread
 
-from api.errands import run_errand
+from api.errands import Errands, looked_at
 from api.freshness import Look, Observer
+from api.pulse import PATIENCE_SECONDS
 from rollups.store import Store, StoreUnavailable
 
 LOOK_SECONDS = 0.5
-PATIENCE_SECONDS = 1.8  # for a look at a database that takes connections and does not answer
 KEPT_SECONDS = 60.0  # also what no look can tell: rows that their age deletes, parts removed by hand
 KEPT_BYTES = 64 * 1024 * 1024
 _LOOKS = 64
@@ -57,6 +57,7 @@ class Answers:
     ) -> None:
         self._store = store
         self._observer = observer
+        self.errands = Errands(store)
         self._on_catalog_change = on_catalog_change
         self._clock = clock
         self._kept: OrderedDict[Hashable, _Kept] = OrderedDict()
@@ -82,7 +83,7 @@ class Answers:
             self._drop(key)
 
         async def made() -> Made:
-            value = await run_errand(self._store, make)
+            value = await self.errands.run(make)
             self._keep(key, _Kept(value, last_day, seen.at + KEPT_SECONDS, size(value)), seen)
             return value
 
@@ -147,7 +148,7 @@ class Answers:
 
         if key not in self._making:
             self._making[key] = asyncio.ensure_future(run())
-            self._making[key].add_done_callback(_looked_at)
+            self._making[key].add_done_callback(looked_at)
         return self._making[key]
 
     def _keep(self, key: Hashable, kept: _Kept, seen: _Seen) -> None:
@@ -164,9 +165,3 @@ class Answers:
     def _drop(self, key: Hashable) -> None:
         if dropped := self._kept.pop(key, None):
             self._bytes -= dropped.size
-
-
-def _looked_at(task: asyncio.Task[Any]) -> None:
-    """Nobody may be waiting for it, and asyncio reports errors that nobody has looked at."""
-    if not task.cancelled():
-        task.exception()
