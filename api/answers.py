@@ -20,6 +20,7 @@ from rollups.store import Store, StoreUnavailable
 LOOK_SECONDS = 0.5
 KEPT_SECONDS = 60.0  # also what no look can tell: rows that their age deletes, parts removed by hand
 KEPT_BYTES = 64 * 1024 * 1024
+KEY_BYTES = 800  # what an answer takes beside its body: its key, and its place in the memory
 _LOOKS = 64
 
 Made = TypeVar("Made")
@@ -84,7 +85,7 @@ class Answers:
 
         async def made() -> Made:
             value = await self.errands.run(make)
-            self._keep(key, _Kept(value, last_day, seen.at + KEPT_SECONDS, size(value)), seen)
+            self._keep(key, _Kept(value, last_day, seen.at + KEPT_SECONDS, size(value) + KEY_BYTES), seen)
             return value
 
         return await self._waited_for((seen.number, key), made), seen.look.header
@@ -131,8 +132,9 @@ class Answers:
             raise
         if look.catalog_changed:
             self._on_catalog_change()
-        for key in [key for key, kept in self._kept.items() if kept.last_day >= look.changed_from]:
-            self._drop(key)
+        for key, kept in list(self._kept.items()):
+            if kept.last_day >= look.changed_from or kept.until <= at:
+                self._drop(key)
         self._looks.append(_Seen(before.number + 1 if before else 1, at, look))
         return self._looks[-1]
 
