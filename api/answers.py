@@ -12,14 +12,15 @@ from typing import Any, TypeVar
 
 from anyio import to_thread
 
-from api.errands import run_errand
+from api.errands import Errands, looked_at
 from api.freshness import Look, Observer
+from api.pulse import PATIENCE_SECONDS
 from rollups.store import Store, StoreUnavailable
 
 LOOK_SECONDS = 0.5
-PATIENCE_SECONDS = 1.8  # for a look at a database that takes connections and does not answer
 KEPT_SECONDS = 60.0  # also what no look can tell: rows that their age deletes, parts removed by hand
 KEPT_BYTES = 64 * 1024 * 1024
+KEY_BYTES = 800  # what an answer takes beside its body: its key, and its place in the memory
 _LOOKS = 64
 
 Made = TypeVar("Made")
@@ -57,6 +58,7 @@ class Answers:
     ) -> None:
         self._store = store
         self._observer = observer
+        self.errands = Errands(store)
         self._on_catalog_change = on_catalog_change
         self._clock = clock
         self._kept: OrderedDict[Hashable, _Kept] = OrderedDict()
@@ -82,8 +84,8 @@ class Answers:
             self._drop(key)
 
         async def made() -> Made:
-            value = await run_errand(self._store, make)
-            self._keep(key, _Kept(value, last_day, seen.at + KEPT_SECONDS, size(value)), seen)
+            value = await self.errands.run(make)
+            self._keep(key, _Kept(value, last_day, seen.at + KEPT_SECONDS, size(value) + KEY_BYTES), seen)
             return value
 
         return await self._waited_for((seen.number, key), made), seen.look.header
@@ -130,8 +132,9 @@ class Answers:
             raise
         if look.catalog_changed:
             self._on_catalog_change()
-        for key in [key for key, kept in self._kept.items() if kept.last_day >= look.changed_from]:
-            self._drop(key)
+        for key, kept in list(self._kept.items()):
+            if kept.last_day >= look.changed_from or kept.until <= at:
+                self._drop(key)
         self._looks.append(_Seen(before.number + 1 if before else 1, at, look))
         return self._looks[-1]
 
@@ -147,7 +150,7 @@ class Answers:
 
         if key not in self._making:
             self._making[key] = asyncio.ensure_future(run())
-            self._making[key].add_done_callback(_looked_at)
+            self._making[key].add_done_callback(looked_at)
         return self._making[key]
 
     def _keep(self, key: Hashable, kept: _Kept, seen: _Seen) -> None:
@@ -164,9 +167,3 @@ class Answers:
     def _drop(self, key: Hashable) -> None:
         if dropped := self._kept.pop(key, None):
             self._bytes -= dropped.size
-
-
-def _looked_at(task: asyncio.Task[Any]) -> None:
-    """Nobody may be waiting for it, and asyncio reports errors that nobody has looked at."""
-    if not task.cancelled():
-        task.exception()

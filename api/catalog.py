@@ -196,7 +196,6 @@ class Catalog:
             if len(known) > MEMORY:
                 known = self._names = {}
                 missing = {table: list(keys) for table, keys in asked.items()}
-            known.update(dict.fromkeys((table, key) for table, keys in missing.items() for key in keys))
             known.update(self._read_names(missing))
         found = {table: {key: known[table, key] for key in keys} for table, keys in asked.items()}
         return Names(
@@ -205,7 +204,8 @@ class Catalog:
             networks={key: pair[0] for key, pair in found["network"].items() if pair},
         )
 
-    def _read_names(self, ids: dict[str, list[int]]) -> dict[tuple[str, int], tuple[str, str]]:
+    def _read_names(self, ids: dict[str, list[int]]) -> dict[tuple[str, int], tuple[str, str] | None]:
+        """The names of these ids, None for an id without an entry."""
         rows = self._reader.query(
             "SELECT 'publisher', publisher_id, name, '' FROM publishers FINAL "
             "WHERE publisher_id IN {publisher:Array(UInt64)} "
@@ -215,4 +215,5 @@ class Catalog:
             "WHERE network_id IN {network:Array(UInt64)}",
             ids,
         )
-        return {(table, key): (name, slug) for table, key, name, slug in rows}
+        absent = dict.fromkeys((table, key) for table, keys in ids.items() for key in keys)
+        return {**absent, **{(table, key): (name, slug) for table, key, name, slug in rows}}

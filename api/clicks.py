@@ -27,7 +27,7 @@ _LAST_ZONE = timezone(timedelta(hours=-12))  # a listing may be of publishers in
 
 def clicks_router(store: Store, keys: KeyRing, catalog: Catalog, answers: Answers, cursors: Cursors) -> APIRouter:
     router = APIRouter(tags=["clicks"])
-    exports = Exports(store, catalog)
+    exports = Exports(store, catalog, answers.errands)
 
     @router.get(
         "/api/v1/clicks",

@@ -11,42 +11,43 @@ import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import date
 
-from anyio import CapacityLimiter, to_thread
 from starlette.responses import StreamingResponse
-from starlette.types import Message, Send
 
 from api.catalog import Catalog
 from api.clicks_query import ClicksQuery
 from api.clicks_rows import ClickRow, place_behind, read_chunk, rows_by_day, with_names
 from api.cursor import FRONT
+from api.errands import Errands
 from api.formats import CONTENT_TYPES, FORMATS, Format
-from rollups.store import Row, Store, StoreError
+from rollups.store import Row, Store, StoreBusy, StoreError
 
 log = logging.getLogger(__name__)
 
 CHUNK_ROWS = 10_000
-STALLED_SECONDS = 60.0  # a client that takes no piece for so long is gone
 _PIECE_BYTES = 64 * 1024
 _NAMED_AT_ONCE = 1_000  # ids travel in the URL of the query for their names
-_READERS = 2  # streams that read at a time: the other connections to the database are for pages
+READERS = 2  # streams that read at a time: the other connections to the database are for pages
+BEGIN_SECONDS = 1.8  # for a place to read the first chunk
+TURN_SECONDS = 30.0  # for a place to read the next: whoever is half through is not sent away because many are
 
 
 class Exports:
     """Starts streams; one for an application, so that they share the places at the database."""
 
-    def __init__(self, store: Store, catalog: Catalog) -> None:
+    def __init__(self, store: Store, catalog: Catalog, errands: Errands) -> None:
         self._store = store
         self._catalog = catalog
-        self._readers = CapacityLimiter(_READERS)
+        self._errands = errands
+        self._places = asyncio.Semaphore(READERS)
 
     async def start(
         self, query: ClicksQuery, media_type: str, headers: Mapping[str, str], request_id: str
     ) -> StreamingResponse:
         """The answer, begun: what fails before its first chunk is an ordinary error."""
         parts = self._parts(query, FORMATS[media_type]())
-        first = await self._next(parts)
+        first = await self._next(parts, BEGIN_SECONDS)
         body = self._pieces(parts, first, request_id)
-        return _Patient(body, headers=headers, media_type=CONTENT_TYPES.get(media_type, media_type))
+        return StreamingResponse(body, headers=headers, media_type=CONTENT_TYPES.get(media_type, media_type))
 
     def _parts(self, query: ClicksQuery, form: Format) -> Iterator[bytes]:
         begun = form.begin()
@@ -58,29 +59,24 @@ class Exports:
             begun = b""
         yield begun + form.end()
 
-    async def _next(self, parts: Iterator[bytes]) -> bytes | None:
-        return await to_thread.run_sync(next, parts, None, limiter=self._readers)
+    async def _next(self, parts: Iterator[bytes], patience: float) -> bytes | None:
+        """The next part. Its place is taken until its thread is back, even if nobody waits for it any more."""
+        try:
+            async with asyncio.timeout(patience):
+                await self._places.acquire()
+        except TimeoutError:
+            raise StoreBusy("as many streams as may are being read") from None
+        return await self._errands.run(lambda: next(parts, None), self._places.release)
 
     async def _pieces(self, parts: Iterator[bytes], part: bytes | None, request_id: str) -> AsyncIterator[bytes]:
         while part is not None:
             for at in range(0, len(part), _PIECE_BYTES):
                 yield part[at : at + _PIECE_BYTES]
             try:
-                part = await self._next(parts)
+                part = await self._next(parts, TURN_SECONDS)
             except StoreError as error:
                 log.error("a stream was cut off (request %s): %s", request_id, error)
                 raise
-
-
-class _Patient(StreamingResponse):
-    """A stream that waits for its reader, but not for ever."""
-
-    async def stream_response(self, send: Send) -> None:
-        async def within(message: Message) -> None:
-            async with asyncio.timeout(STALLED_SECONDS):
-                await send(message)
-
-        await super().stream_response(within)
 
 
 def chunks(store: Store, query: ClicksQuery) -> Iterator[list[Row]]:

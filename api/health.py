@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Literal
 
+from anyio import to_thread
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from typing_extensions import TypedDict
 
 from api.openapi import example
+from api.pulse import Pulse
 from rollups.store import Store
 
 Ready = Callable[[], Mapping[str, bool]]
@@ -25,7 +27,7 @@ _AWAY: Readiness = {"status": "away", "parts": {"store": False}, "away": ["store
 
 
 def health_router(store: Store, ready: Ready | None) -> APIRouter:
-    router = APIRouter(tags=["health"])
+    router, pulse = APIRouter(tags=["health"]), Pulse(store)
 
     @router.get(
         "/healthz",
@@ -46,8 +48,9 @@ def health_router(store: Store, ready: Ready | None) -> APIRouter:
             503: {"model": Readiness, "description": "A part is away", **example(503, _AWAY)[503]},
         },
     )
-    def readyz() -> JSONResponse:
-        parts = {"store": store.ping(), **(ready() if ready else {})}
+    async def readyz() -> JSONResponse:
+        others = await to_thread.run_sync(ready) if ready else {}
+        parts = {"store": await pulse.trouble() is None, **others}
         away = [name for name, answers in parts.items() if not answers]
         body: Readiness = {"status": "away" if away else "ok", "parts": parts, "away": away}
         return JSONResponse(body, 503 if away else 200)

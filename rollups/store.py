@@ -90,13 +90,18 @@ class Store:
         self, sql: str, parameters: Mapping[str, Any] | None = None, settings: dict[str, Any] | None = None
     ) -> Sequence[Row]:
         """Rows of a SELECT; `parameters` bind to `{name:Type}` places on the server."""
+        current_errand()  # one that was called off does not wait for a connection
         with self._client() as client:
             chosen = {**(settings or {}), **current_errand()}
             return [tuple(row) for row in client.query(sql, dict(parameters or {}), settings=chosen).result_rows]
 
+    def aside(self, timeout: float) -> Store:
+        """One connection more to the same database, for what must not wait until one of the others is free."""
+        return Store(self.url, connections=1, connect=self._connect_seconds, timeout=timeout, settings=self._settings)
+
     def kill(self, comment: str) -> None:
-        """Ends what runs under this log comment, over a connection of its own: the others may all be busy with it."""
-        killer = Store(self.url, connections=1, connect=self._connect_seconds, timeout=5, settings=self._settings)
+        """Ends what runs under this log comment; all connections may be busy with it."""
+        killer = self.aside(timeout=5)
         try:
             killer.command("KILL QUERY WHERE Settings['log_comment'] = {comment:String} ASYNC", {"comment": comment})
         finally:
@@ -130,12 +135,6 @@ class Store:
             lines = client.raw_query(sql, settings=settings, fmt="JSONEachRow").splitlines()
         answers = [json.loads(line) for line in lines]
         return {answer["part_path"]: answer["message"] for answer in answers if not answer["is_passed"]}
-
-    def ping(self) -> bool:
-        try:
-            return bool(self.query("SELECT 1"))
-        except StoreError:
-            return False
 
     @contextmanager
     def _kept(self, table: str) -> Iterator[None]:

@@ -51,9 +51,9 @@ class Api:
             return httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200
         return False
 
-    def timed(self, path: str = CLICKS) -> tuple[httpx.Response, float]:
+    def timed(self, path: str = CLICKS, accept: str = "*/*") -> tuple[httpx.Response, float]:
         began = time.monotonic()
-        answer = httpx.get(self.url + path, headers=ADMIN, timeout=30)
+        answer = httpx.get(self.url + path, headers=ADMIN | {"Accept": accept}, timeout=30)
         return answer, time.monotonic() - began
 
 
@@ -102,6 +102,7 @@ class Load:
         self._api = api
         self._going = True
         self.answers: list[tuple[httpx.Response, float]] = []
+        self._answered: set[int] = set()
 
     def __enter__(self) -> Load:
         self._callers = [threading.Thread(target=self._ask, args=[number * 1000]) for number in range(16)]
@@ -115,9 +116,16 @@ class Load:
             caller.join()
 
     def _ask(self, number: int) -> None:
+        caller = number
         while self._going:
             self.answers.append(self._api.timed(distinct_question(number)))
+            self._answered.add(caller)
             number += 1
+
+    def wait_for_those_under_way(self) -> None:
+        """Until every caller has got the answer that it is waiting for."""
+        self._answered.clear()
+        wait_until(lambda: len(self._answered) == len(self._callers), 60)
 
     def statuses(self) -> set[int]:
         return {answer.status_code for answer, _ in self.answers}
@@ -146,17 +154,36 @@ def test_a_database_that_hangs_is_not_waited_for(api: Api) -> None:
     assert api.engine.process is not None
     with Load(api) as load:
         load.wait_for(200)
+        load.answers.clear()
         api.engine.process.send_signal(signal.SIGSTOP)
         try:
-            load.wait_for(503)
-            time.sleep(2)
+            load.wait_for_those_under_way()
+            load.wait_for_those_under_way()
+            assert {answer.status_code for answer, _ in load.answers[-16:]} == {503}
             assert all(is_told_to_wait(answer) for answer, _ in load.answers if answer.status_code != 200)
-            slowest = max(took for _, took in load.answers)  # what was under way waits for its connection
-            assert slowest < 10
+            slowest = max(took for _, took in load.answers)
+            assert slowest < 10, "a query has 15 s"
             assert httpx.get(f"{api.url}/healthz", timeout=2).status_code == 200
+            readiness, took = api.timed("/readyz")
+            assert (readiness.status_code, took < 10) == (503, True)
         finally:
             api.engine.process.send_signal(signal.SIGCONT)
         load.wait_for(200)
+    assert api.ready()
+
+
+def test_a_question_and_a_stream_of_a_database_that_hangs_are_given_up(api: Api) -> None:
+    assert api.engine.process is not None
+    with slow_answers(api.engine) as store, ThreadPoolExecutor(2) as aside:
+        asked = [aside.submit(api.timed, slow_question(24), accept) for accept in ("application/json", "text/csv")]
+        wait_until(lambda: reading(store) == 2, 5)
+        api.engine.process.send_signal(signal.SIGSTOP)
+        try:
+            answers = [future.result(30) for future in asked]
+        finally:
+            api.engine.process.send_signal(signal.SIGCONT)
+        assert all(is_told_to_wait(answer) and took < 10 for answer, took in answers)
+        wait_until(lambda: reading(store) == 0, 10)
     assert api.ready()
 
 
@@ -192,9 +219,11 @@ def reading(store: Store) -> int:
     return int(count)
 
 
-def test_who_leaves_takes_the_query_along(api: Api) -> None:
+@pytest.mark.parametrize("accept", ["application/json", "text/csv"])
+def test_who_leaves_takes_the_query_along(api: Api, accept: str) -> None:
+    headers = ADMIN | {"Accept": accept}
     with slow_answers(api.engine) as store, ThreadPoolExecutor(1) as aside:
-        leaving = aside.submit(httpx.get, api.url + slow_question(20), headers=ADMIN, timeout=1.2)
+        leaving = aside.submit(httpx.get, api.url + slow_question(20), headers=headers, timeout=1.2)
         wait_until(lambda: reading(store) == 1, 5)
         assert isinstance(leaving.exception(), httpx.ReadTimeout)
         left = time.monotonic()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -12,8 +14,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from api import answers as answers_module
-from api.answers import KEPT_SECONDS, LOOK_SECONDS, Answers
-from api.conditional import is_over
+from api.answers import KEPT_SECONDS, KEY_BYTES, LOOK_SECONDS, Answers
+from api.clicks_query import ClicksQuery
+from api.conditional import Body, is_over
 from api.dates import parse_day
 from api.freshness import EVERYTHING, HEADER, NOTHING, Look, Observer
 from rollups.store import Store
@@ -368,7 +371,7 @@ def test_a_caller_that_leaves_stops_nobodys_answer(clock: Clock) -> None:
 
 
 def test_the_memory_is_bounded(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answers_module, "KEPT_BYTES", 10)
+    monkeypatch.setattr(answers_module, "KEPT_BYTES", 10 + 2 * KEY_BYTES)
     memory = Answers(Away(), Script(EVERYTHING), lambda: None, clock)
 
     async def ask() -> None:
@@ -376,4 +379,38 @@ def test_the_memory_is_bounded(clock: Clock, monkeypatch: pytest.MonkeyPatch) ->
             await memory.get(key, date.min, lambda: 1, lambda _: 4)
 
     asyncio.run(ask())
-    assert (list(memory._kept), memory._bytes) == ([7, 8], 8)
+    assert (list(memory._kept), memory._bytes) == ([7, 8], 8 + 2 * KEY_BYTES)
+
+
+def test_the_memory_counts_what_it_takes(clock: Clock) -> None:
+    memory, answers = Answers(Away(), Script(EVERYTHING), lambda: None, clock), 2_000
+
+    async def ask() -> None:
+        for number in range(answers):
+            query = ClicksQuery(date(2026, 3, 1), date(2026, 3, 31), number, 1, 100)
+            await memory.get(
+                ("clicks", query), query.end, lambda: Body.of({"data": [], "meta": {}}), lambda body: body.size
+            )
+
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        asyncio.run(ask())
+        gc.collect()
+        taken = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert len(memory._kept) == answers
+    assert taken / 1.5 < memory._bytes < taken * 3
+
+
+def test_what_is_too_old_is_not_kept_until_somebody_asks(clock: Clock) -> None:
+    memory = Answers(Away(), Script(EVERYTHING), lambda: None, clock)
+
+    async def ask(key: str) -> None:
+        await memory.get(key, date.min, lambda: 1, lambda _: 4)
+
+    asyncio.run(ask("old"))
+    clock.now += KEPT_SECONDS
+    asyncio.run(ask("new"))
+    assert (list(memory._kept), memory._bytes) == (["new"], 4 + KEY_BYTES)

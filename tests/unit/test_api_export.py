@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
+import threading
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -16,10 +18,15 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from api import export
+from api import export, patience
+from api.catalog import Catalog
+from api.clicks_query import ClicksQuery
 from api.clicks_rows import read_chunk
+from api.errands import Errands
+from api.export import Exports
 from api.freshness import HEADER
-from rollups.store import Store, StoreUnavailable
+from rollups.errand import current_errand
+from rollups.store import Store, StoreBusy, StoreUnavailable
 from tests.support.seed import Callers, Daily, callers, insert_daily, insert_source, insert_watermark, upsert
 from tests.support.serving import running
 from tests.unit.test_api_clicks import ROW_KEYS
@@ -307,7 +314,7 @@ def test_a_slow_reader_is_waited_for_and_one_that_leaves_is_not_read_for(
 
 def test_a_reader_that_stands_still_is_given_up(store: Store, api: Callers, monkeypatch: pytest.MonkeyPatch) -> None:
     many(store, 200_000)
-    monkeypatch.setattr(export, "STALLED_SECONDS", 0.5)
+    monkeypatch.setattr(patience, "READ_SECONDS", 0.5)
     headers = {"X-Api-Key": api.keys["admin"], "Accept": NDJSON}
     with (
         running(api) as url,
@@ -319,3 +326,44 @@ def test_a_reader_that_stands_still_is_given_up(store: Store, api: Callers, monk
         time.sleep(1.5)
         with pytest.raises(httpx.RemoteProtocolError):
             list(pieces)
+
+
+def test_a_chunk_that_nobody_wants_keeps_its_place_until_its_reading_is_over(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insert_daily(store, ROWS)
+    reading, go_on = threading.Semaphore(0), threading.Event()
+    comments: list[str] = []
+
+    def slow(*arguments: Any) -> Any:
+        comments.append(current_errand()["log_comment"])
+        reading.release()
+        assert go_on.wait(20)
+        return read_chunk(*arguments)
+
+    monkeypatch.setattr(export, "read_chunk", slow)
+    exports = Exports(store, Catalog(store), Errands(store))
+    query = ClicksQuery(date(2026, 3, 1), date(2026, 3, 31), None, 1, 100)
+
+    def start() -> asyncio.Task[Any]:
+        return asyncio.ensure_future(exports.start(query, CSV, {}, "request"))
+
+    async def leave_and_come_back() -> None:
+        leaving = [start() for _ in range(export.READERS)]
+        for _ in leaving:
+            await asyncio.to_thread(reading.acquire)
+        for _ in range(3):  # servers and libraries cancel again and again until their task is over
+            for task in leaving:
+                task.cancel()
+            await asyncio.sleep(0.05)
+        await asyncio.wait(leaving)
+        with monkeypatch.context() as impatient:
+            impatient.setattr(export, "BEGIN_SECONDS", 0.2)
+            with pytest.raises(StoreBusy):
+                await start()
+        monkeypatch.setattr(export, "BEGIN_SECONDS", 20)
+        go_on.set()
+        await start()
+
+    asyncio.run(leave_and_come_back())
+    assert len(set(comments)) == len(comments) == export.READERS + 1

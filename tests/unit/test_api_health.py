@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+import time
+
 import pytest
 from fastapi.testclient import TestClient
 
@@ -36,3 +39,14 @@ def test_ready(store: Store, parts: dict[str, bool] | None, away: list[str]) -> 
 def test_not_ready_without_the_store() -> None:
     answer = TestClient(create_app(Away(), Settings())).get("/readyz")
     assert (answer.status_code, answer.json()["away"]) == (503, ["store"])
+
+
+def test_not_ready_while_the_store_is_silent() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        store = Store(f"clickhouse://127.0.0.1:{silent.getsockname()[1]}/none")
+        client = TestClient(create_app(store, Settings()))
+        began = time.monotonic()
+        answer = client.get("/readyz")
+        took = time.monotonic() - began
+    assert (answer.status_code, answer.json()["away"]) == (503, ["store"])
+    assert took < 10, "a query is given a minute"
