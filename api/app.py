@@ -91,6 +91,6 @@ def create_app(
     app.router.routes.append(Route("/mcp", mcp))
     app.include_router(admin_router(keys, catalog, answers))
     app.include_router(audit_router(store, keys))
-    app.include_router(health_router(store, ready))
+    app.include_router(health_router(store, ready, reader))
     app.include_router(schema_router())
     return app

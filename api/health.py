@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Literal
 
@@ -26,8 +27,10 @@ class Readiness(TypedDict):
 _AWAY: Readiness = {"status": "away", "parts": {"store": False}, "away": ["store"]}
 
 
-def health_router(store: Store, ready: Ready | None) -> APIRouter:
-    router, pulse = APIRouter(tags=["health"]), Pulse(store)
+def health_router(store: Store, ready: Ready | None, reader: Store | None = None) -> APIRouter:
+    """`reader` is the store as another user sees it, where questions are answered by that one."""
+    router = APIRouter(tags=["health"])
+    pulses = [Pulse(each) for each in {store, reader or store}]
 
     @router.get(
         "/healthz",
@@ -50,7 +53,8 @@ def health_router(store: Store, ready: Ready | None) -> APIRouter:
     )
     async def readyz() -> JSONResponse:
         others = await to_thread.run_sync(ready) if ready else {}
-        parts = {"store": await pulse.trouble() is None, **others}
+        troubles = await asyncio.gather(*(pulse.trouble() for pulse in pulses))
+        parts = {"store": not any(troubles), **others}
         away = [name for name, answers in parts.items() if not answers]
         body: Readiness = {"status": "away" if away else "ok", "parts": parts, "away": away}
         return JSONResponse(body, 503 if away else 200)

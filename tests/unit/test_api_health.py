@@ -41,6 +41,11 @@ def test_not_ready_without_the_store() -> None:
     assert (answer.status_code, answer.json()["away"]) == (503, ["store"])
 
 
+def test_not_ready_while_the_reading_user_is_turned_away(store: Store) -> None:
+    answer = TestClient(create_app(store, Settings(), reader=Away())).get("/readyz")
+    assert (answer.status_code, answer.json()["away"]) == (503, ["store"])
+
+
 def test_not_ready_while_the_store_is_silent() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         store = Store(f"clickhouse://127.0.0.1:{silent.getsockname()[1]}/none")
