@@ -294,17 +294,31 @@ def test_ten_thousand_idle_connections_do_not_stop_it(engine: ChdbServer, tmp_pa
 
 def test_two_processes_share_limits_and_keys(engine: ChdbServer, tmp_path: Path) -> None:
     with RedisServer(tmp_path) as redis:
-        apis = [Api(tmp_path, engine, REDIS_URL=redis.url, REQUESTS_PER_HOUR="10") for _ in range(2)]
+        apis = [Api(tmp_path, engine, REDIS_URL=redis.url, REQUESTS_PER_HOUR="1000000") for _ in range(2)]
         try:
-            answers = [apis[number % 2].timed()[0] for number in range(12)]
+            answers = counted_together(apis)
             assert [answer.status_code for answer in answers] == [200] * 10 + [429] * 2
             assert [int(answer.headers["X-RateLimit-Remaining"]) for answer in answers[:10]] == list(range(9, -1, -1))
-            assert 0 < int(answers[-1].headers["Retry-After"]) <= 3600
+            assert 0 < int(answers[-1].headers["Retry-After"]) <= 3601
             redis.kill()
             assert [api.timed()[0].status_code for api in apis] == [200, 200], "while Redis is away each counts alone"
         finally:
             for api in apis:
                 api.process.stop()
+
+
+def counted_together(apis: list[Api]) -> list[httpx.Response]:
+    """Twelve calls in turn with a key that has ten an hour; again if Redis, on a busy machine, was too slow for one."""
+    for _ in range(5):
+        told = sum(api.process.output.count("Redis is away") for api in apis)
+        wish = {"role": "admin", "requests_per_hour": 10}
+        key = httpx.post(f"{apis[0].url}/admin/keys", json=wish, headers=ADMIN, timeout=30).json()["key"]
+        urls = [apis[number % 2].url + CLICKS for number in range(12)]
+        answers = [httpx.get(url, headers={"X-Api-Key": key}, timeout=30) for url in urls]
+        if told == sum(api.process.output.count("Redis is away") for api in apis):
+            break
+        time.sleep(3)  # it is left alone for two
+    return answers
 
 
 def test_keys_by_the_command_line(api: Api) -> None:
