@@ -63,7 +63,3 @@ async def statistics_caller(request: Request, keys: KeyRing, blocked: Sequence[s
     if principal is None or principal.account_id is None:
         raise Unauthorized("The valid API key of an account is required: send it as Authorization: APIKey KEY.")
     return principal.account_id
-
-
-def blocked_agents(setting: str) -> list[str]:
-    return [part.strip().lower() for part in setting.split(",") if part.strip()]

@@ -14,8 +14,8 @@ from anyio import to_thread
 
 from api.errands import Errands, looked_at
 from api.freshness import Look, Observer
-from api.pulse import PATIENCE_SECONDS
-from rollups.store import Store, StoreUnavailable
+from api.pulse import patience
+from rollups.store import Store
 
 LOOK_SECONDS = 0.5
 KEPT_SECONDS = 60.0  # also what no look can tell: rows that their age deletes, parts removed by hand
@@ -113,11 +113,8 @@ class Answers:
         """The last look, begun at most `LOOK_SECONDS` ago. Under steady traffic nobody waits: it is renewed earlier."""
         arrived = self._clock()
         while self._due or not self._looks or arrived - self._looks[-1].at >= LOOK_SECONDS:
-            try:
-                async with asyncio.timeout(None if self._store.embedded else PATIENCE_SECONDS):
-                    await asyncio.shield(self._started("look", self._look_now))
-            except TimeoutError as error:
-                raise StoreUnavailable("ClickHouse did not answer in time") from error
+            async with patience(self._store, "answer"):
+                await asyncio.shield(self._started("look", self._look_now))
         if arrived - self._looks[-1].at >= LOOK_SECONDS / 2:
             self._started("look", self._look_now)
         return self._looks[-1]

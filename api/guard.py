@@ -9,7 +9,7 @@ from api.errors import install_error_handlers
 from api.headers import StandingHeaders
 from api.patience import CallOff, LimitedBody
 from api.request_id import RequestId
-from ingest.settings import Settings
+from ingest.settings import Settings, listed
 
 _MCP = ["Mcp-Method", "Mcp-Name", "Mcp-Protocol-Version", "Mcp-Session-Id"]
 _ASKED = ["Authorization", "Content-Type", "If-None-Match", "X-Api-Key", "X-Request-Id", *_MCP]
@@ -33,8 +33,3 @@ def guard(app: FastAPI, settings: Settings) -> None:
             max_age=600,
         )
     install_error_handlers(app)
-
-
-def listed(setting: str) -> list[str]:
-    """The items of a comma-separated setting."""
-    return [part.strip() for part in setting.split(",") if part.strip()]

@@ -16,14 +16,14 @@ from typing import Any, Literal
 from anyio import to_thread
 
 from api.key_uses import KeyUses
+from api.pulse import patience
 from ingest.settings import Settings
-from rollups.store import Row, Store, StoreUnavailable
+from rollups.store import Row, Store
 
 Role = Literal["admin", "publisher", "account", "ingest"]
 
 KNOWN_SECONDS = 10.0
 UNKNOWN_SECONDS = 2.0
-PATIENCE_SECONDS = 1.8  # for a database that takes connections and does not answer
 MEMORY = 10_000
 
 
@@ -118,11 +118,8 @@ class KeyRing:
         if key and (remembered := self._recall(hash_key(key))):
             principal = remembered[0]
         else:
-            try:
-                async with asyncio.timeout(None if self._store.embedded else PATIENCE_SECONDS):
-                    principal = await to_thread.run_sync(self.resolve, key)
-            except TimeoutError as error:
-                raise StoreUnavailable("ClickHouse did not look up a key in time") from error
+            async with patience(self._store, "look up a key"):
+                principal = await to_thread.run_sync(self.resolve, key)
         if principal and principal.key_id != _OF_THE_SETTINGS and self.uses.note(principal.key_id):
             asyncio.get_running_loop().run_in_executor(None, self.uses.write)
         return principal

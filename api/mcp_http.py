@@ -19,11 +19,10 @@ from starlette.responses import JSONResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from api.errors import RETRY_AFTER_SECONDS
-from api.guard import listed
 from api.integration import mcp_greeting
 from api.mcp_server import mcp_server
 from api.patience import while_there
-from ingest.settings import Settings
+from ingest.settings import Settings, listed
 
 MAX_BODY = 256 * 1024
 _LATER = {"Retry-After": str(RETRY_AFTER_SECONDS)}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from anyio import CapacityLimiter, to_thread
@@ -13,6 +15,16 @@ Made = TypeVar("Made")
 
 PATIENCE_SECONDS = 1.8  # for a database that takes connections and does not answer
 _EVERY_SECONDS = 0.2  # while anybody waits
+
+
+@asynccontextmanager
+async def patience(store: Store, action: str) -> AsyncIterator[None]:
+    """Raises StoreUnavailable if the block takes a database behind a connection longer than `PATIENCE_SECONDS`."""
+    try:
+        async with asyncio.timeout(None if store.embedded else PATIENCE_SECONDS):
+            yield
+    except TimeoutError as error:
+        raise StoreUnavailable(f"ClickHouse did not {action} in time") from error
 
 
 class Pulse:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Request, Response, Security
 from fastapi.security import APIKeyHeader
 
-from api.access import blocked_agents, statistics_caller
+from api.access import statistics_caller
 from api.answers import Answers
 from api.catalog import Catalog
 from api.conditional import Body, is_over, reply
@@ -22,7 +22,7 @@ from api.keys import KeyRing
 from api.limits import Limits
 from api.openapi import Responses, answered
 from api.plans import Plan
-from ingest.settings import Settings
+from ingest.settings import Settings, listed
 
 _ACCOUNT_BYTES = 500
 
@@ -51,7 +51,7 @@ class Statistics:
         self._limits = limits
         self._catalog = catalog
         self.answers = answers
-        self._blocked = blocked_agents(settings.blocked_user_agents)
+        self._blocked = listed(settings.blocked_user_agents.lower())
 
     @asynccontextmanager
     async def caller(self, request: Request) -> AsyncIterator[Caller]:

@@ -14,8 +14,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from api import patience
 from api.errors import refusal
-from api.guard import listed
-from ingest.settings import Settings
+from ingest.settings import Settings, listed
 
 HEAD_SECONDS = 10.0  # from the connection, or the first byte of a further request, to the end of the headers
 MAX_HEAD_BYTES = 32 * 1024

@@ -138,3 +138,8 @@ class Settings(BaseSettings):
     @property
     def dead_topic(self) -> str:
         return f"{self.topic}.dead"
+
+
+def listed(setting: str) -> list[str]:
+    """The items of a comma-separated setting."""
+    return [part.strip() for part in setting.split(",") if part.strip()]

@@ -59,18 +59,15 @@ class ReadBack:
         sound &= parts.keys()
         for name in sorted(parts.keys() - sound):
             try:
-                why = _hollow(parts[name]) or self._check(self._table, name).get(name)
-                if why:
+                if why := _hollow(parts[name]) or self._check(self._table, name).get(name):
                     self._drop(self._table, name)
+                    self._dropped += 1
+                    whys.append(why)
+                else:
+                    sound.add(name)
             except Exception:
-                if name in self._parts():
+                if name in self._parts():  # else it was merged meanwhile, which read it, or dropped
                     raise
-                continue  # merged meanwhile, which read it, or dropped
-            if why:
-                self._dropped += 1
-                whys.append(why)
-            else:
-                sound.add(name)
         return ", ".join(whys) or "a part of an insert at the same time is damaged"
 
     def _parts(self) -> dict[str, Path]:

@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -219,16 +219,21 @@ def reading(store: Store) -> int:
     return int(count)
 
 
+def assert_query_ends_with(leaving: Future[httpx.Response], store: Store) -> None:
+    """What is read for a caller who loses patience is given up soon after."""
+    wait_until(lambda: reading(store) == 1, 5)
+    assert isinstance(leaving.exception(), httpx.ReadTimeout)
+    left = time.monotonic()
+    wait_until(lambda: reading(store) == 0, 5)
+    assert time.monotonic() - left < 3
+
+
 @pytest.mark.parametrize("accept", ["application/json", "text/csv"])
 def test_who_leaves_takes_the_query_along(api: Api, accept: str) -> None:
     headers = ADMIN | {"Accept": accept}
     with slow_answers(api.engine) as store, ThreadPoolExecutor(1) as aside:
         leaving = aside.submit(httpx.get, api.url + slow_question(20), headers=headers, timeout=1.2)
-        wait_until(lambda: reading(store) == 1, 5)
-        assert isinstance(leaving.exception(), httpx.ReadTimeout)
-        left = time.monotonic()
-        wait_until(lambda: reading(store) == 0, 5)
-        assert time.monotonic() - left < 3
+        assert_query_ends_with(leaving, store)
         assert api.ready()
     assert "Traceback" not in api.process.output
 
@@ -366,10 +371,6 @@ def test_who_leaves_a_tool_call_takes_the_query_along(api: Api, revision: str) -
     routing = {"Mcp-Method": "tools/call", "Mcp-Name": "get_clicks"}
     with slow_answers(api.engine) as store, ThreadPoolExecutor(1) as aside:
         leaving = aside.submit(httpx.post, f"{api.url}/mcp", json=message, headers={**headers, **routing}, timeout=1.2)
-        wait_until(lambda: reading(store) == 1, 5)
-        assert isinstance(leaving.exception(), httpx.ReadTimeout)
-        left = time.monotonic()
-        wait_until(lambda: reading(store) == 0, 5)
-        assert time.monotonic() - left < 3
+        assert_query_ends_with(leaving, store)
         assert api.ready()
     assert "Traceback" not in api.process.output
