@@ -20,7 +20,7 @@ from tests.support import free_port
 _KEY = "admin key of the benchmarks"
 _CONNECTIONS = {1: 32, 100: 8, 1000: 4}  # events a request → connections
 _BODIES = {1: 20_000, 100: 500, 1000: 50}
-_SECONDS, _QUICK_SECONDS = 4.0, 4.0
+_SECONDS = 3.0
 
 
 def run(*, quick: bool = False, broker: str | None = None) -> dict[str, Any]:
@@ -28,12 +28,11 @@ def run(*, quick: bool = False, broker: str | None = None) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name, running_broker(kind, Path(name)) as running:
         files = {size: _bodies(Path(name), size) for size in _BODIES}
         with _running_collector(running, Path(name)) as (child, url):
-            seconds = _QUICK_SECONDS if quick else _SECONDS
             _measure(child, running, url, files[1], 1, 1.0)  # warms up
             rows: dict[int, list[dict[str, Any]]] = {size: [] for size in files}
             for _ in range(runs_of(quick)):
                 for size, file in files.items():
-                    rows[size].append(_measure(child, running, url, file, size, seconds))
+                    rows[size].append(_measure(child, running, url, file, size, _SECONDS))
             peak = peak_rss_mb(child.pid)
     return {"broker": kind, "sizes": [medians(each) for each in rows.values()], "peak_rss_mb": peak}
 

@@ -38,7 +38,7 @@ def run(
         fill(running, 0)
         url = f"chdb://{name}/engine"
         ask("bench.fresh", url)
-        settings = {"CLICKMILL_DEDUPE_HORIZON_MINUTES": str(minutes)}
+        settings = {"CLICKMILL_DEDUPE_HORIZON_MINUTES": str(minutes), "MALLOC_ARENA_MAX": "2"}  # as in the images
         with running_workers(1, running, url, Path(name), settings) as [worker]:
             measured = _watched(worker, running, lasting)
         found = ask("bench.count", url)
