@@ -11,7 +11,7 @@ RUN /opt/clickmill/bin/pip install --no-cache-dir --no-deps .
 FROM python:3.11-slim
 RUN useradd --system --create-home clickmill
 COPY --from=build /opt/clickmill /opt/clickmill
-ENV PATH=/opt/clickmill/bin:$PATH PYTHONUNBUFFERED=1
+ENV PATH=/opt/clickmill/bin:$PATH PYTHONUNBUFFERED=1 MALLOC_ARENA_MAX=2
 USER clickmill
 WORKDIR /home/clickmill
 EXPOSE 8080

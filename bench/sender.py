@@ -74,7 +74,7 @@ async def main() -> None:
     given = parser.parse_args()
     settings = Settings(kafka_url=given.broker)
     producer = AIOKafkaProducer(
-        **connection(settings), acks="all", compression_type="lz4", max_batch_size=1024 * 1024, linger_ms=0
+        **connection(settings), acks="all", compression_type="zstd", max_batch_size=1024 * 1024, linger_ms=0
     )
     await producer.start()
     made: Iterable[Tick] = ticks(producer, given.rate, given.seconds, packed=given.ahead)

@@ -1,4 +1,4 @@
-"""Filling the clicks topic before anything is timed, as Clickmill's producer would: keyed by user, in lz4 batches."""
+"""Filling the clicks topic before anything is timed, as Clickmill's producer would: keyed by user, in zstd batches."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def _fill(settings: Settings, count: int, per_record: int, copy: Path | No
     producer = AIOKafkaProducer(
         **connection(settings),
         acks="all",
-        compression_type="lz4",
+        compression_type="zstd",
         max_batch_size=_BATCH_BYTES,
         max_request_size=MAX_RECORD_BYTES,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -26,33 +27,35 @@ class Buffer:
 
     def __init__(self, limit: int, timeout: float) -> None:
         self._limit, self._timeout = limit, timeout
-        self._due: dict[Acknowledgement, float] = {}  # oldest first, since all have the same time
+        self._due: dict[Acknowledgement, tuple[float, int]] = {}  # (deadline, clicks); the oldest first
+        self._held = 0  # clicks
         self._turn = asyncio.Lock()
         self._settled = asyncio.Event()
         self.failed = 0
 
     def __len__(self) -> int:
-        return len(self._due)
+        return self._held
 
-    async def take(self, count: int) -> list[Acknowledgement]:
-        """Waits for room for all of them together."""
+    async def take(self, sizes: Sequence[int]) -> list[Acknowledgement]:
+        """One for each record of so many clicks, once there is room for all of them together."""
         async with self._turn:
-            while not self._fits(count):
+            while not self._fits(sum(sizes)):
                 self._settled.clear()
                 await self._settled.wait()
-            return [self._add() for _ in range(count)]
+            return [self._add(size) for size in sizes]
 
     def take_nowait(self) -> Acknowledgement:
         if self._turn.locked() or not self._fits(1):
-            raise BufferFull(f"{len(self._due)} clicks are waiting for the broker")
-        return self._add()
+            raise BufferFull(f"{self._held} clicks are waiting for the broker")
+        return self._add(1)
 
-    def _fits(self, count: int) -> bool:
-        return not self._due or len(self._due) + count <= self._limit
+    def _fits(self, clicks: int) -> bool:
+        return not self._held or self._held + clicks <= self._limit
 
-    def _add(self) -> Acknowledgement:
+    def _add(self, clicks: int) -> Acknowledgement:
         acknowledgement: Acknowledgement = asyncio.get_running_loop().create_future()
-        self._due[acknowledgement] = time.monotonic() + self._timeout
+        self._due[acknowledgement] = (time.monotonic() + self._timeout, clicks)
+        self._held += clicks
         return acknowledgement
 
     def delivered(self, acknowledgement: Acknowledgement, result: Any) -> None:
@@ -60,8 +63,8 @@ class Buffer:
             acknowledgement.set_result(result)
 
     def fail(self, acknowledgement: Acknowledgement, reason: str) -> None:
-        if self._release(acknowledgement):
-            self.failed += 1
+        if clicks := self._release(acknowledgement):
+            self.failed += clicks
             acknowledgement.set_exception(DeliveryFailed(f"the click may not have arrived: {reason}"))
 
     def withdraw(self, acknowledgement: Acknowledgement) -> None:
@@ -69,16 +72,17 @@ class Buffer:
         self._release(acknowledgement)
         acknowledgement.cancel()
 
-    def _release(self, acknowledgement: Acknowledgement) -> bool:
-        """Gives the room back; False if its sender has been told already, or no longer listens."""
-        held = self._due.pop(acknowledgement, None) is not None
+    def _release(self, acknowledgement: Acknowledgement) -> int:
+        """Gives the room back; 0 if its sender has been told already, or no longer listens."""
+        _, clicks = self._due.pop(acknowledgement, (0.0, 0))
+        self._held -= clicks
         self._settled.set()
-        return held and not acknowledgement.done()
+        return 0 if acknowledgement.done() else clicks
 
     async def expire(self) -> None:
         """Runs for ever: fails what was not acknowledged in time."""
         while True:
-            oldest, deadline = next(iter(self._due.items()), (None, time.monotonic() + self._timeout))
+            oldest, (deadline, _) = next(iter(self._due.items()), (None, (time.monotonic() + self._timeout, 0)))
             if (left := deadline - time.monotonic()) > 0:
                 await asyncio.sleep(left)
             elif oldest is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -15,6 +14,7 @@ MAX_VISITOR_ID = 128
 MAX_DOMAIN = 300  # a host has 253 characters at most; the rest is for scheme and port
 MAX_LINK_ID = 1024
 MAX_ID = 2**63 - 1
+_MOST = {"event_id": MAX_EVENT_ID, "visitor_id": MAX_VISITOR_ID, "domain": MAX_DOMAIN, "link_id": MAX_LINK_ID}
 LATEST_MS = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z, the last instant RFC 3339 can write
 
 
@@ -80,21 +80,17 @@ def _check_time(at: int | datetime) -> tuple[Fault, str] | None:
 
 
 def _check_texts(click: Click) -> tuple[Fault, str] | None:
-    for name, value, most in (
-        ("event_id", click.event_id, MAX_EVENT_ID),
-        ("visitor_id", click.visitor_id, MAX_VISITOR_ID),
-        ("domain", click.domain, MAX_DOMAIN),
-        ("link_id", click.link_id, MAX_LINK_ID),
-    ):
+    for name, most in _MOST.items():
+        value = getattr(click, name)
         if value is not None and len(value) > most:
             return Fault.TEXT_TOO_LONG, f"{name} has {len(value)} characters, at most {most} are allowed"
     return None
 
 
-def _has_all(group: Iterable[object | None]) -> bool | None:
+def _has_all(group: tuple[object | None, ...]) -> bool | None:
     """True if every member is given, False if none is, None if only some are (an empty text counts as missing)."""
-    given = [value is not None and value != "" for value in group]
-    return True if all(given) else None if any(given) else False
+    missing = group.count(None) + group.count("")
+    return True if not missing else False if missing == len(group) else None
 
 
 @lru_cache(maxsize=65536)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -29,9 +30,9 @@ class Connection:
     producer: AIOKafkaProducer
     idempotent: bool
 
-    def partition_of(self, topic: str, key: bytes) -> int:
-        """Where a record with this key goes."""
-        return _partition(key, len(self.producer.client.cluster.partitions_for_topic(topic)))
+    def partitions(self, topic: str) -> int:
+        """How many the topic has."""
+        return len(self.producer.client.cluster.partitions_for_topic(topic))
 
     async def close(self) -> None:
         """Sends what is left if the broker takes it soon; left to itself aiokafka would wait for ever."""
@@ -47,8 +48,12 @@ class Connection:
             await self.producer.stop()
 
 
+def _partitioner(key: bytes, partitions: Sequence[int], _available: Sequence[int]) -> int:
+    return partitions[partition_of(key, len(partitions))]
+
+
 @lru_cache(100_000)
-def _partition(key: bytes, partitions: int) -> int:
+def partition_of(key: bytes, partitions: int) -> int:
     """As every Kafka client does it; aiokafka's murmur2 is Python and takes as long as all else done to a click."""
     numbers = range(partitions)
     return DefaultPartitioner()(key, numbers, numbers)  # type: ignore[no-any-return]
@@ -70,7 +75,8 @@ async def _start(settings: Settings, delivery_timeout: float, *, idempotent: boo
         **connection(settings),
         acks="all",
         enable_idempotence=idempotent,
-        compression_type="lz4",
+        partitioner=_partitioner,
+        compression_type="zstd",
         linger_ms=_LINGER_MS,
         max_batch_size=_BATCH_BYTES,
         max_request_size=MAX_RECORD_BYTES,

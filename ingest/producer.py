@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from aiokafka.errors import KafkaError
 
 from ingest.buffer import Acknowledgement, Buffer, BufferFull, DeliveryFailed
-from ingest.connection import Connection, connect
+from ingest.connection import Connection, connect, partition_of
 from ingest.event import Click, encode, partition_key, stamped
 from ingest.settings import Settings
 
@@ -21,6 +22,18 @@ __all__ = ["BufferFull", "ClickProducer", "DeliveryFailed"]
 log = logging.getLogger(__name__)
 
 _SLICE = 250  # clicks published in one go, so that a large request does not keep others waiting
+
+
+@dataclass(slots=True)
+class _Record:
+    """Clicks of one partition, under the key of the first."""
+
+    key: bytes
+    events: list[bytes] = field(default_factory=list)
+
+    @property
+    def value(self) -> bytes:
+        return self.events[0] if len(self.events) == 1 else b"[%b]" % b",".join(self.events)
 
 
 class ClickProducer:
@@ -72,7 +85,7 @@ class ClickProducer:
     async def send_encoded(self, key: bytes, value: bytes) -> Acknowledgement:
         """As `send`, for a record that is made already: its key, and one JSON event or an array of them."""
         self._connected()
-        [acknowledgement] = await self._buffer.take(1)
+        [acknowledgement] = await self._buffer.take([1])
         await self._publish(key, value, acknowledgement)
         return acknowledgement
 
@@ -87,70 +100,59 @@ class ClickProducer:
         """Buffers all of them, or none: BufferFull if there is not room for all within `wait` seconds.
 
         More than the buffer holds wait until it is empty and are sent together. Those that go to the same partition
-        are sent as arrays, which cost broker and worker less than a record each.
+        are sent as arrays, which cost everybody less than a record each. Returns an acknowledgement of each record.
         """
         self._connected()
-        if not clicks:
-            return []
+        records: list[_Record] = []
+        for start in range(0, len(clicks), _SLICE):
+            records += self._records(clicks[start : start + _SLICE])
+            await asyncio.sleep(0)
         try:
             async with asyncio.timeout(wait):
-                acknowledgements = await self._buffer.take(len(clicks))
+                taken = await self._buffer.take([len(record.events) for record in records])
         except TimeoutError:
             raise BufferFull(f"{len(self._buffer)} clicks are waiting for the broker") from None
-        waiting = dict.fromkeys(acknowledgements)
+        begun = 0
         try:
-            for start in range(0, len(clicks), _SLICE):
-                stop = start + _SLICE
-                for key, value, together in self._arrays(clicks[start:stop], acknowledgements[start:stop]):
-                    for acknowledgement in together:
-                        del waiting[acknowledgement]
-                    await self._publish(key, value, *together)
-                await asyncio.sleep(0)
+            for acknowledgement, record in zip(taken, records, strict=True):
+                begun += 1
+                await self._publish(record.key, record.value, acknowledgement)
         except BaseException:
-            for acknowledgement in waiting:
+            for acknowledgement in taken[begun:]:
                 self._buffer.withdraw(acknowledgement)
             raise
-        return acknowledgements
+        return taken
 
-    def _arrays(
-        self, clicks: Sequence[Click], acknowledgements: Sequence[Acknowledgement]
-    ) -> Iterator[tuple[bytes, bytes, list[Acknowledgement]]]:
-        """(key, value, acknowledgements) of records that hold the clicks of one partition each."""
-        connection, topic = self._connected(), self._settings.topic
-        arrays: dict[int, tuple[bytes, list[bytes], list[Acknowledgement]]] = {}
-        for click, acknowledgement in zip(clicks, acknowledgements, strict=True):
+    def _records(self, clicks: Sequence[Click]) -> Iterable[_Record]:
+        """Those of each partition together."""
+        partitions = self._connected().partitions(self._settings.topic)
+        records: dict[int, _Record] = {}
+        for click in clicks:
             key = partition_key(click)
-            _, values, together = arrays.setdefault(connection.partition_of(topic, key), (key, [], []))
-            values.append(encode(stamped(click)))
-            together.append(acknowledgement)
-        for key, values, together in arrays.values():
-            yield key, values[0] if len(values) == 1 else b"[" + b",".join(values) + b"]", together
+            record = records.setdefault(partition_of(key, partitions), _Record(key))
+            record.events.append(encode(stamped(click)))
+        return records.values()
 
-    async def _publish(self, key: bytes, value: bytes, *acknowledgements: Acknowledgement) -> None:
+    async def _publish(self, key: bytes, value: bytes, acknowledgement: Acknowledgement) -> None:
         try:
             connection = self._connected()
             sent = await connection.producer.send(self._settings.topic, value, key=key)
         except KafkaError as error:
-            for acknowledgement in acknowledgements:
-                self._buffer.fail(acknowledgement, str(error))
+            self._buffer.fail(acknowledgement, str(error))
         except BaseException:
-            for acknowledgement in acknowledgements:
-                self._buffer.withdraw(acknowledgement)
+            self._buffer.withdraw(acknowledgement)
             raise
         else:
-            sent.add_done_callback(partial(self._settle, acknowledgements, connection))
+            sent.add_done_callback(partial(self._settle, acknowledgement, connection))
 
-    def _settle(
-        self, acknowledgements: Iterable[Acknowledgement], connection: Connection, sent: asyncio.Future[Any]
-    ) -> None:
+    def _settle(self, acknowledgement: Acknowledgement, connection: Connection, sent: asyncio.Future[Any]) -> None:
         error = None if sent.cancelled() else sent.exception()
         if error:
             self._renew(connection)
-        for acknowledgement in acknowledgements:
-            if sent.cancelled() or error:
-                self._buffer.fail(acknowledgement, str(error) if error else "the producer was closed")
-            else:
-                self._buffer.delivered(acknowledgement, sent.result())
+        if sent.cancelled() or error:
+            self._buffer.fail(acknowledgement, str(error) if error else "the producer was closed")
+        else:
+            self._buffer.delivered(acknowledgement, sent.result())
 
     def _renew(self, broken: Connection) -> None:
         """A failed batch leaves a gap in an idempotent producer's sequence: the broker refuses all that follows."""

@@ -100,10 +100,14 @@ def test_a_user_stays_in_one_partition(settings: Settings) -> None:
         await ensure_topics(settings)
         async with ClickProducer(settings) as producer:
             clicks = [click(n % 20) for n in range(200)]
-            sent = [await producer.send(one) for one in clicks[:100]] + await producer.send_many(clicks[100:])
+            sent = [await producer.send(one) for one in clicks[:100]]
             partitions = [answer.partition for answer in await asyncio.gather(*sent)]
+            together = [await asyncio.gather(*await producer.send_many(clicks[n : n + 1])) for n in range(100, 200)]
+            partitions += [answer.partition for [answer] in together]
+            records = await asyncio.gather(*await producer.send_many(clicks))
         assert all(len({partitions[n] for n in range(user, 200, 20)}) == 1 for user in range(20))
-        assert set(partitions) == {0, 1, 2}
+        assert set(partitions) == {answer.partition for answer in records} == {0, 1, 2}
+        assert len(records) == 3
 
     run(main())
 

@@ -29,8 +29,8 @@ def test_it_is_full_at_its_limit_and_not_before() -> None:
 def test_room_is_given_in_turn() -> None:
     async def wait() -> None:
         buffer = Buffer(3, 60)
-        held = await buffer.take(3)
-        two, one = asyncio.ensure_future(buffer.take(2)), asyncio.ensure_future(buffer.take(1))
+        held = await buffer.take([1, 1, 1])
+        two, one = asyncio.ensure_future(buffer.take([2])), asyncio.ensure_future(buffer.take([1]))
         await asyncio.sleep(0)
         buffer.delivered(held[0], None)
         await asyncio.sleep(0.01)
@@ -47,12 +47,12 @@ def test_room_is_given_in_turn() -> None:
 def test_more_than_it_holds_goes_into_an_empty_buffer() -> None:
     async def take() -> None:
         buffer = Buffer(2, 60)
-        [held] = await buffer.take(1)
-        many = asyncio.ensure_future(buffer.take(5))
+        [held] = await buffer.take([1])
+        many = asyncio.ensure_future(buffer.take([1, 4]))
         await asyncio.sleep(0.01)
         assert not many.done()
         buffer.delivered(held, None)
-        assert len(await many) == 5
+        assert (len(await many), len(buffer)) == (2, 5)
 
     asyncio.run(take())
 
@@ -60,9 +60,9 @@ def test_more_than_it_holds_goes_into_an_empty_buffer() -> None:
 def test_who_stops_waiting_takes_nothing() -> None:
     async def stop() -> None:
         buffer = Buffer(1, 60)
-        [held] = await buffer.take(1)
+        [held] = await buffer.take([1])
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(buffer.take(1), 0.01)
+            await asyncio.wait_for(buffer.take([1]), 0.01)
         buffer.delivered(held, None)
         assert len(buffer) == 0
         buffer.take_nowait()
@@ -75,12 +75,12 @@ def test_no_answer_in_time_is_a_failure() -> None:
         buffer = Buffer(10, 0.1)
         expiry = asyncio.ensure_future(buffer.expire())
         started = time.monotonic()
-        silent, [answered] = buffer.take_nowait(), await buffer.take(1)
+        [silent, answered] = await buffer.take([3, 1])
         buffer.delivered(answered, None)
         with pytest.raises(DeliveryFailed, match=r"within 0\.1 s"):
             await silent
         assert 0.1 <= time.monotonic() - started < 0.5
-        assert (buffer.failed, len(buffer)) == (1, 0)
+        assert (buffer.failed, len(buffer)) == (3, 0)
         buffer.delivered(silent, None)  # the broker's answer after all: too late, and no error
         expiry.cancel()
 
@@ -102,7 +102,7 @@ def test_settled_waits_for_what_was_there() -> None:
     async def settle() -> None:
         buffer = Buffer(5, 60)
         await buffer.settled()
-        first, second = await buffer.take(2)
+        first, second = await buffer.take([1, 1])
         waiting = asyncio.ensure_future(buffer.settled())
         await asyncio.sleep(0)
         buffer.delivered(first, None)
