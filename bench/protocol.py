@@ -26,7 +26,7 @@ from tests.support.log import LOG_TIME_MS, MemoryLog
 from tests.support.worker import SOURCE, Harness, harness
 
 PARTITIONS = 12
-_EVENTS = 240_000
+_EVENTS = 160_000
 _REBUILDS = 3
 
 

@@ -16,7 +16,7 @@ from bench.topic import fill
 from bench.workers import timed_run
 from tests.support.chdb_server import start_chdb_server
 
-_EVENTS, _QUICK_EVENTS = 400_000, 100_000
+_EVENTS, _QUICK_EVENTS = 300_000, 100_000
 _ARRAY = 100
 
 
