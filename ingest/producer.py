@@ -103,6 +103,8 @@ class ClickProducer:
         are sent as arrays, which cost everybody less than a record each. Returns an acknowledgement of each record.
         """
         self._connected()
+        if not clicks:
+            return []
         records: list[_Record] = []
         for start in range(0, len(clicks), _SLICE):
             records += self._records(clicks[start : start + _SLICE])

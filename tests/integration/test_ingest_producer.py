@@ -198,18 +198,19 @@ def test_a_full_buffer_makes_senders_wait_and_loses_nothing(broker: Tansu) -> No
     async def main() -> None:
         async with ClickProducer(broker.settings(collector_buffer_events=50)) as producer:
             broker.freeze()
-            sent = await producer.send_many([click(n) for n in range(50)])
+            sent = await producer.send_many([click(n) for n in range(60)])
             with pytest.raises(BufferFull):
                 producer.send_nowait(click())
             with pytest.raises(BufferFull):
                 await producer.send_many([click()], wait=0.1)
-            waiting = [asyncio.ensure_future(producer.send(click(n))) for n in range(50, 100)]
+            assert await producer.send_many([], wait=0.1) == []
+            waiting = [asyncio.ensure_future(producer.send(click(n))) for n in range(60, 110)]
             await asyncio.sleep(0.1)
             assert not any(task.done() for task in waiting)
             broker.thaw()
             sent += await asyncio.gather(*waiting)
             await asyncio.gather(*sent)
-        assert len(await consume(broker.settings(), 100)) == 100
+        assert len(await consume(broker.settings(), 110)) == 110
 
     run(main())
 
