@@ -29,6 +29,7 @@ from bench.results import show
 
 SIZES = (10_000_000, 100_000_000, 1_000_000_000)
 CONNECTIONS = (1, 16, 64)
+_WARM_SECONDS = 1.0
 Endpoint = Literal["daily", "hourly"]
 ENDPOINTS: tuple[Endpoint, ...] = ("daily", "hourly")
 
@@ -87,16 +88,16 @@ def run(*, quick: bool = False) -> dict[str, Any]:
 
 
 def measured(server: Served, clicks: int, quick: bool) -> dict[str, Any]:
-    count, seconds = (40 if quick else 120), 1.0
+    count = 40 if quick else 120
     known = {"clicks": clicks, **{name: server.hello[name] for name in ("rows", "bytes", "build_seconds")}}
     each_once([server.request(question) for question in first_questions()])
     cold = {endpoint: beside_sql(server, numbers(endpoint)[:count]) for endpoint in ENDPOINTS}
     largest = beside_sql(server, numbers("largest"))
-    still = {endpoint: warm(server, endpoint, seconds) for endpoint in ENDPOINTS}
+    still = {endpoint: warm(server, endpoint) for endpoint in ENDPOINTS}
     server.ask(ingest=True)
     time.sleep(0.5)
     opened = {endpoint: opened_days(server, endpoint, count) for endpoint in ENDPOINTS}
-    busy = {endpoint: warm(server, endpoint, seconds) for endpoint in ENDPOINTS}
+    busy = {endpoint: warm(server, endpoint) for endpoint in ENDPOINTS}
     batches = server.ask(ingest=False)["batches"]
     return {
         **known,
@@ -132,10 +133,10 @@ def opened_days(server: Served, endpoint: Endpoint, count: int) -> dict[str, Any
     return {"1": each_once(single).rounded(), "4": each_once(several, connections=4).rounded()}
 
 
-def warm(server: Served, endpoint: Endpoint, seconds: float) -> dict[str, Any]:
+def warm(server: Served, endpoint: Endpoint) -> dict[str, Any]:
     [request] = server.requests(numbers(endpoint)[:1])
     each_once([request])
-    return {str(connections): hammer(request, connections, seconds).rounded() for connections in CONNECTIONS}
+    return {str(connections): hammer(request, connections, _WARM_SECONDS).rounded() for connections in CONNECTIONS}
 
 
 def table(result: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ from aiokafka.partitioner import murmur2
 
 from bench.events import events
 from bench.topic import PARTITIONS
+from ingest.connection import COMPRESSION
 from ingest.kafka import connection
 from ingest.settings import Settings
 
@@ -74,7 +75,7 @@ async def main() -> None:
     given = parser.parse_args()
     settings = Settings(kafka_url=given.broker)
     producer = AIOKafkaProducer(
-        **connection(settings), acks="all", compression_type="zstd", max_batch_size=1024 * 1024, linger_ms=0
+        **connection(settings), acks="all", compression_type=COMPRESSION, max_batch_size=1024 * 1024, linger_ms=0
     )
     await producer.start()
     made: Iterable[Tick] = ticks(producer, given.rate, given.seconds, packed=given.ahead)

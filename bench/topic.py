@@ -1,4 +1,4 @@
-"""Filling the clicks topic before anything is timed, as Clickmill's producer would: keyed by user, in zstd batches."""
+"""Filling a topic before anything is timed, as Clickmill's producer would: keyed by user, in packed batches."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from aiokafka.partitioner import murmur2
 from bench.brokers import Broker
 from bench.events import events
 from bench.expected import Counts, Model
+from ingest.connection import COMPRESSION
 from ingest.kafka import MAX_RECORD_BYTES, connection, ensure_topics, wait_for_broker
 from ingest.settings import Settings
 
@@ -33,7 +34,7 @@ async def _fill(settings: Settings, count: int, per_record: int, copy: Path | No
     producer = AIOKafkaProducer(
         **connection(settings),
         acks="all",
-        compression_type="zstd",
+        compression_type=COMPRESSION,
         max_batch_size=_BATCH_BYTES,
         max_request_size=MAX_RECORD_BYTES,
     )

@@ -37,7 +37,8 @@ class Click(msgspec.Struct, omit_defaults=True, gc=False):
 _encoder = msgspec.json.Encoder()
 
 
-def encode(click: Click) -> bytes:
+def encode(click: Click | list[Click]) -> bytes:
+    """The value of a record with one click, or an array of them."""
     return _encoder.encode(click)
 
 

@@ -18,6 +18,7 @@ from ingest.settings import Settings
 log = logging.getLogger(__name__)
 
 _LINGER_MS = 5
+COMPRESSION = "zstd"  # docs/decisions/0014-zstd.md
 _BATCH_BYTES = 256 * 1024
 _REQUEST_TIMEOUT = 10.0
 _FLUSH_TIMEOUT = 1.0
@@ -76,7 +77,7 @@ async def _start(settings: Settings, delivery_timeout: float, *, idempotent: boo
         acks="all",
         enable_idempotence=idempotent,
         partitioner=_partitioner,
-        compression_type="zstd",
+        compression_type=COMPRESSION,
         linger_ms=_LINGER_MS,
         max_batch_size=_BATCH_BYTES,
         max_request_size=MAX_RECORD_BYTES,

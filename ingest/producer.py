@@ -21,7 +21,7 @@ __all__ = ["BufferFull", "ClickProducer", "DeliveryFailed"]
 
 log = logging.getLogger(__name__)
 
-_SLICE = 250  # clicks published in one go, so that a large request does not keep others waiting
+_SLICE = 250  # clicks sorted by partition in one go, so that a large request does not keep others waiting
 
 
 @dataclass(slots=True)
@@ -29,11 +29,11 @@ class _Record:
     """Clicks of one partition, under the key of the first."""
 
     key: bytes
-    events: list[bytes] = field(default_factory=list)
+    clicks: list[Click] = field(default_factory=list)
 
     @property
     def value(self) -> bytes:
-        return self.events[0] if len(self.events) == 1 else b"[%b]" % b",".join(self.events)
+        return encode(self.clicks[0] if len(self.clicks) == 1 else self.clicks)
 
 
 class ClickProducer:
@@ -111,7 +111,7 @@ class ClickProducer:
             await asyncio.sleep(0)
         try:
             async with asyncio.timeout(wait):
-                taken = await self._buffer.take([len(record.events) for record in records])
+                taken = await self._buffer.take([len(record.clicks) for record in records])
         except TimeoutError:
             raise BufferFull(f"{len(self._buffer)} clicks are waiting for the broker") from None
         begun = 0
@@ -132,7 +132,7 @@ class ClickProducer:
         for click in clicks:
             key = partition_key(click)
             record = records.setdefault(partition_of(key, partitions), _Record(key))
-            record.events.append(encode(stamped(click)))
+            record.clicks.append(stamped(click))
         return records.values()
 
     async def _publish(self, key: bytes, value: bytes, acknowledgement: Acknowledgement) -> None:
