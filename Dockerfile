@@ -14,6 +14,8 @@ COPY --from=build /opt/clickmill /opt/clickmill
 ENV PATH=/opt/clickmill/bin:$PATH PYTHONUNBUFFERED=1 MALLOC_ARENA_MAX=2
 USER clickmill
 WORKDIR /home/clickmill
+# Compiled here rather than at every start of a container.
+RUN python -c 'import rollups.hashset, rollups.siphash'
 EXPOSE 8080
 ENTRYPOINT ["clickmill"]
 CMD ["up", "--host", "0.0.0.0", "--demo"]

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import FastAPI
@@ -25,9 +25,8 @@ from ingest.collector import Verdict, collector_routes
 from ingest.kafka import ensure_topics, wait_for_broker
 from ingest.producer import ClickProducer
 from ingest.settings import Settings
-from rollups.metrics import exposition, worker_registry
+from rollups.metrics import exposition
 from rollups.store import Store, StoreError
-from rollups.worker import Worker
 
 log = logging.getLogger(__name__)
 
@@ -86,18 +85,6 @@ async def run_api(settings: Settings, host: str, port: int) -> None:
     await serve_until(stop, HttpServer(app, settings, host, port))
 
 
-async def run_worker(settings: Settings, host: str, port: int) -> None:
-    """A worker, with its health over HTTP."""
-    stop = stop_on_signals()
-    store = Store(settings.clickhouse_url)
-    worker = Worker(settings, store)
-    app = FastAPI(title="Clickmill worker", openapi_url=None)
-    guard(app, settings)
-    app.include_router(health_router(store, lambda: worker_parts(worker)))
-    app.router.routes.append(metrics_route(worker_registry(worker)))
-    await serve_until(stop, HttpServer(app, settings, host, port), worker.run(stop))
-
-
 async def run_collector(settings: Settings, host: str, port: int) -> None:
     """A collector; it answers from the start and takes events as soon as the broker does."""
     stop = stop_on_signals()
@@ -122,13 +109,6 @@ def metrics_route(*registries: CollectorRegistry) -> Route:
         return Response(text, media_type=content_type)
 
     return Route("/metrics", metrics)
-
-
-def worker_parts(worker: Worker) -> Mapping[str, bool]:
-    problems = worker.problems()
-    for problem in problems:
-        log.info("not ready: %s", problem)
-    return {"worker": not problems}
 
 
 class Gate:

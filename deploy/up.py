@@ -17,7 +17,8 @@ from api.reading import reading_store
 from deploy.embedded import EmbeddedBroker
 from deploy.home import Addresses, Home
 from deploy.http_server import HttpServer
-from deploy.processes import Gate, metrics_route, stop_on_signals, worker_parts
+from deploy.processes import Gate, metrics_route, stop_on_signals
+from deploy.working import worker_parts
 from ingest.settings import EMBEDDED, Settings
 from rollups.metrics import worker_registry
 from rollups.migrate import migrate

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+import pyarrow as pa
 
 from ingest.event import raw_item
 from rollups.bots import is_bot, is_prefetch
 from rollups.decode import DeadLetter, Decoded, Reason
+from rollups.fields import Mask, by_value
 from rollups.lease import LogBatch
 
 
@@ -17,8 +21,9 @@ def admit(decoded: Decoded, batch: LogBatch, now_ms: int, future_tolerance_ms: i
     worker's clock, bounds that time where producers set it.
     """
     rows, fields = decoded.rows, decoded.rows.fields
-    prefetch = np.fromiter(map(is_prefetch, fields.method, fields.purpose), bool, len(rows))
-    bot = np.array([is_bot(agent) if agent else False for agent in fields.user_agent], bool)
+    prefetch = _verdicts(fields.method, lambda method: is_prefetch(method, None))
+    prefetch |= _verdicts(fields.purpose, lambda purpose: is_prefetch(None, purpose))
+    bot = _verdicts(fields.user_agent, is_bot)
     taken_in = np.minimum(np.where(rows.log_time_ms == 0, now_ms, rows.log_time_ms), now_ms)
     ahead = fields.clicked_ms - taken_in
     future = ahead > future_tolerance_ms
@@ -32,3 +37,7 @@ def admit(decoded: Decoded, batch: LogBatch, now_ms: int, future_tolerance_ms: i
         raw, index = raw_item(batch.records.values[number] or b"", int(decoded.items[row]))
         key = batch.records.keys[number]
         decoded.dead.append(DeadLetter(int(rows.offsets[row]), Reason.FUTURE, "future", message, raw, index, key))
+
+
+def _verdicts(texts: pa.StringArray, verdict: Callable[[str], bool]) -> Mask:
+    return by_value(texts, verdict, pa.bool_()).fill_null(False).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]

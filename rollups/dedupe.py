@@ -13,76 +13,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-Keys = NDArray[np.uint64]
+from rollups.hashset import HashSet, Keys, Mask
+
 Minutes = NDArray[np.int64]
-Mask = NDArray[np.bool_]
-
-_FREE = np.uint64(0)  # so no key may be 0
-_FEWEST_SLOTS = 64
-_LOAD = 0.7  # of a set that was made for so many hashes
-_FULL = 0.8  # when it has to grow
-_LOWER = np.uint64(2**32 - 1)
-
-
-class HashSet:
-    """A growing set of 64-bit hashes other than 0: linear probing over a numpy array, a batch at a time."""
-
-    def __init__(self, expected: int = 0) -> None:
-        self._slots: Keys = np.zeros(max(_FEWEST_SLOTS, int(expected / _LOAD)), np.uint64)
-        self._size = 0
-
-    @classmethod
-    def of(cls, hashes: Keys) -> HashSet:
-        """A set of these hashes, which may repeat."""
-        made = cls(len(hashes))
-        made._place(hashes)
-        made._size = int(np.count_nonzero(made._slots))
-        return made
-
-    def __len__(self) -> int:
-        return self._size
-
-    @property
-    def nbytes(self) -> int:
-        return self._slots.nbytes
-
-    def contains(self, hashes: Keys) -> Mask:
-        found = np.zeros(len(hashes), bool)
-        rows = np.arange(len(hashes))
-        slots = self._first(hashes)
-        while len(rows):
-            held = self._slots[slots]
-            hit = held == hashes[rows]
-            found[rows[hit]] = True
-            going_on = ~hit & (held != _FREE)
-            rows, slots = rows[going_on], self._next(slots[going_on])
-        return found
-
-    def add(self, hashes: Keys) -> None:
-        """Adds distinct hashes that are not in the set."""
-        self._size += len(hashes)
-        if self._size > _FULL * len(self._slots):
-            held = self._slots[self._slots != _FREE]
-            self._slots = np.zeros(int(self._size * 1.5 / _LOAD), np.uint64)
-            self._place(held)
-        self._place(hashes)
-
-    def _place(self, hashes: Keys) -> None:
-        slots = self._first(hashes)
-        while len(hashes):
-            free = self._slots[slots] == _FREE
-            self._slots[slots[free]] = hashes[free]  # of several that want one slot the last one gets it
-            left = self._slots[slots] != hashes
-            hashes, slots = hashes[left], self._next(slots[left])
-
-    def _first(self, hashes: Keys) -> Keys:
-        """Where to look first: the lower half of the hash, scaled to the slots."""
-        return (hashes & _LOWER) * np.uint64(len(self._slots)) >> np.uint64(32)
-
-    def _next(self, slots: Keys) -> Keys:
-        slots += np.uint64(1)
-        slots[slots == len(self._slots)] = 0
-        return slots
 
 
 @dataclass(slots=True)
@@ -126,30 +59,16 @@ class KeyMemory:
     def _take_one(self, generation: int, keys: Keys, part: slice, taken: Taken) -> None:
         window = {g: table for g, table in self._tables.items() if g >= self._first(generation)}
         current = window.pop(generation, None) or HashSet(self._expected())
-        held = current.contains(keys)
-        known = held.copy()
+        room = max(0, self._capacity - len(current) - sum(map(len, window.values())))
+        known, kept = current.add(keys, room)
+        fresh = keys[kept & ~known]
         for table in window.values():
             known |= table.contains(keys)
-        first = np.zeros(len(keys), bool)
-        first[np.unique(keys, return_index=True)[1]] = True
-        fresh = np.flatnonzero(first & ~held)
-        room = max(0, self._capacity - len(current) - sum(map(len, window.values())))
-        if len(fresh) > room:
-            lost = np.isin(keys, keys[fresh[room:]])
-            fresh = fresh[:room]
-            known |= ~first & ~lost
-            taken.kept[part] = ~lost
-        else:
-            known |= ~first
-        taken.known[part] = known
+        taken.known[part], taken.kept[part] = known, kept
         if len(fresh):
-            self._remember(generation, current, keys[fresh])
-            taken.fresh.append((generation, keys[fresh]))
-
-    def _remember(self, generation: int, table: HashSet, keys: Keys) -> None:
-        table.add(keys)
-        self._newest = generation
-        self._tables = {g: t for g, t in self._tables.items() if g >= self._first(generation)} | {generation: table}
+            taken.fresh.append((generation, fresh))
+            self._newest = generation
+            self._tables = {**window, generation: current}
 
     def _expected(self) -> int:
         """Keys of a generation: as many as the last one has, so that its table need not grow with everybody waiting."""

@@ -10,9 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from rollups.fields import Fields, sizes
-from rollups.siphash import siphash
-
-Hashes = NDArray[np.uint64]
+from rollups.siphash import Hashes, siphash
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 
@@ -49,9 +47,11 @@ class Identify:
     def _users(self, fields: Fields) -> Hashes:
         """As `ingest.click.user_identity` has it: the visitor id, else address and user agent, else nothing."""
         users = _hashes(fields.visitor_id, self._visitor)
-        rows = np.flatnonzero(users == 0).tolist()
-        about = ((fields.ip[row] or "", fields.user_agent[row] or "") for row in rows)
-        addresses = pa.array([f"{ip}\0{agent}" if ip or agent else None for ip, agent in about], pa.string())
+        rows = np.flatnonzero(users == 0)
+        ips, agents = (texts.take(rows).fill_null("").to_pylist() for texts in (fields.ip, fields.user_agent))
+        addresses = pa.array(
+            [f"{ip}\0{agent}" if ip or agent else None for ip, agent in zip(ips, agents, strict=True)], pa.string()
+        )
         users[rows] = _hashes(addresses, self._address)
         return users
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from ingest.settings import Settings
 from rollups.decode import Reason, Rows
-from rollups.dedupe import KeyMemory, Keys, Mask, Minutes, Taken
+from rollups.dedupe import KeyMemory, Minutes, Taken
+from rollups.hashset import Keys, Mask
 from rollups.identity import Identities
 from rollups.lease import LogBatch
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from rollups.lease import State
-from rollups.worker import Worker
+
+if TYPE_CHECKING:  # an API has metrics too, and no use for what a worker loads
+    from rollups.worker import Worker
 
 
 class WorkerCollector(Collector):

@@ -7,7 +7,7 @@ from collections import defaultdict
 import numpy as np
 import pyarrow as pa
 
-from rollups.dedupe import Keys
+from rollups.hashset import Keys
 from rollups.memory import PartitionMemory, SeenKeys
 from rollups.store import Store
 

@@ -64,7 +64,8 @@ def assert_same(found: Decoded, row: int, click: Click) -> None:
         assert getattr(fields, name)[row] == (getattr(click, name) or 0)
     for name in ("domain", "link_id", "event_id", "visitor_id"):
         assert (getattr(fields, name)[row].as_py() or "") == (getattr(click, name) or "")
-    assert (fields.ip[row], fields.user_agent[row]) == (click.ip, click.user_agent)
+    for name in ("ip", "user_agent", "method", "purpose"):
+        assert getattr(fields, name)[row].as_py() == getattr(click, name)
 
 
 @pytest.mark.parametrize("fault", FAULTS)

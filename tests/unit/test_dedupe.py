@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollups.dedupe import HashSet, KeyMemory, Taken
+from rollups.dedupe import KeyMemory, Taken
 
 HORIZON = 60
 WIDTH = 30
@@ -93,17 +93,6 @@ def test_a_key_is_known_for_the_horizon_and_no_longer_than_half_as_long_again() 
 def test_what_is_delivered_again_is_known_for_longer() -> None:
     memory = KeyMemory(HORIZON, 1000)
     assert [bool(take(memory, [(minute, 5)]).known[0]) for minute in range(0, 600, 60)] == [False] + [True] * 9
-
-
-@given(st.sets(st.integers(1, 2**64 - 1), max_size=500))
-def test_a_hash_set_holds_what_was_added_and_nothing_else(values: set[int]) -> None:
-    half = np.array(sorted(values)[::2], np.uint64)
-    everything = np.array(sorted(values), np.uint64)
-    added, made = HashSet(), HashSet.of(np.concatenate([half, half]))
-    added.add(half)
-    for table in (added, made):
-        assert set(everything[table.contains(everything)].tolist()) == set(half.tolist())
-        assert len(table) == len(half)
 
 
 def test_memory_per_key_is_bounded() -> None:

@@ -6,6 +6,7 @@ import ast
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
@@ -25,9 +26,10 @@ LAYERS = ["ingest", "rollups", "api", "deploy"]
 HOMES = {
     "clickhouse_connect": ["rollups/store.py"],
     "faust": ["rollups/faust_app.py", "rollups/transport.py"],
-    "fastapi": ["api/", "deploy/processes.py", "deploy/http_server.py"],
+    "fastapi": ["api/", "deploy/processes.py", "deploy/working.py", "deploy/http_server.py"],
     "aiokafka": ["ingest/", "rollups/transport.py"],
     "mcp": ["api/mcp_", "api/integration.py"],
+    "numba": ["rollups/compiled.py", "rollups/siphash.py", "rollups/hashset.py"],
 }
 
 
@@ -112,6 +114,12 @@ def test_imports_point_back_along_the_flow(layer: str) -> None:
     later = set(LAYERS[LAYERS.index(layer) + 1 :])
     for path in (ROOT / layer).rglob("*.py"):
         assert not imports(path) & later, path
+
+
+def test_an_api_and_a_collector_do_not_load_what_only_a_worker_needs() -> None:
+    program = "import deploy.processes, sys; print(sorted({'faust', 'numba'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("library", HOMES)

@@ -1,0 +1,38 @@
+"""A worker as a process of its own."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from fastapi import FastAPI
+
+from api.guard import guard
+from api.health import health_router
+from deploy.http_server import HttpServer
+from deploy.processes import metrics_route, serve_until, stop_on_signals
+from ingest.settings import Settings
+from rollups.metrics import worker_registry
+from rollups.store import Store
+from rollups.worker import Worker
+
+log = logging.getLogger(__name__)
+
+
+async def run_worker(settings: Settings, host: str, port: int) -> None:
+    """A worker, with its health over HTTP."""
+    stop = stop_on_signals()
+    store = Store(settings.clickhouse_url)
+    worker = Worker(settings, store)
+    app = FastAPI(title="Clickmill worker", openapi_url=None)
+    guard(app, settings)
+    app.include_router(health_router(store, lambda: worker_parts(worker)))
+    app.router.routes.append(metrics_route(worker_registry(worker)))
+    await serve_until(stop, HttpServer(app, settings, host, port), worker.run(stop))
+
+
+def worker_parts(worker: Worker) -> Mapping[str, bool]:
+    problems = worker.problems()
+    for problem in problems:
+        log.info("not ready: %s", problem)
+    return {"worker": not problems}
