@@ -44,7 +44,7 @@ def collector(host: str, port: int) -> None:
 
     Example: CLICKMILL_KAFKA_URL=kafka:9092 CLICKMILL_CLICKHOUSE_URL=clickhouse://... clickmill collector
     """
-    from deploy.processes import run_collector
+    from deploy.collecting import run_collector
 
     run(run_collector(required(read_settings(), "kafka_url", "clickhouse_url"), host, port))
 
@@ -68,7 +68,7 @@ def api(host: str, port: int) -> None:
 
     Example: CLICKMILL_CLICKHOUSE_URL=clickhouse://... CLICKMILL_ADMIN_KEY=... clickmill api --host 0.0.0.0
     """
-    from deploy.processes import run_api
+    from deploy.answering import run_api
 
     run(run_api(required(read_settings(), "clickhouse_url", "admin_key"), host, port))
 

@@ -14,10 +14,11 @@ from typing import Any
 from api.app import create_app
 from api.keys import KeyRing
 from api.reading import reading_store
+from deploy.collecting import Gate
 from deploy.embedded import EmbeddedBroker
 from deploy.home import Addresses, Home
 from deploy.http_server import HttpServer
-from deploy.processes import Gate, metrics_route, stop_on_signals
+from deploy.lifecycle import metrics_route, stop_on_signals
 from deploy.working import worker_parts
 from ingest.settings import EMBEDDED, Settings
 from rollups.metrics import worker_registry

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from api.guard import guard
 from api.health import health_router
 from deploy.http_server import HttpServer
-from deploy.processes import metrics_route, serve_until, stop_on_signals
+from deploy.lifecycle import metrics_route, serve_until, stop_on_signals
 from ingest.settings import Settings
 from rollups.metrics import worker_registry
 from rollups.store import Store

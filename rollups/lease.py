@@ -49,17 +49,22 @@ class Records:
         self.log_times_ms = array("q")
         self.keys: list[bytes | None] = []
         self.values: list[bytes | None] = []
+        self.nbytes = 0  # of the values
 
     def __len__(self) -> int:
         return len(self.offsets)
 
     def add(self, records: Iterable[Any]) -> Records:
         """Of anything with offset, timestamp (ms), key and value, as aiokafka has them."""
+        offset, log_time, key, put = self.offsets.append, self.log_times_ms.append, self.keys.append, self.values.append
         for record in records:
-            self.offsets.append(record.offset)
-            self.log_times_ms.append(record.timestamp)
-            self.keys.append(record.key)
-            self.values.append(record.value)
+            value = record.value
+            offset(record.offset)
+            log_time(record.timestamp)
+            key(record.key)
+            put(value)
+            if value:
+                self.nbytes += len(value)  # later it would have to be fetched into the cache again
         return self
 
     def extend(self, other: Records) -> None:
@@ -67,9 +72,7 @@ class Records:
         self.log_times_ms.extend(other.log_times_ms)
         self.keys.extend(other.keys)
         self.values.extend(other.values)
-
-    def nbytes(self) -> int:
-        return sum([len(value) for value in self.values if value])
+        self.nbytes += other.nbytes
 
 
 @dataclass(slots=True)

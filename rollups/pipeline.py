@@ -94,7 +94,7 @@ class Pipeline:
         else:
             self._pending[batch.partition] = lease, batch
         self._pending_records += len(batch.records)
-        self._pending_bytes += batch.records.nbytes()
+        self._pending_bytes += batch.records.nbytes
         self._arrived.set()
 
     def recall(self, lease: Lease) -> None:

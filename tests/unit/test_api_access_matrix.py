@@ -11,7 +11,8 @@ from starlette.routing import BaseRoute, Route
 
 from api.app import create_app
 from api.keys import KeyRing
-from deploy.processes import Gate, metrics_route
+from deploy.collecting import Gate
+from deploy.lifecycle import metrics_route
 from ingest.settings import Settings
 from rollups.store import Store
 from tests.support.clock import Clock

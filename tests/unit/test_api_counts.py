@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from api.counts import Count, Counts
 from api.scopes import AccountScope
-from deploy.processes import metrics_route
+from deploy.lifecycle import metrics_route
 from rollups.store import Store
 from tests.support.seed import ACCOUNT, Hourly, account_on, callers, insert_hourly
 

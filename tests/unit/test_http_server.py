@@ -21,8 +21,8 @@ from starlette.types import Receive, Scope, Send
 from api import patience
 from api.guard import guard
 from deploy import http_server
+from deploy.collecting import Gate, collector_app
 from deploy.http_server import MAX_HEAD_BYTES, HttpServer
-from deploy.processes import Gate, collector_app
 from ingest.settings import Settings
 from tests.support.seed import ADMIN_KEY, Away
 

@@ -26,7 +26,7 @@ LAYERS = ["ingest", "rollups", "api", "deploy"]
 HOMES = {
     "clickhouse_connect": ["rollups/store.py"],
     "faust": ["rollups/faust_app.py", "rollups/transport.py"],
-    "fastapi": ["api/", "deploy/processes.py", "deploy/working.py", "deploy/http_server.py"],
+    "fastapi": ["api/", "deploy/collecting.py", "deploy/working.py", "deploy/http_server.py"],
     "aiokafka": ["ingest/", "rollups/transport.py"],
     "mcp": ["api/mcp_", "api/integration.py"],
     "numba": ["rollups/compiled.py", "rollups/siphash.py", "rollups/hashset.py"],
@@ -116,8 +116,17 @@ def test_imports_point_back_along_the_flow(layer: str) -> None:
         assert not imports(path) & later, path
 
 
-def test_an_api_and_a_collector_do_not_load_what_only_a_worker_needs() -> None:
-    program = "import deploy.processes, sys; print(sorted({'faust', 'numba'} & set(sys.modules)))"
+@pytest.mark.parametrize(
+    ("process", "others"),
+    [
+        ("deploy.answering", ["aiokafka", "faust", "numba"]),
+        ("deploy.collecting", ["faust", "numba", "mcp"]),
+        ("deploy.working", ["mcp"]),
+        ("deploy.cli", ["faust", "numba", "mcp"]),
+    ],
+)
+def test_a_process_does_not_load_what_only_others_need(process: str, others: list[str]) -> None:
+    program = f"import {process}, sys; print([name for name in {others} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
