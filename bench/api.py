@@ -6,7 +6,7 @@ started over them, as a process with its embedded engine. Then, for both endpoin
 - cold: questions that nobody has asked before, one after the other, and each of them a second time as the same SQL
   straight through clickhouse-connect in the same process; which of the two comes first alternates;
 - open: ranges up to today, each question once, while today's clicks are being inserted ten times a second;
-- warm: one closed question again and again over 1, 16 and 64 connections, without and with those inserts.
+- warm: one closed question again and again over 1, 16 and 64 connections.
 """
 
 from __future__ import annotations
@@ -97,7 +97,6 @@ def measured(server: Served, clicks: int, quick: bool) -> dict[str, Any]:
     server.ask(ingest=True)
     time.sleep(0.5)
     opened = {endpoint: opened_days(server, endpoint, count) for endpoint in ENDPOINTS}
-    busy = {endpoint: warm(server, endpoint) for endpoint in ENDPOINTS}
     batches = server.ask(ingest=False)["batches"]
     return {
         **known,
@@ -105,7 +104,6 @@ def measured(server: Served, clicks: int, quick: bool) -> dict[str, Any]:
         "largest_account": largest,
         "warm": still,
         "open_while_inserting": opened,
-        "warm_while_inserting": busy,
         "batches_inserted": batches,
     }
 
@@ -147,7 +145,7 @@ def table(result: dict[str, Any]) -> None:
         for name, pair in [*size["cold"].items(), ("hourly, the largest account", size["largest_account"])]:
             rows.setdefault(f"{name}, cold", []).append(_load(pair["api"]))
             rows.setdefault(f"{name}, bare SQL", []).append(_load(pair["sql"]))
-        for part in ("open_while_inserting", "warm", "warm_while_inserting"):
+        for part in ("open_while_inserting", "warm"):
             for endpoint, loads in size[part].items():
                 for connections, load in loads.items():
                     named = f"{endpoint}, {part.replace('_', ' ')}, {connections} conn."

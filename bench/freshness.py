@@ -4,6 +4,8 @@
 sender, a process of its own, keeps a steady rate. Beside it a marker event is sent straight to the broker five times a
 second, always of one account with a user of its own; the hourly statistics of that account are asked ten times a second
 over one connection. A marker is served once they count it, so half a tenth of a second of each figure is the asking.
+
+At half of the capacity, under the same load but without markers, hours of today are then asked, each question once.
 """
 
 from __future__ import annotations
@@ -19,10 +21,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from bench.brokers import Broker, default_kind, running_broker
 from bench.markers import Markers
+from bench.open_days import ADMIN, SECONDS, account_keys, asked, open_requests
 from bench.processes import ROOT, Child, clickmill, cpu_of, wait_ready
 from bench.results import directory, show
 from bench.topic import PARTITIONS, fill
@@ -30,7 +31,7 @@ from bench.workers import timed_run
 from tests.support import free_port
 
 SHARES = (0.1, 0.5, 0.8)
-_ADMIN = "admin key of the benchmarks"
+_OPEN_SHARE = 0.5
 _FIRST_ACCOUNT = 999_001
 _CAPACITY_EVENTS = 200_000
 _SECONDS, _QUICK_SECONDS = 12.0, 4.0
@@ -49,7 +50,17 @@ def run(*, quick: bool = False, broker: str | None = None, capacity: float | Non
             {"share": share, **_at(running, child, url, _FIRST_ACCOUNT + number, int(top * share), seconds)}
             for number, share in enumerate(SHARES)
         ]
-    return {"broker": kind, "capacity": top, "seconds": seconds, "rates": rates}
+        requests = open_requests(url)
+        with _load(running, int(top * _OPEN_SHARE), SECONDS):
+            opened = asked(requests)
+    return {
+        "broker": kind,
+        "capacity": top,
+        "seconds": seconds,
+        "rates": rates,
+        "open_share": _OPEN_SHARE,
+        "open_days": opened,
+    }
 
 
 def _measured(kind: str, quick: bool) -> float:
@@ -68,7 +79,7 @@ def _up(broker: Broker, directory: Path) -> Iterator[tuple[Child, str]]:
     port = free_port()
     environment = {
         "CLICKMILL_KAFKA_URL": broker.address,
-        "CLICKMILL_ADMIN_KEY": _ADMIN,
+        "CLICKMILL_ADMIN_KEY": ADMIN,
         "CLICKMILL_RATE_LIMITS": "off",
         "CLICKMILL_DATA_DIR": str(directory / "up"),
         "CLICKMILL_PARTITIONS": str(PARTITIONS),
@@ -84,18 +95,12 @@ def _up(broker: Broker, directory: Path) -> Iterator[tuple[Child, str]]:
 
 
 def _at(broker: Broker, child: Child, url: str, account: int, rate: int, seconds: float) -> dict[str, Any]:
-    key = _account_key(url, account)
-    command = [sys.executable, "-m", "bench.sender", broker.address, str(rate), str(seconds + _SETTLE), "--ahead"]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as sender:
-        assert sender.stdin is not None
-        assert sender.stdout is not None
-        assert sender.stdout.readline() == "ready\n", "the sender did not start"
-        sender.stdin.write("go\n")
-        sender.stdin.flush()
+    [key] = account_keys(url, [account])
+    with _load(broker, rate, seconds + _SETTLE) as sender:
         before, started = cpu_of(child.pid), time.perf_counter()
-        time.sleep(_SETTLE)
         delays = sorted(asyncio.run(Markers(broker, url, key, account).delays(seconds)))
         used = (cpu_of(child.pid) - before).seconds / (time.perf_counter() - started)
+        assert sender.stdout is not None
         answer = json.loads(sender.stdout.readline())
     return {
         "events_per_second": rate,
@@ -109,12 +114,21 @@ def _at(broker: Broker, child: Child, url: str, account: int, rate: int, seconds
     }
 
 
-def _account_key(url: str, number: int) -> str:
-    admin = httpx.Client(base_url=url, headers={"X-Api-Key": _ADMIN}, timeout=30)
-    account = {"account_id": number, "plan": "Business", "time_zone": "UTC"}
-    admin.put("/admin/catalog", json={"accounts": [account]}).raise_for_status()
-    made = admin.post("/admin/keys", json={"role": "account", "account_id": number})
-    return str(made.raise_for_status().json()["key"])
+@contextmanager
+def _load(broker: Broker, rate: int, seconds: float) -> Iterator[subprocess.Popen[str]]:
+    """Events at a steady rate for so many seconds, the first of them before this goes on."""
+    command = [sys.executable, "-m", "bench.sender", broker.address, str(rate), str(seconds), "--ahead"]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as sender:
+        assert sender.stdin is not None
+        assert sender.stdout is not None
+        assert sender.stdout.readline() == "ready\n", "the sender did not start"
+        sender.stdin.write("go\n")
+        sender.stdin.flush()
+        time.sleep(_SETTLE)
+        try:
+            yield sender
+        finally:
+            sender.terminate()
 
 
 def table(result: dict[str, Any]) -> None:
@@ -133,5 +147,12 @@ def table(result: dict[str, Any]) -> None:
                 row["cores_used"],
             )
             for row in result["rates"]
+        ],
+        [
+            f"open days at {result['open_share']:.0%}: "
+            + "; ".join(
+                f"{load['p50']:.0f} / {load['p99']:.0f} / {load['max']:.0f} ms (p50 / p99 / max), {connections} conn."
+                for connections, load in result["open_days"].items()
+            )
         ],
     )
