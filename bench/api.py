@@ -88,7 +88,7 @@ def run(*, quick: bool = False) -> dict[str, Any]:
 
 
 def measured(server: Served, clicks: int, quick: bool) -> dict[str, Any]:
-    count = 40 if quick else 120
+    count = 40 if quick else 80
     known = {"clicks": clicks, **{name: server.hello[name] for name in ("rows", "bytes", "build_seconds")}}
     each_once([server.request(question) for question in first_questions()])
     cold = {endpoint: beside_sql(server, numbers(endpoint)[:count]) for endpoint in ENDPOINTS}

@@ -20,7 +20,7 @@ from tests.support import free_port
 _KEY = "admin key of the benchmarks"
 _CONNECTIONS = {1: 32, 100: 8, 1000: 4}  # events a request → connections
 _BODIES = {1: 20_000, 100: 500, 1000: 50}
-_SECONDS = 3.0
+_SECONDS = 2.0
 
 
 def run(*, quick: bool = False, broker: str | None = None) -> dict[str, Any]:

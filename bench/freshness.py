@@ -34,7 +34,7 @@ SHARES = (0.1, 0.5, 0.8)
 _OPEN_SHARE = 0.5
 _FIRST_ACCOUNT = 999_001
 _CAPACITY_EVENTS = 200_000
-_SECONDS, _QUICK_SECONDS = 12.0, 4.0
+_SECONDS, _QUICK_SECONDS = 8.0, 4.0
 _SETTLE = 1.0  # seconds of load before the first marker
 
 

