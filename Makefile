@@ -22,7 +22,7 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: install $(PEERS)/.installed ## every benchmark but the soak in twelve minutes; tables, JSON and a chart in bench/results
+bench: install $(PEERS)/.installed ## the benchmarks in ten minutes; tables, JSON and a chart in bench/results
 	$(BIN)/pip install --quiet --require-hashes -r requirements-bench.lock
 	BENCH_PEERS=$(PEERS) $(BIN)/python -m bench all
 

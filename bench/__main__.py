@@ -1,4 +1,4 @@
-"""The benchmarks: `python -m bench PART` runs one, `all` every one but the soak. Tables, and JSON to a file.
+"""The benchmarks: `python -m bench PART` runs one, `all` most of them. Tables, and JSON to a file.
 
 `chart` draws the last results again, `tables` writes them into docs/performance.md.
 """
@@ -21,7 +21,7 @@ from bench.results import directory, runs_of, shaped, show_machine, write
 
 # In the order in which they run: later ones take what the pipeline was measured at.
 PARTS = ("pipeline", "scaling", "freshness", "api", "collector", "storage", "protocol", "soak")
-_LONG = {"soak"}
+_ALONE = {"protocol", "soak"}
 _QUIET = 20.0  # percent of all processors
 _OPTIONS = {
     "pipeline": ("events", "broker"),
@@ -53,7 +53,7 @@ def _run_all(quick: bool) -> int:
     """Each part in a process of its own: chDB opens one directory in the life of a process."""
     started, failed = time.monotonic(), []
     for name in PARTS:
-        if name in _LONG or find_spec(f"bench.{name}") is None:
+        if name in _ALONE or find_spec(f"bench.{name}") is None:
             continue
         command = [sys.executable, "-m", "bench", name, *(["--quick"] if quick else [])]
         if subprocess.run(command, check=False).returncode:
