@@ -18,7 +18,7 @@ from tests.support.chdb_server import start_chdb_server
 
 _EVENTS, _QUICK_EVENTS = 250_000, 100_000
 _ARRAY = 100
-_ARRAYS_TIMES = 4  # as many events in arrays, which are over too soon to be timed otherwise
+_ARRAYS_TIMES = 3  # as many events in arrays, which are over too soon to be timed otherwise
 
 
 @dataclass(frozen=True, slots=True)
