@@ -1,7 +1,7 @@
 """How long after an event was sent the API serves it, at shares of what the worker can take.
 
 `clickmill up` over the broker: worker, engine, collector and API in one process, as the embedded engine wants it. A
-sender, a process of its own, keeps a steady rate. Beside it a marker event is sent straight to the broker five times a
+sender, a process of its own, keeps a steady rate. Beside it a marker event is sent straight to the broker ten times a
 second, always of one account with a user of its own; the hourly statistics of that account are asked ten times a second
 over one connection. A marker is served once they count it, so half a tenth of a second of each figure is the asking.
 
@@ -34,7 +34,7 @@ SHARES = (0.1, 0.5, 0.8)
 _OPEN_SHARE = 0.5
 _FIRST_ACCOUNT = 999_001
 _CAPACITY_EVENTS = 200_000
-_SECONDS, _QUICK_SECONDS = 8.0, 4.0
+_SECONDS, _QUICK_SECONDS = 10.5, 4.0
 _SETTLE = 1.0  # seconds of load before the first marker
 
 

@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaProducer
 from bench.brokers import Broker
 from ingest.kafka import connection
 
-_MARKER_EVERY, _ASK_EVERY = 0.2, 0.1
+_MARKER_EVERY, _ASK_EVERY = 0.1, 0.1
 _PATIENCE = 60.0
 
 
