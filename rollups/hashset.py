@@ -1,4 +1,4 @@
-"""A set of 64-bit hashes that takes eleven bytes for each."""
+"""A set of 64-bit hashes that takes 10 to 17 bytes for each."""
 
 from __future__ import annotations
 

@@ -56,15 +56,12 @@ class Records:
 
     def add(self, records: Iterable[Any]) -> Records:
         """Of anything with offset, timestamp (ms), key and value, as aiokafka has them."""
-        offset, log_time, key, put = self.offsets.append, self.log_times_ms.append, self.keys.append, self.values.append
         for record in records:
-            value = record.value
-            offset(record.offset)
-            log_time(record.timestamp)
-            key(record.key)
-            put(value)
-            if value:
-                self.nbytes += len(value)  # later it would have to be fetched into the cache again
+            self.offsets.append(record.offset)
+            self.log_times_ms.append(record.timestamp)
+            self.keys.append(record.key)
+            self.values.append(record.value)
+            self.nbytes += len(record.value or b"")  # later it would have to be fetched into the cache again
         return self
 
     def extend(self, other: Records) -> None:

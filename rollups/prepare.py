@@ -65,12 +65,12 @@ class Prepare:
     def portions(self, batches: Iterable[tuple[Lease, LogBatch]]) -> list[Portion]:
         """Of those partitions that are still remembered. No garbage is collected: that would walk every event."""
         memories = self._memory  # replaced as a whole where partitions go
-        gc.freeze()
+        gc.disable()
         try:
             held = [(lease, batch) for lease, batch in batches if lease.partition in memories]
             return [self._portion(lease, batch, memories[lease.partition]) for lease, batch in held]
         finally:
-            gc.unfreeze()
+            gc.enable()
 
     def gap(self, lease: Lease, offset: int) -> pa.Table:
         """The landing row for offsets before `offset`, which the log no longer has."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from datetime import UTC, datetime
 from typing import Any
@@ -92,6 +93,18 @@ def test_every_reason_is_counted_and_moves_the_watermark(store: Store) -> None:
         (4, None, "future"),
     ]
     assert json.loads(worker.dead[3][1].raw or b"")["event_id"] == "e4"
+
+
+def test_what_is_left_out_of_garbage_collection_stays_out(store: Store) -> None:
+    log = MemoryLog()
+    log.append(0, click(1))
+    gc.freeze()
+    try:
+        asyncio.run(consumed(store, log, {0}))
+        assert gc.get_freeze_count()
+        assert gc.isenabled()
+    finally:
+        gc.unfreeze()
 
 
 def test_a_restart_goes_on_at_the_watermark(store: Store) -> None:
