@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 import time
@@ -14,7 +15,7 @@ from rich.table import Table
 
 from deploy.options import dialled_settings, run
 from ingest.connection import connect
-from ingest.event import Click, Rejected, clicked_at_ms, decode_one
+from ingest.event import Click, Rejected, clicked_at_ms, decode_record
 from ingest.kafka import ensure_topics
 from ingest.producer import ClickProducer
 from ingest.reader import read_topic
@@ -110,12 +111,13 @@ async def _replay(
     notes = await connect(settings, 30.0)
     async with ClickProducer(settings) as producer:
         for letter in letters:
-            event = _countable(corrected.get(letter.id, letter.raw), settings)
-            if isinstance(event, str):
-                left[event] += 1
+            events = _countable(corrected.get(letter.id, letter.raw), settings)
+            if isinstance(events, str):
+                left[events] += 1
                 continue
-            event.event_id = event.event_id or f"replay-{letter.id}"
-            await (await producer.send(event))
+            for number, event in enumerate(events):
+                event.event_id = event.event_id or f"replay-{letter.id}-{number}"
+            await asyncio.gather(*await producer.send_many(events))
             note = [(REPLAYED, letter.id.encode())]
             await notes.producer.send_and_wait(settings.dead_topic, key=letter.id.encode(), headers=note)
             replayed += 1
@@ -123,14 +125,15 @@ async def _replay(
     return replayed, left
 
 
-def _countable(raw: bytes | None, settings: Settings) -> Click | str:
-    """The event, or why it still cannot be counted."""
-    if raw is None:
-        return "the record has no value"
-    event = decode_one(raw)
-    if isinstance(event, Rejected):
-        return f"{event.fault.value}: {event.message}"
-    ahead_ms = clicked_at_ms(event) - time.time_ns() // 1_000_000
-    if ahead_ms > settings.future_tolerance_minutes * 60_000:
-        return "still from the future"
-    return event
+def _countable(raw: bytes | None, settings: Settings) -> list[Click] | str:
+    """The events of a letter, or why they still cannot be counted."""
+    events = decode_record(raw)
+    latest_ms = time.time_ns() // 1_000_000 + settings.future_tolerance_minutes * 60_000
+    clicks: list[Click] = []
+    for event in events:
+        if isinstance(event, Rejected):
+            return f"{event.fault.value}: {event.message}"
+        if clicked_at_ms(event) > latest_ms:
+            return "still from the future"
+        clicks.append(event)
+    return clicks

@@ -37,6 +37,7 @@ class Fault(StrEnum):
     ID_OUT_OF_RANGE = "id_out_of_range"
     DOMAIN_INVALID = "domain_invalid"
     TEXT_TOO_LONG = "text_too_long"
+    UNDECODABLE = "undecodable"  # counting it failed, by an error that is ours
 
 
 def check(click: Click) -> tuple[Fault, str] | None:

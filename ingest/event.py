@@ -17,6 +17,7 @@ __all__ = [
     "MAX_EVENT_ID",
     "MAX_ID",
     "MAX_LINK_ID",
+    "MAX_RECORD_EVENTS",
     "MAX_VISITOR_ID",
     "UNPARSABLE",
     "Click",
@@ -30,7 +31,7 @@ __all__ = [
     "normal_domain",
     "parse_record",
     "partition_key",
-    "raw_item",
+    "split_array",
     "stamped",
     "user_identity",
 ]
@@ -45,6 +46,9 @@ class Rejected:
     raw: bytes | None
     index: int | None = None
 
+
+MAX_RECORD_EVENTS = 50_000
+_MOST_COMMAS = 20 * MAX_RECORD_EVENTS  # an array of so many events has fewer; each comma may cost an object
 
 _one = msgspec.json.Decoder(Click)
 _record = msgspec.json.Decoder(Click | list[Click])
@@ -67,25 +71,43 @@ def decode_record(value: bytes | None) -> list[Click | Rejected]:
     clicks = decoded if isinstance(decoded, list) else [decoded]
     if not clicks:
         return [Rejected(Fault.NOT_AN_EVENT, "the record is an empty array", value)]
+    if len(clicks) > MAX_RECORD_EVENTS:
+        return [_too_many(value)]
     if any(check(click) for click in clicks):
         return _decode_items(value)
     return list(clicks)
 
 
-def raw_item(value: bytes, index: int) -> tuple[bytes, int | None]:
-    """The bytes of one click of a record that could be decoded, and its place if the record is an array."""
-    return (bytes(_items.decode(value)[index]), index) if value.lstrip()[:1] == b"[" else (value, None)
+def split_array(value: bytes | None) -> list[bytes] | None:
+    """The items of a record that is an array, each as its own bytes; None for any other record, and for an array that
+    is not JSON or holds too much to be taken apart."""
+    if value is None or value.lstrip()[:1] != b"[" or value.count(b",") > _MOST_COMMAS:
+        return None
+    try:
+        items = _items.decode(value)
+    except _UNDECODABLE:
+        return None
+    return [bytes(item) for item in items] if 0 < len(items) <= MAX_RECORD_EVENTS else None
 
 
 def _decode_items(value: bytes) -> list[Click | Rejected]:
     """The slow way, once something in the record is wrong: find the bad items of an array, keep the good ones."""
-    if value.lstrip()[:1] == b"[":
-        try:
-            items = _items.decode(value)
-        except _UNDECODABLE:
-            return [_undecodable(value, None)]
-        return [decode_one(bytes(item), index) for index, item in enumerate(items)]
-    return [decode_one(value)]
+    items = split_array(value)
+    if items is not None:
+        return [decode_one(item, index) for index, item in enumerate(items)]
+    if value.lstrip()[:1] != b"[":
+        return [decode_one(value)]
+    try:
+        _any.decode(value)
+    except _UNDECODABLE:
+        return [_undecodable(value, None)]
+    return [_too_many(value)]
+
+
+def _too_many(value: bytes) -> Rejected:
+    return Rejected(
+        Fault.TOO_LARGE, f"the array is too large: a record holds at most {MAX_RECORD_EVENTS} events", value
+    )
 
 
 def decode_one(raw: bytes, index: int | None = None) -> Click | Rejected:

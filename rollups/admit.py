@@ -7,14 +7,12 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 
-from ingest.event import raw_item
 from rollups.bots import is_bot, is_prefetch
-from rollups.decode import DeadLetter, Decoded, Reason
+from rollups.decode import Decoded, Reason
 from rollups.fields import Mask, by_value
-from rollups.lease import LogBatch
 
 
-def admit(decoded: Decoded, batch: LogBatch, now_ms: int, future_tolerance_ms: int) -> None:
+def admit(decoded: Decoded, now_ms: int, future_tolerance_ms: int) -> None:
     """Marks clicks from the future (dead letters), bots and prefetches.
 
     A click is compared with the time at which the log took it in, so that a replay decides the same; `now_ms`, the
@@ -26,17 +24,14 @@ def admit(decoded: Decoded, batch: LogBatch, now_ms: int, future_tolerance_ms: i
     bot = _verdicts(fields.user_agent, is_bot)
     taken_in = np.minimum(np.where(rows.log_time_ms == 0, now_ms, rows.log_time_ms), now_ms)
     ahead = fields.clicked_ms - taken_in
-    future = ahead > future_tolerance_ms
     counted = rows.reasons == Reason.COUNTED
+    future = counted & (ahead > future_tolerance_ms)
     rows.reasons[counted & bot] = Reason.BOT
     rows.reasons[counted & prefetch] = Reason.PREFETCH
-    rows.reasons[counted & future] = Reason.FUTURE
-    for row in np.flatnonzero(counted & future).tolist():
-        number = int(decoded.numbers[row])
+    rows.reasons[future] = Reason.FUTURE
+    for row in np.flatnonzero(future).tolist():
         message = f"clicked_at is {ahead[row] / 60_000:.0f} minutes ahead of the log"
-        raw, index = raw_item(batch.records.values[number] or b"", int(decoded.items[row]))
-        key = batch.records.keys[number]
-        decoded.dead.append(DeadLetter(int(rows.offsets[row]), Reason.FUTURE, "future", message, raw, index, key))
+        decoded.problems[row] = Reason.FUTURE, "future", message
 
 
 def _verdicts(texts: pa.StringArray, verdict: Callable[[str], bool]) -> Mask:

@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 _FIRST_BACKOFF = 0.1  # seconds
 _LAST_BACKOFF = 5.0
+_FIRST_PAUSE = 0.05  # after a batch that failed; twice as long after the next
+_FAILING = 3  # failures in a row that are no accident
 
 
 class SourceReplaced(Exception):
@@ -86,6 +88,17 @@ class Claims:
             log.info("claiming %s again: %s", ", ".join(map(str, held)), why)
         asyncio.get_running_loop().call_later(after, self._wake.set)
 
+    def fail(self, lease: Lease, why: str, *, after: float | None = None) -> None:
+        """Starts over with a lease of which a batch was not applied: `after` seconds from now, or later with each
+        failure in a row."""
+        if not self.holds(lease):
+            return
+        failures = 1 + (lease.failures if lease.failed_at == lease.next else 0)
+        pause = min(_FIRST_PAUSE * 2**failures, _LAST_BACKOFF) if after is None else after
+        self.reclaim([lease], why, after=pause)
+        renewed = self.leases[lease.partition]
+        renewed.failures, renewed.failed_at, renewed.why = failures, lease.next, why
+
     def halt(self, lease: Lease, why: str) -> None:
         """Nothing of the partition is counted from now on; the others go on."""
         if self.leases.get(lease.partition) is lease:
@@ -94,6 +107,18 @@ class Claims:
     def halted(self) -> dict[int, str]:
         """Why partitions stand still, by partition."""
         return {lease.partition: lease.why for lease in self.leases.values() if lease.state is State.HALTED}
+
+    def failing(self) -> dict[int, str]:
+        """Why nothing of a partition is applied although it is tried again and again, by partition."""
+        return {
+            lease.partition: f"{lease.failures} batches in a row failed at offset {lease.failed_at}: {lease.why}"
+            for lease in self.leases.values()
+            if lease.failures >= _FAILING and lease.state is not State.HALTED
+        }
+
+    def troubled(self) -> dict[int, str]:
+        """Why partitions are not counted, by partition: halted or failing."""
+        return self.halted() | self.failing()
 
     async def run(self) -> None:
         backoff = _FIRST_BACKOFF
@@ -130,6 +155,8 @@ class Claims:
         for lease in won:
             marker = markers[lease.partition]
             lease.epoch, lease.next = marker.epoch, marker.next
+            if lease.next != lease.failed_at:
+                lease.failures = 0
             await self._check_bounds(lease, marker, *bounds[lease.partition])
             if lease.state is State.CLAIMING:
                 await asyncio.to_thread(self._owner.recall, lease)

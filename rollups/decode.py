@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ingest.event import UNPARSABLE, Click, Fault, Rejected, check, decode_record, parse_record, raw_item
+from ingest.event import MAX_RECORD_EVENTS, UNPARSABLE, Click, Fault, Rejected, check, decode_record, parse_record
 from rollups.fields import BLANK, Fields, Ints, Mask
-from rollups.lease import LogBatch
+from rollups.lease import LogBatch, Records
 
 
 class Reason(IntEnum):
@@ -26,19 +26,6 @@ class Reason(IntEnum):
     BOT = 5
     PREFETCH = 6
     GAP = 7
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """What could not be counted, with where it came from: `raw` is the item as it came, not its whole array."""
-
-    offset: int
-    reason: Reason
-    error: str
-    message: str
-    raw: bytes | None
-    index: int | None
-    key: bytes | None
 
 
 @dataclass(slots=True)
@@ -60,59 +47,77 @@ class Rows:
         return len(self.offsets)
 
 
+Problem = tuple[Reason, str, str]  # (reason, error, message)
+
+
 @dataclass(slots=True)
 class Decoded:
-    """Rows, and of each which record of the batch it comes from, and which item of that record (not of a gap)."""
+    """A batch as rows: how many stand for each of its records, and why some of them are dead letters, by row."""
 
+    batch: LogBatch
     rows: Rows
-    numbers: Ints
-    items: Ints
-    dead: list[DeadLetter] = field(default_factory=list)
+    counts: Ints
+    problems: dict[int, Problem]
 
 
-def decode(batch: LogBatch) -> Decoded:
-    """Rows for exactly the offsets [start, end) of the batch, in log order."""
+def decode(batch: LogBatch, most: int, poison: Mapping[int, str]) -> tuple[Decoded, LogBatch | None]:
+    """Rows for exactly the offsets of the batch, in log order, and what is left of it once there are `most` clicks.
+
+    A record is taken whole, so there may be up to MAX_RECORD_EVENTS more. `poison` says why records at some offsets
+    cannot be counted; they are not looked at.
+    """
+    clicks, counts, problems = _parse(batch.records, most, poison)
+    batch, rest = batch.cut(len(counts))
     log = batch.records
-    clicks, counts, rejected = _parse(log.values)
     missing = batch.end - batch.start - len(log)  # offsets that hold no record
-    numbers = np.repeat(np.arange(len(counts)), counts)
-    items = np.arange(len(clicks)) - np.repeat(np.cumsum(counts) - counts, counts)
     fields, faults = _sift([*clicks, BLANK] if missing else clicks)
-    for row, (fault, message) in faults.items():
-        raw, index = raw_item(log.values[numbers[row]] or b"", int(items[row]))
-        rejected[row] = Rejected(fault, message, raw, index)
+    problems.update((row, (Reason.INVALID, fault.value, message)) for row, (fault, message) in faults.items())
     reasons = np.full(len(clicks), Reason.COUNTED, np.int8)
-    reasons[list(rejected)] = Reason.INVALID
-    offsets = np.array(log.offsets, np.int64)[numbers]
-    log_times = np.array(log.log_times_ms, np.int64)[numbers]
-    records = (items == 0).astype(np.int64)
+    reasons[list(problems)] = Reason.INVALID
+    offsets = np.repeat(np.array(log.offsets, np.int64), counts)
+    log_times = np.repeat(np.array(log.log_times_ms, np.int64), counts)
+    records = np.zeros(len(clicks), np.int64)
+    records[np.cumsum(counts) - counts] = 1
     if missing:
         offsets, records = np.append(offsets, batch.end - 1), np.append(records, missing)
         log_times = np.append(log_times, log_times[-1] if len(log_times) else 0)
         reasons = np.append(reasons, np.int8(Reason.GAP))
     rows = Rows(offsets, np.maximum(log_times, 0), records, reasons, fields, np.ones(len(offsets), bool))
-    dead = [_dead(int(offsets[row]), log.keys[numbers[row]], rejected[row]) for row in sorted(rejected)]
-    return Decoded(rows, numbers, items, dead)
+    return Decoded(batch, rows, counts, problems), rest
 
 
-def _parse(values: list[bytes | None]) -> tuple[list[Click], Ints, dict[int, Rejected]]:
+def _parse(log: Records, most: int, poison: Mapping[int, str]) -> tuple[list[Click], Ints, dict[int, Problem]]:
     """(clicks, how many there are of each record, what could not be parsed by row, with a blank in its place)"""
+    values, poisoned = log.values, {}
+    if poison:
+        poisoned = {number: poison[offset] for number, offset in enumerate(log.offsets) if offset in poison}
+        values = [None if number in poisoned else value for number, value in enumerate(values)]
     clicks: list[Click] = []
-    rejected: dict[int, Rejected] = {}
-    counts = np.ones(len(values), np.int64)
+    counts: list[int] = []
+    problems: dict[int, Problem] = {}
     for number, value in enumerate(values):
+        if len(clicks) >= most:
+            break
         try:
             parsed = parse_record(value)  # type: ignore[arg-type]
         except UNPARSABLE:
             parsed = []
         if type(parsed) is Click:
             clicks.append(parsed)
+            counts.append(1)
             continue
-        found = parsed or decode_record(value)  # which names what is wrong
-        counts[number] = len(found)
-        rejected.update((len(clicks) + at, item) for at, item in enumerate(found) if isinstance(item, Rejected))
+        if 0 < len(parsed) <= MAX_RECORD_EVENTS:
+            clicks += parsed
+            counts.append(len(parsed))
+            continue
+        why = poisoned.get(number)
+        found = decode_record(value) if why is None else [Rejected(Fault.UNDECODABLE, why, None)]
+        for row, item in enumerate(found, len(clicks)):
+            if isinstance(item, Rejected):
+                problems[row] = Reason.INVALID, item.fault.value, item.message
         clicks.extend(BLANK if isinstance(item, Rejected) else item for item in found)
-    return clicks, counts, rejected
+        counts.append(len(found))
+    return clicks, np.array(counts, np.int64), problems
 
 
 def _sift(clicks: list[Click]) -> tuple[Fields, dict[int, tuple[Fault, str]]]:
@@ -127,7 +132,3 @@ def _sift(clicks: list[Click]) -> tuple[Fields, dict[int, tuple[Fault, str]]]:
     if faults:
         fields = Fields.of([BLANK if row in faults else click for row, click in enumerate(clicks)])
     return fields, faults
-
-
-def _dead(offset: int, key: bytes | None, item: Rejected) -> DeadLetter:
-    return DeadLetter(offset, Reason.INVALID, item.fault.value, item.message, item.raw, item.index, key)

@@ -8,11 +8,14 @@ from datetime import datetime
 from typing import Any
 
 import faust
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from faust.exceptions import ProducerSendError
 from faust.types import TP
 
 from ingest.kafka import ssl_context
 from ingest.settings import Settings
 from rollups.claims import SourceReplaced
+from rollups.dead_letters import RecordTooLarge
 from rollups.lease import Cursor
 from rollups.pipeline import Pipeline
 from rollups.transport import BatchSchema, ClickApp
@@ -60,6 +63,20 @@ def _credentials(settings: Settings) -> faust.SASLCredentials | faust.SSLCredent
             ssl_context=context,
         )
     return faust.SSLCredentials(context=context) if context else None
+
+
+async def send_record(
+    app: ClickApp, topic: str, key: bytes | None, value: bytes | None, headers: dict[str, bytes]
+) -> None:
+    """Returns once the broker has acknowledged the record. RecordTooLarge if the topic takes none of its size,
+    ConnectionError if there was no acknowledgement."""
+    try:
+        await (await app.producer.send(topic, key, value, None, None, headers))
+    except (KafkaError, ProducerSendError) as error:
+        cause = error.__cause__ if isinstance(error, ProducerSendError) else error
+        if isinstance(cause, MessageSizeTooLargeError):
+            raise RecordTooLarge(f"topic {topic}: {cause}") from error
+        raise ConnectionError(f"a record to {topic} was not acknowledged: {cause!r}") from error
 
 
 class FaustLog:

@@ -99,8 +99,9 @@ def _times(clicks: list[Click]) -> tuple[Ints, Mask]:
     try:
         return np.array(given, np.int64), np.zeros(len(given), bool)
     except TypeError:  # there are datetimes among them
-        naive = [not isinstance(at, int) and at.tzinfo is None for at in given]
-        return np.array([clicked_at_ms(click) for click in clicks], np.int64), np.array(naive, bool)
+        naive = [not isinstance(at, int) and at.tzinfo is None for at in given]  # the year 1 is in no local zone
+        times = [0 if is_naive else clicked_at_ms(click) for click, is_naive in zip(clicks, naive, strict=True)]
+        return np.array(times, np.int64), np.array(naive, bool)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ class Outcome(Enum):
     APPLIED = "applied"
     STALE = "stale"  # the watermark is not where the batch starts: an earlier attempt had landed
     FENCED = "fenced"  # somebody claimed a partition of the batch after us
+    REFUSED = "refused"  # by what is in the batch; nothing of it was applied
     UNKNOWN = "unknown"  # it may or may not have been applied; only a claim can tell
 
 
@@ -44,4 +45,4 @@ def insert_batch(store: Store, source: int, partitions: Iterable[int], batch: pa
 def _classify(error: StoreError) -> Outcome:
     if error.code == _THROW_IF:
         return Outcome.FENCED if "FENCED" in str(error) else Outcome.STALE
-    return Outcome.UNKNOWN
+    return Outcome.REFUSED if error.refuses_content else Outcome.UNKNOWN

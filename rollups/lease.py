@@ -34,7 +34,9 @@ class Lease:
     cursor: Cursor | None = None
     out_of_range: bool = False  # the broker has refused the last position that was asked for
     due: float = 0.0  # not to be claimed before this time of the monotonic clock
-    why: str = ""
+    failures: int = 0  # in a row, of batches that start at `failed_at`
+    failed_at: int = 0
+    why: str = ""  # it is halted, or failed last
 
     @property
     def ready(self) -> bool:
@@ -71,6 +73,14 @@ class Records:
         self.values.extend(other.values)
         self.nbytes += other.nbytes
 
+    def between(self, start: int, end: int) -> Records:
+        """The records from place `start` to before `end`."""
+        part = Records()
+        part.offsets, part.log_times_ms = self.offsets[start:end], self.log_times_ms[start:end]
+        part.keys, part.values = self.keys[start:end], self.values[start:end]
+        part.nbytes = sum(len(value or b"") for value in part.values)
+        return part
+
 
 @dataclass(slots=True)
 class LogBatch:
@@ -84,3 +94,19 @@ class LogBatch:
     start: int
     end: int
     records: Records = field(default_factory=Records)
+
+    def cut(self, count: int) -> tuple[LogBatch, LogBatch | None]:
+        """The first `count` records (at least one), and what is left, if anything is."""
+        if count >= len(self.records):
+            return self, None
+        end = self.records.offsets[count - 1] + 1
+        head = LogBatch(self.partition, self.cursor, self.start, end, self.records.between(0, count))
+        rest = self.records.between(count, len(self.records))
+        return head, LogBatch(self.partition, self.cursor, end, self.end, rest)
+
+    def joined(self, following: LogBatch | None) -> LogBatch:
+        """This batch and the one that follows it, as one."""
+        if following:
+            self.records.extend(following.records)
+            self.end = following.end
+        return self

@@ -36,6 +36,11 @@ class WorkerCollector(Collector):
         for state in State:
             partitions.add_metric([state.value], self._worker.states()[state])
         yield partitions
+        yield GaugeMetricFamily(
+            "clickmill_troubled_partitions",
+            "Assigned partitions that are not counted: halted, or failing again and again",
+            value=len(self._worker.troubled()),
+        )
         if (lag := self._worker.last_lag) is not None:
             yield GaugeMetricFamily("clickmill_lag_records", "Records in the log that are not applied yet", value=lag)
         keys, size = self._worker.remembered()

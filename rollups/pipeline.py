@@ -17,20 +17,19 @@ import pyarrow as pa
 
 from ingest.settings import Settings
 from rollups.claims import Claims
-from rollups.decode import DeadLetter
+from rollups.dead_letters import DeadLetter
 from rollups.insert import Outcome, insert_batch
 from rollups.lease import Lease, LogBatch
 from rollups.memory import OutOfStep
-from rollups.poison import PoisonGuard
-from rollups.prepare import Portion, Prepare
+from rollups.poison import PoisonGuard, releases_fault
+from rollups.prepare import Held, Portion, Prepare
 from rollups.seen import Seen
 from rollups.store import Store, StoreError
 
 log = logging.getLogger(__name__)
 
 _MOST_BYTES = 64 * 1024 * 1024
-_FIRST_BACKOFF = 0.05  # seconds
-_LAST_BACKOFF = 5.0
+_ISOLATING_PAUSE = 0.05  # seconds until a smaller batch is tried
 
 
 @dataclass(slots=True)
@@ -64,7 +63,6 @@ class Pipeline:
         self._pending_records = self._pending_bytes = 0
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
-        self._backoff = _FIRST_BACKOFF
         self.tally = Tally()
         self.claims: Claims
 
@@ -120,71 +118,91 @@ class Pipeline:
         try:
             while True:
                 await self._arrived.wait()
-                self._arrived.clear()
-                taken = [pair for pair in self._pending.values() if self.claims.holds(pair[0])]
-                self._pending, self._pending_records, self._pending_bytes = {}, 0, 0
-                self._room.set()
+                taken = self._take()
                 if not taken:
                     continue
                 started = time.monotonic()
-                portions = await self._prepared(taken)
+                prepared = await asyncio.to_thread(self._prepare.prepare, taken)
+                self._put_back(prepared.left)
                 if inserting:
                     await inserting
-                inserting = asyncio.create_task(self._apply(portions))
+                for lease, batch, error in prepared.failed:
+                    self._start_over([(lease, batch)], *_named(error))
+                inserting = asyncio.create_task(self._apply(prepared.portions))
                 await asyncio.sleep(linger - (time.monotonic() - started))
         finally:
             if inserting:
                 inserting.cancel()
 
-    async def _prepared(self, taken: list[tuple[Lease, LogBatch]]) -> list[Portion]:
-        try:
-            return await asyncio.to_thread(self._prepare.portions, taken)
-        except Exception as error:
-            log.error("a batch was not prepared: %s", error, exc_info=not isinstance(error, StoreError | OutOfStep))
-            await self._start_over([lease for lease, _ in taken], Outcome.UNKNOWN, f"{type(error).__name__}: {error}")
-            return []
+    def _take(self) -> list[Held]:
+        self._arrived.clear()
+        taken = [pair for pair in self._pending.values() if self.claims.holds(pair[0])]
+        self._pending, self._pending_records, self._pending_bytes = {}, 0, 0
+        self._room.set()
+        return taken
+
+    def _put_back(self, left: list[Held]) -> None:
+        """What did not fit goes before what has come of its partition since, and after what other partitions have."""
+        for lease, batch in left:
+            self._pending_records += len(batch.records)
+            self._pending_bytes += batch.records.nbytes
+            holder, newer = self._pending.pop(batch.partition, (None, None))
+            if self.claims.holds(lease):
+                self._pending[batch.partition] = lease, batch.joined(newer if holder is lease else None)
+        if left:
+            self._arrived.set()
 
     async def _apply(self, portions: list[Portion]) -> None:
         """Those of which the lease still holds: what was prepared while the insert before it failed is void."""
         portions = [portion for portion in portions if self.claims.holds(portion.lease) and self._is_sound(portion)]
-        if not portions:
-            return
+        suspected = [portion for portion in portions if self._prepare.isolation.suspected(portion.lease.partition)]
+        sound = [portion for portion in portions if portion not in suspected]
+        for together in [sound, *([portion] for portion in suspected)]:
+            if together:
+                await self._insert(together)
+
+    async def _insert(self, portions: list[Portion]) -> None:
         try:
             for portion in portions:
                 await self._bury(portion.lease.partition, portion.dead)
-            seen = [(portion.lease.partition, portion.end, portion.seen) for portion in portions]
+            seen = [(portion.lease.partition, portion.batch.end, portion.seen) for portion in portions]
             await asyncio.to_thread(self._seen.write, seen)
             partitions = [portion.lease.partition for portion in portions]
             table = pa.concat_tables([portion.table for portion in portions])
             outcome, why = await asyncio.to_thread(insert_batch, self._store, self._source, partitions, table)
         except Exception as error:
-            outcome, why = Outcome.UNKNOWN, f"{type(error).__name__}: {error}"
-            log.error("a batch was not applied: %s", error, exc_info=not isinstance(error, StoreError))
+            outcome, why = _named(error)
         if outcome is not Outcome.APPLIED:
-            await self._start_over([portion.lease for portion in portions], outcome, why)
+            self._start_over([(portion.lease, portion.batch) for portion in portions], outcome, why)
             return
-        self._backoff = _FIRST_BACKOFF
         self.tally.inserts[outcome.value] += 1
         for portion in portions:
             self._applied(portion)
 
-    async def _start_over(self, leases: list[Lease], outcome: Outcome, why: str) -> None:
+    def _start_over(self, held: list[Held], outcome: Outcome, why: str) -> None:
+        """Claims again what was not applied. What was refused is taken apart, so that only its poison is left out."""
         self.tally.inserts[outcome.value] += 1
-        # Fenced: the group may have given the partition to another; the next heartbeat would tell.
-        pause = self._settings.heartbeat_seconds if outcome is Outcome.FENCED else 0.0
-        self.claims.reclaim(leases, f"insert {outcome.value}: {why[:300]}", after=pause)
-        await asyncio.sleep(self._backoff)
-        self._backoff = min(self._backoff * 2, _LAST_BACKOFF)
+        for lease, batch in held:
+            after = None
+            if outcome is Outcome.FENCED:  # the group may have given it to another; the next heartbeat would tell
+                after = self._settings.heartbeat_seconds
+            elif outcome is Outcome.REFUSED and self._prepare.isolation.failed(
+                batch.partition, batch.start, batch.end, batch.records.offsets, why
+            ):
+                after = _ISOLATING_PAUSE
+            self.claims.fail(lease, f"insert {outcome.value}: {why[:300]}", after=after)
 
     def _is_sound(self, portion: Portion) -> bool:
         guard = self._guards.setdefault(portion.lease.partition, PoisonGuard(self._settings.poison_share))
-        if why := guard.objection(portion.offsets, (letter.offset for letter in portion.dead)):
+        if why := guard.objection(portion.batch.records.offsets, releases_fault(portion.dead)):
             self.claims.halt(portion.lease, why)
         return not why
 
     def _applied(self, portion: Portion) -> None:
-        portion.lease.next = portion.end
-        self._guards[portion.lease.partition].note(portion.offsets, (letter.offset for letter in portion.dead))
+        lease, batch = portion.lease, portion.batch
+        lease.next, lease.failures = batch.end, 0
+        self._prepare.isolation.applied(lease.partition, batch.end)
+        self._guards[lease.partition].note(batch.records.offsets, releases_fault(portion.dead))
         self.tally.events.update(portion.events)
         self.tally.unverified += portion.unverified
 
@@ -194,3 +212,13 @@ class Pipeline:
         outcome, why = insert_batch(self._store, self._source, [lease.partition], table)
         if outcome is not Outcome.APPLIED:
             raise RuntimeError(f"the gap before offset {offset} was not written: {why}")
+
+
+def _named(error: Exception) -> tuple[Outcome, str]:
+    """What an exception on the way to an insert means; it is logged, as it may be a defect of ours."""
+    if isinstance(error, OutOfStep):
+        return Outcome.STALE, str(error)
+    expected = isinstance(error, StoreError | OSError)
+    log.error("a batch was not applied: %s", error, exc_info=None if expected else error)
+    refused = error.refuses_content if isinstance(error, StoreError) else not expected
+    return Outcome.REFUSED if refused else Outcome.UNKNOWN, f"{type(error).__name__}: {error}"

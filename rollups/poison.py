@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 
+from ingest.event import Fault
+from rollups.dead_letters import DeadLetter
+
 _WINDOW = 10_000  # records
 _SLICE = 1_000
 _LEAST = 1_000  # fewer say nothing about a share
+# What any visitor can cause by what a redirect server passes on: no reason to stop counting the others.
+_BY_VISITORS = {Fault.TEXT_TOO_LONG, Fault.TOO_LARGE, Fault.UNDECODABLE}
 
 Slices = deque[tuple[int, int]]  # (records, dead ones)
 
@@ -35,6 +40,11 @@ class PoisonGuard:
         """Takes records that were applied into the window."""
         for taken in _slices(offsets, set(dead)):
             _moved(self._window, taken)
+
+
+def releases_fault(letters: Iterable[DeadLetter]) -> list[int]:
+    """The offsets of those letters that tell of a bad release."""
+    return [letter.offset for letter in letters if letter.error not in _BY_VISITORS]
 
 
 def _moved(window: Slices, taken: tuple[int, int]) -> tuple[int, int]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -13,11 +13,15 @@ import pyarrow as pa
 from ingest.settings import Settings
 from rollups.admit import admit
 from rollups.columns import Columns
-from rollups.decode import DeadLetter, Reason, decode
+from rollups.dead_letters import DeadLetter, dead_letters
+from rollups.decode import Reason, decode
 from rollups.identity import Identify
+from rollups.isolation import Isolation
 from rollups.lease import Cursor, Lease, LogBatch
 from rollups.memory import PartitionMemory, SeenKeys
 from rollups.seen import Seen
+
+Held = tuple[Lease, LogBatch]
 
 
 @dataclass(slots=True, eq=False)
@@ -25,8 +29,7 @@ class Portion:
     """What one insert takes of one partition."""
 
     lease: Lease
-    end: int
-    offsets: Sequence[int]  # of its records
+    batch: LogBatch
     dead: list[DeadLetter]
     seen: list[SeenKeys]
     table: pa.Table
@@ -34,10 +37,20 @@ class Portion:
     unverified: int
 
 
+@dataclass(slots=True)
+class Prepared:
+    """What became of batches: what can be inserted, what did not fit, and what failed."""
+
+    portions: list[Portion] = field(default_factory=list)
+    left: list[Held] = field(default_factory=list)
+    failed: list[tuple[Lease, LogBatch, Exception]] = field(default_factory=list)
+
+
 class Prepare:
     """Keeps the memory of each partition in step with what it has prepared."""
 
     def __init__(self, settings: Settings, source: int, columns: Columns, seen: Seen) -> None:
+        self.isolation = Isolation()
         self._settings = settings
         self._source = source
         self._columns = columns
@@ -62,35 +75,57 @@ class Prepare:
         kinds = [kind for memory in list(self._memory.values()) for kind in memory.kinds.values()]
         return sum(map(len, kinds)), sum(kind.nbytes for kind in kinds)
 
-    def portions(self, batches: Iterable[tuple[Lease, LogBatch]]) -> list[Portion]:
-        """Of those partitions that are still remembered. No garbage is collected: that would walk every event."""
+    def prepare(self, batches: Iterable[Held]) -> Prepared:
+        """As many clicks as one insert may hold, of those partitions that are still remembered. One that fails holds
+        up no other. No garbage is collected: that would walk every event."""
         memories = self._memory  # replaced as a whole where partitions go
+        prepared, room = Prepared(), self._settings.batch_max_events
         gc.disable()
         try:
-            held = [(lease, batch) for lease, batch in batches if lease.partition in memories]
-            return [self._portion(lease, batch, memories[lease.partition]) for lease, batch in held]
+            for lease, batch in batches:
+                if lease.partition not in memories:
+                    continue
+                if room <= 0:
+                    prepared.left.append((lease, batch))
+                    continue
+                batch, rest = batch.cut(self.isolation.most(lease.partition) or len(batch.records))
+                try:
+                    portion, excess = self._portion(lease, batch, memories[lease.partition], room)
+                except Exception as error:
+                    prepared.failed.append((lease, batch, error))
+                    continue
+                prepared.portions.append(portion)
+                room -= len(portion.table)
+                left = excess.joined(rest) if excess else rest
+                if left:
+                    prepared.left.append((lease, left))
         finally:
             gc.enable()
+        return prepared
 
     def gap(self, lease: Lease, offset: int) -> pa.Table:
         """The landing row for offsets before `offset`, which the log no longer has."""
-        rows = decode(LogBatch(lease.partition, Cursor(lease.next), lease.next, offset)).rows
+        decoded, _ = decode(LogBatch(lease.partition, Cursor(lease.next), lease.next, offset), 1, {})
+        rows = decoded.rows
         return self._columns.of(rows, self._identify.of(rows.fields), lease, self._source, expect=lease.next)
 
-    def _portion(self, lease: Lease, batch: LogBatch, memory: PartitionMemory) -> Portion:
-        decoded = decode(batch)
-        rows = decoded.rows
-        admit(decoded, batch, time.time_ns() // 1_000_000, self._settings.future_tolerance_minutes * 60_000)
+    def _portion(
+        self, lease: Lease, batch: LogBatch, memory: PartitionMemory, room: int
+    ) -> tuple[Portion, LogBatch | None]:
+        """The first clicks of a batch, and what is left of it."""
+        decoded, rest = decode(batch, room, self.isolation.poison(lease.partition))
+        admit(decoded, time.time_ns() // 1_000_000, self._settings.future_tolerance_minutes * 60_000)
+        rows, batch = decoded.rows, decoded.batch
         who = self._identify.of(rows.fields)
         seen = memory.mark(rows, who, batch)
         counts = np.bincount(rows.reasons, minlength=len(Reason)).tolist()
-        return Portion(
+        portion = Portion(
             lease,
-            batch.end,
-            batch.records.offsets,
-            decoded.dead,
+            batch,
+            dead_letters(decoded),
             seen,
             self._columns.of(rows, who, lease, self._source, expect=batch.start),
             {reason.name.lower(): counts[reason] for reason in Reason if counts[reason]},
             int(np.count_nonzero(~rows.verified & (rows.reasons == Reason.COUNTED))),
         )
+        return portion, rest

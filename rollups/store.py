@@ -25,6 +25,12 @@ Row = tuple[Any, ...]
 # much memory, too many at once, killed.
 _TOO_LARGE = {158, 307, 396}
 _TOO_MUCH = {159, 160, 202, 241, 394, 439}
+# What it says when it would refuse any statement: tables that are not migrated, users and rights, files and disks,
+# the network and Keeper, too many parts, whatever the C++ library throws.
+_NOT_MIGRATED, _RIGHTS = {16, 47, 60, 81}, {164, 192, 193, 242, 497, 516}
+_DISK = {74, 75, 76, 77, 87, 88, 107, 172, 204, 226, 227, 228, 243, 252, 294, 481, 586, 641}
+_AWAY = {173, 209, 210, 225, 236, 254, 279, 286, 319, 341, 425, 999, 1000, 1001, 1002}
+_IMPAIRED = _NOT_MIGRATED | _RIGHTS | _DISK | _AWAY
 
 # Sessions allow one query at a time; without them a pool of HTTP clients runs side by side.
 common.set_setting("autogenerate_session_id", False)
@@ -37,9 +43,16 @@ class StoreError(Exception):
         super().__init__(message)
         self.code = code
 
+    @property
+    def refuses_content(self) -> bool:
+        """Whether it is about what was sent, so that something else might be taken."""
+        return self.code not in _IMPAIRED | {0}
+
 
 class StoreUnavailable(StoreError):
     """ClickHouse cannot be reached, or the connection broke: the outcome of a write is unknown."""
+
+    refuses_content = False
 
 
 class StoreBusy(StoreUnavailable):

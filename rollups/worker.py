@@ -7,15 +7,15 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from ingest.kafka import ensure_topics, topic_identity, wait_for_broker
 from ingest.settings import Settings
 from rollups.claims import Claims, SourceReplaced
 from rollups.columns import Columns
-from rollups.dead_letters import publish
-from rollups.decode import DeadLetter
-from rollups.faust_app import FaustLog, build_app
+from rollups.dead_letters import DeadLetter, publish
+from rollups.faust_app import FaustLog, build_app, send_record
 from rollups.lease import Lease, State
 from rollups.markers import Markers
 from rollups.pipeline import Pipeline, Tally
@@ -84,6 +84,10 @@ class Worker:
     def states(self) -> Counter[State]:
         """Assigned partitions by state."""
         return Counter(lease.state for lease in self._session.leases()) if self._session else Counter()
+
+    def troubled(self) -> dict[int, str]:
+        """Why assigned partitions are not counted, by partition: halted, or failing again and again."""
+        return self._session.troubled() if self._session else {}
 
     def remembered(self) -> tuple[int, int]:
         """(keys, bytes) in memory to tell duplicates and repeats."""
@@ -166,8 +170,8 @@ class Session:
         if not self._claims.joined:
             return ["worker: not in the consumer group yet"]
         claiming = sum(not lease.ready for lease in self._claims.leases.values())
-        halted = [f"worker: partition {number} stands still: {why}" for number, why in self._claims.halted().items()]
-        return halted or ([f"worker: {claiming} partitions are being claimed"] if claiming else [])
+        troubled = [f"worker: partition {number} is not counted: {why}" for number, why in self.troubled().items()]
+        return troubled or ([f"worker: {claiming} partitions are being claimed"] if claiming else [])
 
     async def lag(self) -> int | None:
         leases = self._claims.leases
@@ -178,6 +182,9 @@ class Session:
 
     def leases(self) -> list[Lease]:
         return list(self._claims.leases.values())
+
+    def troubled(self) -> dict[int, str]:
+        return self._claims.troubled()
 
     def remembered(self) -> tuple[int, int]:
         return self._prepare.remembered()
@@ -195,10 +202,7 @@ class Session:
         return {lease.partition: lease.next for lease in self._claims.leases.values() if lease.ready}
 
     async def _bury(self, partition: int, letters: list[DeadLetter]) -> None:
-        async def send(key: bytes | None, value: bytes | None, headers: dict[str, bytes]) -> Awaitable[object]:
-            topic = self._settings.dead_topic
-            return await self._app.producer.send(topic, key, value, None, None, headers)  # type: ignore[no-any-return]
-
+        send = partial(send_record, self._app, self._settings.dead_topic)
         await publish(send, self._settings.topic, partition, letters)
 
     async def _touch(self) -> None:

@@ -63,8 +63,8 @@ class Schedules(RuleBasedStateMachine):
             return
         if lease.cursor.position >= self.log.end(0):
             return
-        [portion] = worker.prepare.portions([(lease, self.log.fetch(lease, most))])
-        worker.seen.write([(0, portion.end, portion.seen)])
+        [portion] = worker.prepare.prepare([(lease, self.log.fetch(lease, most))]).portions
+        worker.seen.write([(0, portion.batch.end, portion.seen)])
         self.held[number].append(portion)
 
     @rule(number=WORKERS, answered=st.booleans())
@@ -76,7 +76,7 @@ class Schedules(RuleBasedStateMachine):
         portion = self.held[number].pop(0)
         outcome, _ = insert_batch(self.store, SOURCE, [0], portion.table)
         if outcome is Outcome.APPLIED and answered:
-            portion.lease.next = portion.end
+            portion.lease.next = portion.batch.end
         else:
             worker.claims.leases, self.held[number] = {}, []
 

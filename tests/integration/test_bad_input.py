@@ -31,6 +31,8 @@ BAD: dict[str, tuple[bytes | None, str, str]] = {
     "empty": (b"", "invalid", "empty"),
     "tombstone": (None, "invalid", "tombstone"),
     "no subject": (b'{"clicked_at": 1}', "invalid", "subject_missing"),
+    "no date of .NET": (json.dumps(GOOD | {"clicked_at": "0001-01-01T00:00:00"}).encode(), "invalid", "time_invalid"),
+    "an array of nothing": (b"[" + b"1," * 100_000 + b"1]", "invalid", "too_large"),
 }
 
 
@@ -40,6 +42,10 @@ async def produce(stack: Stack, values: list[bytes | None]) -> None:
     try:
         for value in values:
             await producer.send_and_wait("clicks", value, key=b"same partition")
+        partition = producer._partition("clicks", None, b"same partition", None, b"same partition", None)
+        nothing = producer.create_batch()  # the client itself refuses a record with neither key nor value
+        nothing.append(key=None, value=None, timestamp=None)
+        await (await producer.send_batch(nothing, "clicks", partition=partition))
     finally:
         await producer.stop()
 
@@ -68,6 +74,7 @@ def letters(stack: Stack) -> list[tuple[bytes | None, dict[str, str]]]:
     for value, _, _ in BAD.values():
         values += [value, good]
     values.append(json.dumps([json.loads(good), {"clicked_at": True}, json.loads(good)]).encode())
+    values.append(json.dumps([json.loads(good), *range(99)]).encode())
     asyncio.run(produce(stack, values))
     stack.wait_counted()
     return asyncio.run(dead_letters(stack))
@@ -75,7 +82,7 @@ def letters(stack: Stack) -> list[tuple[bytes | None, dict[str, str]]]:
 
 def test_the_good_ones_beside_are_counted(stack: Stack, letters: object) -> None:
     hours = stack.hours(stack.key("account", account_id=301), DAY)
-    assert sum(clicks for _, clicks, _ in hours) == len(BAD) + 1 + 2
+    assert sum(clicks for _, clicks, _ in hours) == len(BAD) + 1 + 2 + 1
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -84,7 +91,7 @@ def test_each_bad_value_is_a_dead_letter_with_its_reason(
 ) -> None:
     value, reason, error = BAD[name]
     found = [headers for raw, headers in letters if headers["error"] == error]
-    assert len(found) == (3 if error == "not_json" else 1)
+    assert len(found) == {"not_json": 3, "tombstone": 2, "time_invalid": 2}.get(error, 1)
     assert {headers["reason"] for headers in found} == {reason}
     assert all(headers["topic"] == "clicks" and headers["offset"].isdigit() for headers in found)
     if name == "garbage that compresses":
@@ -96,5 +103,12 @@ def test_each_bad_value_is_a_dead_letter_with_its_reason(
 def test_a_bad_item_of_an_array_is_a_dead_letter_of_its_own(
     letters: list[tuple[bytes | None, dict[str, str]]],
 ) -> None:
-    [(raw, headers)] = [letter for letter in letters if "index" in letter[1]]
+    [(raw, headers)] = [letter for letter in letters if letter[1].get("index") and letter[0] == b'{"clicked_at": true}']
     assert (raw, headers["index"], headers["error"]) == (b'{"clicked_at": true}', "1", "time_invalid")
+
+
+def test_many_bad_items_of_an_array_are_few_dead_letters(
+    letters: list[tuple[bytes | None, dict[str, str]]],
+) -> None:
+    held = [json.loads(raw or b"") for raw, headers in letters if headers["error"] == "not_an_event"]
+    assert held == [*range(20), list(range(20, 99))]

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from ingest.settings import Settings
 from rollups.claims import Claims
 from rollups.columns import Columns
-from rollups.decode import DeadLetter
+from rollups.dead_letters import DeadLetter
 from rollups.markers import Markers
 from rollups.pipeline import Pipeline
 from rollups.prepare import Prepare

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 
 from ingest.checks import LATEST_MS, MAX_DOMAIN
 from ingest.event import MAX_ID, Click, Rejected, clicked_at_ms, decode_record
+from rollups.dead_letters import dead_letters
 from rollups.decode import Decoded, Reason, decode
 from rollups.lease import Cursor, LogBatch, Records
 from tests.support.log import LOG_TIME_MS, Record
 from tests.unit.test_event import AFFILIATE, FAULTS, GOOD
 
+MANY = 1_000_000
 slashes = "vvd.bz" + "/" * MAX_DOMAIN
 texts = st.sampled_from([None, "", "a", "HTTPS://VVD.bz/", slashes, "two words", "ü" * 70, "d" * (MAX_DOMAIN + 1), 1])
 numbers = st.sampled_from([None, 0, 1, 7, -1, MAX_ID, MAX_ID + 1, 2**70, "1", 1.5])
@@ -32,7 +34,9 @@ values = st.none() | st.binary(max_size=5) | items
 
 
 def decoded(records: list[Record], end: int = 0) -> Decoded:
-    return decode(LogBatch(0, Cursor(0), 0, max(end, len(records)), Records().add(records)))
+    found, rest = decode(LogBatch(0, Cursor(0), 0, max(end, len(records)), Records().add(records)), MANY, {})
+    assert rest is None
+    return found
 
 
 @given(st.lists(values, max_size=6), st.integers(0, 9))
@@ -43,8 +47,9 @@ def test_a_batch_is_its_records_one_by_one(raws: list[bytes | None], end: int) -
     gap = [end - 1] * bool(missing)
     assert rows.offsets.tolist() == [offset for offset, _ in expected] + gap
     assert rows.records.sum() == max(end, len(raws))
-    assert [letter.raw for letter in found.dead] == [item.raw for _, item in expected if isinstance(item, Rejected)]
-    assert [(letter.offset, letter.error, letter.message, letter.index) for letter in found.dead] == [
+    dead = dead_letters(found)
+    assert [letter.raw for letter in dead] == [item.raw for _, item in expected if isinstance(item, Rejected)]
+    assert [(letter.offset, letter.error, letter.message, letter.index) for letter in dead] == [
         (at, item.fault.value, item.message, item.index) for at, item in expected if isinstance(item, Rejected)
     ]
     for row, (offset, item) in enumerate(expected):
@@ -75,7 +80,7 @@ def test_every_fault_is_found_among_good_clicks(fault: str) -> None:
         raw = value if isinstance(value, bytes) else json.dumps(value).encode()
         found = decoded([Record(0, good), Record(1, raw), Record(2, good)])
         assert found.rows.reasons.tolist() == [Reason.COUNTED, Reason.INVALID, Reason.COUNTED]
-        assert [(letter.offset, letter.error, letter.raw) for letter in found.dead] == [(1, fault, raw)]
+        assert [(letter.offset, letter.error, letter.raw) for letter in dead_letters(found)] == [(1, fault, raw)]
 
 
 def test_a_batch_without_records_is_a_gap() -> None:

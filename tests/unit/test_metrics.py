@@ -19,6 +19,9 @@ class AtWork(Worker):
     def states(self) -> Counter[State]:
         return Counter({State.READY: 11, State.HALTED: 1})
 
+    def troubled(self) -> dict[int, str]:
+        return {3: "the log has lost its head"}
+
     def remembered(self) -> tuple[int, int]:
         return 1000, 20_000
 
@@ -39,6 +42,7 @@ def test_states_outcomes_and_reasons_are_told(store: Store) -> None:
     worker.tally.inserts.update(applied=3, fenced=1)
     found = samples(worker)
     assert found["clickmill_events_total", "duplicate"] == 2
+    assert found["clickmill_troubled_partitions",] == 1
     assert found["clickmill_inserts_total", "fenced"] == 1
     assert found["clickmill_partitions", "halted"] == 1
     assert found["clickmill_partitions", "claiming"] == 0

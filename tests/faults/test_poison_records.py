@@ -1,0 +1,137 @@
+"""One record in 100,000 makes a step of the worker raise, every time: it alone becomes a dead letter."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from ingest.event import Click, parse_record
+from ingest.settings import Settings
+from rollups import decode, prepare
+from rollups.audit import audit
+from rollups.columns import Columns
+from rollups.fields import Fields
+from rollups.identity import Identify
+from rollups.memory import PartitionMemory, SeenKeys
+from rollups.seen import Seen
+from rollups.store import Store, StoreError
+from tests.faults.conftest import Record
+from tests.support.log import LOG_TIME_MS, MemoryLog
+from tests.support.worker import Harness, harness
+
+RECORDS = 100_000
+POISON = 61_803
+WHY = "a defect that nobody knows of"
+BYSTANDER = 1  # a partition without poison
+
+
+def value(number: int, **fields: object) -> dict[str, object]:
+    link = {"account_id": 1, "domain": "d.e", "link_id": f"l{number % 10}"}
+    return {"event_id": f"e{number}", "clicked_at": LOG_TIME_MS, "visitor_id": f"v{number}", **link, **fields}
+
+
+def raise_if(found: object) -> None:
+    if found:
+        raise ValueError(WHY)
+
+
+def poisonous(fields: Fields) -> bool:
+    return "poison" in fields.link_id.to_pylist()
+
+
+def wrap(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, check: Callable[..., object]) -> None:
+    original = getattr(owner, name)
+
+    def checked(*arguments: Any, **options: Any) -> Any:
+        raise_if(check(*arguments))
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(owner, name, checked)
+
+
+def refuse_insert(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
+    original = store.insert_arrow
+
+    def insert_arrow(table: str, batch: pa.Table, settings: dict[str, Any]) -> None:
+        if table == "landing" and "poison" in batch["link_id"].to_pylist():
+            raise StoreError(WHY, code=70)
+        original(table, batch, settings)
+
+    monkeypatch.setattr(store, "insert_arrow", insert_arrow)
+
+
+def poison_key() -> int:
+    click = parse_record(json.dumps(value(0, event_id="poison")).encode())
+    assert isinstance(click, Click)
+    return int(Identify(Settings().visitor_secret).of(Fields.of([click])).ids[0])
+
+
+def has_key(_: Seen, batches: list[tuple[int, int, list[SeenKeys]]]) -> bool:
+    return any(poison_key() in keys.keys for _, _, kept in batches for keys in kept)
+
+
+# Where each step is entered, and how it knows the record by what it is given.
+STEPS: dict[str, tuple[Any, str, Callable[..., object]]] = {
+    "decode": (decode, "parse_record", lambda raw: raw and b"poison" in raw),
+    "admit": (prepare, "admit", lambda decoded, *_: poisonous(decoded.rows.fields)),
+    "identify": (Identify, "of", lambda _, fields: poisonous(fields)),
+    "mark": (PartitionMemory, "mark", lambda _, rows, *_more: poisonous(rows.fields)),
+    "columns": (Columns, "of", lambda _, rows, *_more: poisonous(rows.fields)),
+    "seen": (Seen, "write", has_key),
+    "bury": (Harness, "_bury", lambda *given: any(letter.error == "text_too_long" for letter in given[2])),
+}
+
+
+def break_step(step: str, monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
+    if step == "insert":
+        refuse_insert(monkeypatch, store)
+    else:
+        wrap(monkeypatch, *STEPS[step])
+
+
+@pytest.mark.parametrize("step", [*STEPS, "insert"])
+def test_the_record_alone_is_a_dead_letter(
+    step: str, store: Store, monkeypatch: pytest.MonkeyPatch, record: Record
+) -> None:
+    log = MemoryLog()
+    for number in range(RECORDS):
+        log.append(0, value(number))
+    too_long = {"visitor_id": "v" * 500} if step == "bury" else {}
+    log.partitions[0][POISON].value = json.dumps(
+        value(POISON, event_id="poison", link_id="poison", **too_long)
+    ).encode()
+    log.append(BYSTANDER, value(RECORDS))
+    break_step(step, monkeypatch, store)
+
+    async def scenario() -> tuple[Harness, float, list[str]]:
+        async with harness(store, log) as worker:
+            await worker.claim({0, BYSTANDER})
+            troubles: list[str] = []
+            started, held_up = time.monotonic(), 0.0
+            consuming = asyncio.create_task(worker.consume())
+            while not consuming.done():
+                await asyncio.sleep(0.01)
+                troubles += worker.claims.failing().values()
+                if worker.claims.leases[BYSTANDER].next == 0:
+                    held_up = time.monotonic() - started
+            await consuming
+            return worker, held_up, troubles
+
+    worker, held_up, troubles = asyncio.run(asyncio.wait_for(scenario(), 120))
+    ledger = store.query("SELECT toString(reason), sum(records) FROM ledger GROUP BY reason ORDER BY reason")
+    assert ledger == [("counted", RECORDS), ("invalid", 1)]
+    [(partition, letter)] = {(p, letter.error): (p, letter) for p, letter in worker.dead}.values()
+    assert (partition, letter.offset, letter.error) == (0, POISON, "undecodable")
+    assert WHY in letter.message
+    assert b"poison" in (letter.raw or b"")
+    assert any(WHY in trouble for trouble in troubles), "a lease that keeps failing is told"
+    assert worker.claims.troubled() == {}
+    assert held_up < 10, "the other partition waits for no isolation"
+    assert audit(store).problems == []
+    record("a step raises for one record in 100,000: it alone becomes a dead letter", 1)
