@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 
-from rollups.bots import is_bot, is_prefetch
+from rollups.bots import bot_mask, is_prefetch
 from rollups.decode import Decoded, Reason
 from rollups.fields import Mask, by_value
 
@@ -21,7 +21,7 @@ def admit(decoded: Decoded, now_ms: int, future_tolerance_ms: int) -> None:
     rows, fields = decoded.rows, decoded.rows.fields
     prefetch = _verdicts(fields.method, lambda method: is_prefetch(method, None))
     prefetch |= _verdicts(fields.purpose, lambda purpose: is_prefetch(None, purpose))
-    bot = _verdicts(fields.user_agent, is_bot)
+    bot = bot_mask(fields.user_agent)
     taken_in = np.minimum(np.where(rows.log_time_ms == 0, now_ms, rows.log_time_ms), now_ms)
     ahead = fields.clicked_ms - taken_in
     counted = rows.reasons == Reason.COUNTED

@@ -14,11 +14,10 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo
 
-import crawleruseragents
 import pytest
-from crawlerdetect import CrawlerDetect
 
 from tests.integration.conftest import started
+from tests.support import bot_oracle
 from tests.support.stack import Stack
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -30,8 +29,8 @@ needs_data = pytest.mark.skipif(not ACCESS_LOG.exists(), reason="the real click 
 Hours = dict[tuple[Any, ...], tuple[int, int]]
 
 
-def is_bot(user_agent: str, detect: CrawlerDetect = CrawlerDetect()) -> bool:  # noqa: B008
-    return bool(user_agent) and (crawleruseragents.is_crawler(user_agent) or detect.isCrawler(user_agent))
+def is_bot(user_agent: str) -> bool:
+    return bot_oracle.kind(user_agent) is not None
 
 
 def number_of(name: str) -> int:

@@ -29,6 +29,7 @@ HOMES = {
     "fastapi": ["api/", "deploy/collecting.py", "deploy/working.py", "deploy/http_server.py"],
     "aiokafka": ["ingest/", "rollups/faust_app.py", "rollups/transport.py"],
     "mcp": ["api/mcp_", "api/integration.py"],
+    "ahocorasick_rs": ["rollups/bot_judge.py"],
     "numba": ["rollups/compiled.py", "rollups/siphash.py", "rollups/hashset.py"],
 }
 
@@ -119,10 +120,10 @@ def test_imports_point_back_along_the_flow(layer: str) -> None:
 @pytest.mark.parametrize(
     ("process", "others"),
     [
-        ("deploy.answering", ["aiokafka", "faust", "numba"]),
-        ("deploy.collecting", ["faust", "numba", "mcp"]),
+        ("deploy.answering", ["aiokafka", "faust", "numba", "ahocorasick_rs"]),
+        ("deploy.collecting", ["faust", "numba", "mcp", "ahocorasick_rs"]),
         ("deploy.working", ["mcp"]),
-        ("deploy.cli", ["faust", "numba", "mcp"]),
+        ("deploy.cli", ["faust", "numba", "mcp", "ahocorasick_rs"]),
     ],
 )
 def test_a_process_does_not_load_what_only_others_need(process: str, others: list[str]) -> None:
