@@ -20,13 +20,14 @@ from bench.machine import others_percent
 from bench.results import directory, runs_of, shaped, show_machine, write
 
 # In the order in which they run: later ones take what the pipeline was measured at.
-PARTS = ("pipeline", "scaling", "freshness", "api", "collector", "storage", "protocol", "soak")
+PARTS = ("pipeline", "scaling", "freshness", "hostile", "api", "collector", "storage", "protocol", "soak")
 _ALONE = {"protocol", "soak"}
 _QUIET = 20.0  # percent of all processors
 _OPTIONS = {
     "pipeline": ("events", "broker"),
     "scaling": ("events", "broker"),
     "freshness": ("broker", "capacity"),
+    "hostile": ("broker",),
     "collector": ("broker",),
     "soak": ("broker", "seconds", "horizon"),
 }

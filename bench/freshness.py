@@ -44,10 +44,10 @@ def run(*, quick: bool = False, broker: str | None = None, capacity: float | Non
     with (
         tempfile.TemporaryDirectory() as name,
         running_broker(kind, Path(name)) as running,
-        _up(running, Path(name)) as (child, url),
+        running_up(running, Path(name)) as (child, url),
     ):
         rates = [
-            {"share": share, **_at(running, child, url, _FIRST_ACCOUNT + number, int(top * share), seconds)}
+            {"share": share, **served(running, child, url, _FIRST_ACCOUNT + number, int(top * share), seconds)}
             for number, share in enumerate(SHARES)
         ]
         requests = open_requests(url)
@@ -75,7 +75,7 @@ def _measured(kind: str, quick: bool) -> float:
 
 
 @contextmanager
-def _up(broker: Broker, directory: Path) -> Iterator[tuple[Child, str]]:
+def running_up(broker: Broker, directory: Path) -> Iterator[tuple[Child, str]]:
     port = free_port()
     environment = {
         "CLICKMILL_KAFKA_URL": broker.address,
@@ -94,9 +94,12 @@ def _up(broker: Broker, directory: Path) -> Iterator[tuple[Child, str]]:
         child.stop()
 
 
-def _at(broker: Broker, child: Child, url: str, account: int, rate: int, seconds: float) -> dict[str, Any]:
+def served(
+    broker: Broker, child: Child, url: str, account: int, rate: int, seconds: float, *, hostile: bool = False
+) -> dict[str, Any]:
+    """How long markers take to be served beside that many events a second."""
     [key] = account_keys(url, [account])
-    with _load(broker, rate, seconds + _SETTLE) as sender:
+    with _load(broker, rate, seconds + _SETTLE, *(["--hostile"] if hostile else [])) as sender:
         before, started = cpu_of(child.pid), time.perf_counter()
         delays = sorted(asyncio.run(Markers(broker, url, key, account).delays(seconds)))
         used = (cpu_of(child.pid) - before).seconds / (time.perf_counter() - started)
@@ -115,9 +118,9 @@ def _at(broker: Broker, child: Child, url: str, account: int, rate: int, seconds
 
 
 @contextmanager
-def _load(broker: Broker, rate: int, seconds: float) -> Iterator[subprocess.Popen[str]]:
+def _load(broker: Broker, rate: int, seconds: float, *options: str) -> Iterator[subprocess.Popen[str]]:
     """Events at a steady rate for so many seconds, the first of them before this goes on."""
-    command = [sys.executable, "-m", "bench.sender", broker.address, str(rate), str(seconds), "--ahead"]
+    command = [sys.executable, "-m", "bench.sender", broker.address, str(rate), str(seconds), "--ahead", *options]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as sender:
         assert sender.stdin is not None
         assert sender.stdout is not None

@@ -1,4 +1,4 @@
-"""Events at a steady rate into the clicks topic: `python -m bench.sender BROKER RATE SECONDS [--ahead]`.
+"""Events at a steady rate into the clicks topic: `python -m bench.sender BROKER RATE SECONDS [--ahead] [--hostile]`.
 
 A process of its own. With `--ahead` every record batch is made and packed before it says `ready` and waits for a line:
 then sending costs next to nothing. It ends with a line of JSON.
@@ -19,6 +19,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.partitioner import murmur2
 
 from bench.events import events
+from bench.hostile_events import hostile_events
 from bench.topic import PARTITIONS
 from ingest.connection import COMPRESSION
 from ingest.kafka import connection
@@ -29,10 +30,13 @@ _TICK = 0.05  # seconds of events that are sent at once
 Tick = dict[int, Any]
 
 
-def ticks(producer: AIOKafkaProducer, rate: int, seconds: float, *, packed: bool) -> Iterator[Tick]:
+def ticks(
+    producer: AIOKafkaProducer, rate: int, seconds: float, *, packed: bool, hostile: bool = False
+) -> Iterator[Tick]:
     """Record batches by partition, one for each tick; the clicks' times go on from now as they will be sent."""
     count, now = int(rate * seconds), int(time.time() * 1000)
-    source = events(count, seed=now, start_ms=now, hours=seconds / 3600)
+    made = hostile_events if hostile else events
+    source = made(count, seed=now, start_ms=now, hours=seconds / 3600)
     places: dict[bytes, int] = {}
     while chunk := list(islice(source, max(1, int(rate * _TICK)))):
         batches: Tick = {}
@@ -72,13 +76,14 @@ async def main() -> None:
     parser.add_argument("rate", type=int)
     parser.add_argument("seconds", type=float)
     parser.add_argument("--ahead", action="store_true")
+    parser.add_argument("--hostile", action="store_true")
     given = parser.parse_args()
     settings = Settings(kafka_url=given.broker)
     producer = AIOKafkaProducer(
         **connection(settings), acks="all", compression_type=COMPRESSION, max_batch_size=1024 * 1024, linger_ms=0
     )
     await producer.start()
-    made: Iterable[Tick] = ticks(producer, given.rate, given.seconds, packed=given.ahead)
+    made: Iterable[Tick] = ticks(producer, given.rate, given.seconds, packed=given.ahead, hostile=given.hostile)
     if given.ahead:
         made = list(made)
     print("ready", flush=True)

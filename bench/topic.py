@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,13 +22,26 @@ _BATCH_BYTES = 256 * 1024
 _MOST_IN_FLIGHT = 4 * PARTITIONS
 
 
-def fill(broker: Broker, count: int, *, per_record: int = 1, topic: str = "clicks", copy: Path | None = None) -> Counts:
+Source = Callable[[int], Iterable[tuple[bytes, bytes]]]
+
+
+def fill(
+    broker: Broker,
+    count: int,
+    *,
+    per_record: int = 1,
+    topic: str = "clicks",
+    copy: Path | None = None,
+    source: Source = events,
+) -> Counts:
     """Sends so many events, alone or in arrays, and returns what must become of them; `copy` gets them line by line."""
     settings = broker.settings(topic=topic, partitions=PARTITIONS)
-    return asyncio.run(_fill(settings, count, per_record, copy))
+    return asyncio.run(_fill(settings, source(count), per_record, copy))
 
 
-async def _fill(settings: Settings, count: int, per_record: int, copy: Path | None) -> Counts:
+async def _fill(
+    settings: Settings, source: Iterable[tuple[bytes, bytes]], per_record: int, copy: Path | None
+) -> Counts:
     await wait_for_broker(settings, asyncio.Event())
     await ensure_topics(settings)
     producer = AIOKafkaProducer(
@@ -41,7 +54,7 @@ async def _fill(settings: Settings, count: int, per_record: int, copy: Path | No
     await producer.start()
     lines = copy.open("wb") if copy else None
     try:
-        return await _send(producer, settings.topic, events(count), per_record, lines)
+        return await _send(producer, settings.topic, source, per_record, lines)
     finally:
         if lines:
             lines.close()

@@ -8,10 +8,13 @@ import pytest
 
 pytest.importorskip("psutil", reason="the extra `bench` is not installed")
 
-from bench.events import LINKS, USERS, events
+from bench.agents import pool
+from bench.events import USERS, events
 from bench.expected import Model
+from bench.hostile_events import hostile_events
 from bench.results import medians, rounded, shaped
 from ingest.event import Click, decode_one
+from rollups.bots import is_bot
 
 COUNT = 30_000
 
@@ -43,14 +46,30 @@ def test_shares_of_bots_and_retries(made: list[tuple[bytes, bytes]]) -> None:
     assert counts.duplicate / COUNT == pytest.approx(0.01, abs=0.003)
 
 
-def test_popular_links_and_many_users(made: list[tuple[bytes, bytes]]) -> None:
+def test_popular_links_many_users_and_ever_new_agents(made: list[tuple[bytes, bytes]]) -> None:
     clicks = [json.loads(value) for _, value in made]
     links = [click["link_id"] for click in clicks]
     most = max(links.count(link) for link in set(links[:200]))
     assert most / COUNT > 0.02
-    assert 1000 < len(set(links)) <= LINKS
+    assert 4000 < len(set(links)) < COUNT / 2
+    assert 2500 < len({click["user_agent"] for click in clicks}) < COUNT / 5
+    assert 5000 < len({click["referrer"] for click in clicks}) < COUNT / 2
     assert 10_000 < len({click["visitor_id"] for click in clicks}) <= USERS
     assert len({key for key, _ in made}) == len({click["visitor_id"] for click in clicks})
+
+
+def test_agents_are_peoples_and_all_different() -> None:
+    agents = [agent.decode() for agent in pool(2000)]
+    assert len(set(agents)) == len(agents)
+    assert not any(map(is_bot, agents))
+
+
+def test_hostile_events_are_clicks_of_people_and_nothing_in_them_comes_twice() -> None:
+    clicks = [decode_one(value) for _, value in hostile_events(300)]
+    assert all(isinstance(click, Click) for click in clicks)
+    for name in ("event_id", "account_id", "domain", "link_id", "visitor_id", "user_agent", "referrer"):
+        assert len({getattr(click, name) for click in clicks}) == 300
+    assert not any(is_bot(click.user_agent or "") for click in clicks if isinstance(click, Click))
 
 
 def test_what_a_database_says_otherwise_is_named() -> None:
