@@ -57,8 +57,7 @@ class Judge:
         if matches := self._automaton.find_matches_as_indexes(text.data, overlapping=True):
             found = np.fromiter(chain.from_iterable(matches), np.int64, 3 * len(matches))
             rules, starts = found[::3], found[1::3]
-            # What stands before the first agent is the end of the last one, a line end, too.
-            within = self._starts_word[rules] & _WORD[text[starts - 1]]
+            within = self._starts_word[rules] & _WORD[text[starts - 1]]  # text[-1] is a line end
             rules, starts = rules[~within], starts[~within]
             np.maximum.at(kinds, np.searchsorted(ends - ends[0], starts, "right") - 1, self._kinds[rules])
         return kinds

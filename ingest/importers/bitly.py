@@ -28,6 +28,8 @@ class FeedLine(msgspec.Struct):
     tz: str | None = None
 
 
+_LONGEST_URL = 4096  # characters that are looked at for the host; urlsplit remembers what it was given
+
 _decoder = msgspec.json.Decoder(FeedLine)
 
 
@@ -75,7 +77,7 @@ def number_of(name: str | None) -> int | None:
 
 def _host(url: str | None) -> str | None:
     try:
-        return urlsplit(url or "").hostname
+        return urlsplit((url or "")[:_LONGEST_URL]).hostname
     except ValueError:
         return None
 

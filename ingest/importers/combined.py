@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import unquote_to_bytes
 
 from ingest.event import Click, Fault, Rejected
 from ingest.importers.lines import Outcome, Parse, checked
@@ -54,7 +54,7 @@ def parser(account_id: int, domain: str) -> Parse:
 
 def _link(target: str) -> str:
     """The path without its first slash and without the query; the root is `/`."""
-    path = urlsplit(f"http://host{target}").path if target.startswith("/") else target
+    path = target.partition("#")[0].partition("?")[0] if target.startswith("/") else target
     return _text(unquote_to_bytes(path.removeprefix("/"))) or "/"
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import tracemalloc
 from collections import Counter
+from collections.abc import Callable
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import pytest
 
 from ingest.event import Click, Fault, Rejected, clicked_at_ms
 from ingest.importers import bitly, combined
-from ingest.importers.lines import MAX_LINE_BYTES, DamagedFile, Skipped
+from ingest.importers.lines import MAX_LINE_BYTES, DamagedFile, Outcome, Skipped
 from ingest.importers.run import Summary, run_import
 from rollups.bots import is_bot
 
@@ -251,6 +253,42 @@ def test_a_bad_line_of_the_log_is_named(raw: bytes, fault: Fault) -> None:
     outcome = parse(raw)
     assert isinstance(outcome, Rejected)
     assert outcome.fault == fault
+
+
+@pytest.mark.parametrize(
+    ("read", "form"),
+    [
+        (parse, b'192.0.2.1 - - [17/May/2015:10:05:03 +0000] "GET /%d%b HTTP/1.1" 200 5 "-" "-"'),
+        (bitly.parse, b'{"t": 1, "l": "a", "hh": "b", "h": "c", "u": "http://a.example/%d%b"}'),
+    ],
+)
+def test_long_urls_are_not_kept(read: Callable[[bytes], Outcome], form: bytes) -> None:
+    tracemalloc.start()
+    try:
+        for number in range(50):
+            read(form % (number, b"x" * 200_000))
+        assert tracemalloc.get_traced_memory()[0] < 2_000_000  # urlsplit remembers its last 128 arguments: 20 MB
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("target", "link_id"),
+    [
+        ("/a?b#c", "a"),
+        ("/a#b?c", "a"),
+        ("/a;b/c", "a;b/c"),
+        ("//a/b", "/a/b"),
+        ("/?a", "/"),
+        ("/%2Fa", "/a"),
+        ("/[a]:b", "[a]:b"),
+        ("*", "*"),
+    ],
+)
+def test_a_link_is_the_path_of_its_target(target: str, link_id: str) -> None:
+    click = parse(line(f"GET {target} HTTP/1.1"))
+    assert isinstance(click, Click)
+    assert click.link_id == link_id
 
 
 def test_the_real_log_has_one_malformed_line_and_its_bots() -> None:
