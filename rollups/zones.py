@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
 from zoneinfo import ZoneInfo, available_timezones
@@ -10,51 +11,84 @@ from zoneinfo import ZoneInfo, available_timezones
 import numpy as np
 from numpy.typing import NDArray
 
-from rollups.store import Store
+from rollups.store import Row, Store
 
 DEFAULT_ZONE = "UTC"
 _MINUTE = 60  # zones change their offset on whole minutes only, save one in 1972: Newfoundland at 00:01 until 2011
 _DAY = 86_400
 _ASKED_AT_ONCE = 1000  # ClickHouse takes no parameter above 128 KiB
+_READ_AT_ONCE = 100_000
+_REMEMBERED = 100_000  # owners; whoever sends clicks makes up as many as there are numbers
 _OVERLAP = timedelta(seconds=60)  # a row is visible a moment after its version was stamped
+_START = datetime.fromtimestamp(0, UTC)
 
 Ints = NDArray[np.int64]
+Place = tuple[datetime, int]  # version and owner, the order in which changes are read
 
 
 class OwnerZones:
-    """The zones of one kind of owner, kept in memory; `refresh` at least every 30 s, unknown owners at once."""
+    """The zones of one kind of owner; `refresh` at least every 30 s, unknown owners are asked for at once.
 
-    def __init__(self, store: Store, table: str, key: str) -> None:
-        self._store = store
-        self._table = table
-        self._key = key
-        self._zones: dict[int, str] = {}
-        self._since = datetime.fromtimestamp(0, UTC)
+    In memory are those of the last batches: at most twice `remembered` owners, and those of one batch. Both calls
+    block on the database, and may be made by different threads.
+    """
+
+    def __init__(self, store: Store, table: str, key: str, remembered: int = _REMEMBERED) -> None:
+        self._store, self._table, self._key, self._remembered = store, table, key, remembered
+        self._young: dict[int, str] = {}  # seen since there were too many
+        self._old: dict[int, str] = {}  # seen before that
+        self._lock = threading.Lock()
+        self._settled: Place = _START, 0
 
     def refresh(self) -> None:
-        """Takes over zones that were written since the last look."""
-        rows = self._store.query(
-            f"SELECT {self._key}, time_zone, version FROM {self._table} FINAL "
-            "WHERE version > {since:DateTime64(6, 'UTC')}",
-            {"since": self._since},
-        )
-        for owner, zone, version in rows:
-            self._zones[owner] = _known(zone)
-            self._since = max(self._since, version.replace(tzinfo=UTC) - _OVERLAP)
+        """Takes over zones that were written since the last look, of owners that are in memory."""
+        place = self._settled
+        while True:
+            rows = self._store.query(
+                f"SELECT {self._key}, time_zone, version, now64(6, 'UTC') FROM {self._table} FINAL "
+                f"WHERE (version, {self._key}) > ({{since:DateTime64(6, 'UTC')}}, {{after:UInt64}}) "
+                f"ORDER BY version, {self._key} LIMIT {_READ_AT_ONCE}",
+                {"since": place[0], "after": place[1]},
+            )
+            self._take_over(rows)
+            if len(rows) < _READ_AT_ONCE:
+                break
+            place = rows[-1][2].replace(tzinfo=UTC), rows[-1][0]
+
+    def _take_over(self, rows: Sequence[Row]) -> None:
+        with self._lock:
+            for owner, zone, _, _ in rows:
+                for generation in (self._young, self._old):
+                    if owner in generation:
+                        generation[owner] = _known(zone)
+        if rows:
+            owner, _, version, now = rows[-1]
+            latest = now.replace(tzinfo=UTC) - _OVERLAP, 0
+            self._settled = max(self._settled, min((version.replace(tzinfo=UTC), owner), latest))
 
     def of(self, owners: Iterable[int]) -> dict[int, str]:
         """The zone of each owner; one that the catalogue does not know has the default."""
         wanted = set(owners)
-        unknown = [owner for owner in wanted if owner not in self._zones]
+        with self._lock:
+            for owner in (wanted - self._young.keys()) & self._old.keys():
+                self._young[owner] = self._old[owner]
+            found = {owner: self._young[owner] for owner in wanted & self._young.keys()}
+        asked = self._ask(list(wanted - found.keys()))
+        with self._lock:
+            self._young.update(asked)
+            if len(self._young) > self._remembered:
+                self._old, self._young = self._young, {}
+        return found | asked
+
+    def _ask(self, unknown: list[int]) -> dict[int, str]:
+        zones = dict.fromkeys(unknown, DEFAULT_ZONE)
         for start in range(0, len(unknown), _ASKED_AT_ONCE):
-            asked = unknown[start : start + _ASKED_AT_ONCE]
             rows = self._store.query(
                 f"SELECT {self._key}, time_zone FROM {self._table} FINAL WHERE {self._key} IN {{owners:Array(UInt64)}}",
-                {"owners": asked},
+                {"owners": unknown[start : start + _ASKED_AT_ONCE]},
             )
-            self._zones.update(dict.fromkeys(asked, DEFAULT_ZONE))
-            self._zones.update({owner: _known(zone) for owner, zone in rows})
-        return {owner: self._zones[owner] for owner in wanted}
+            zones.update({owner: _known(zone) for owner, zone in rows})
+        return zones
 
 
 @cache

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -10,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollups.store import Store
+from rollups import zones as zones_module
+from rollups.store import Row, Store
 from rollups.zones import OwnerZones, cut
 
 ZONES = [
@@ -28,7 +31,10 @@ class Fixed(OwnerZones):
     """Owner n has the n-th zone; no store behind it."""
 
     def __init__(self) -> None:
-        self._zones = dict(enumerate(ZONES))
+        pass
+
+    def of(self, owners: Iterable[int]) -> dict[int, str]:
+        return {owner: ZONES[owner] for owner in owners}
 
 
 @given(st.lists(st.tuples(st.integers(0, 4_000_000_000_000), st.integers(0, len(ZONES) - 1)), min_size=1, max_size=50))
@@ -77,3 +83,75 @@ def test_zones_come_from_the_catalogue_and_change_on_refresh(store: Store) -> No
     store.insert("accounts", [(1, "", "Free", "Asia/Kathmandu")], columns)
     zones.refresh()
     assert zones.of([1]) == {1: "Asia/Kathmandu"}
+
+
+COLUMNS = ["account_id", "name", "plan", "time_zone"]
+
+
+class Counting(Store):
+    """Counts its queries."""
+
+    queries = 0
+
+    def query(self, *arguments: Any, **named: Any) -> Sequence[Row]:
+        self.queries += 1
+        return super().query(*arguments, **named)
+
+
+@pytest.fixture
+def counting(store: Store) -> Iterator[Counting]:
+    counting = Counting(store.url)
+    yield counting
+    counting.close()
+
+
+def held(zones: OwnerZones) -> int:
+    """How many owners it keeps in memory, in whatever it keeps them."""
+    return sum(len(kept) for kept in vars(zones).values() if isinstance(kept, dict))
+
+
+def test_owners_that_somebody_made_up_are_forgotten(counting: Counting) -> None:
+    counting.insert("accounts", [(1, "", "Free", "Asia/Kolkata")], COLUMNS)
+    zones = OwnerZones(counting, "accounts", "account_id", remembered=100)
+    for batch in range(200):
+        made_up = range(1000 + 50 * batch, 1050 + 50 * batch)
+        assert zones.of([1, *made_up]) == {1: "Asia/Kolkata"} | dict.fromkeys(made_up, "UTC")
+        assert held(zones) <= 2 * 100 + 51
+
+
+def test_whoever_clicks_all_the_time_is_asked_for_once(counting: Counting) -> None:
+    counting.insert("accounts", [(1, "", "Free", "Asia/Kolkata")], COLUMNS)
+    zones = OwnerZones(counting, "accounts", "account_id", remembered=10)
+    for batch in range(100):
+        zones.of([1, 2, 1000 + batch])
+    before = counting.queries
+    assert zones.of([1, 2]) == {1: "Asia/Kolkata", 2: "UTC"}
+    assert counting.queries == before
+
+
+def test_a_batch_of_strangers_is_asked_for_by_the_thousand(counting: Counting) -> None:
+    zones = OwnerZones(counting, "accounts", "account_id")
+    before = counting.queries
+    assert zones.of(range(1, 10_001)) == dict.fromkeys(range(1, 10_001), "UTC")
+    assert counting.queries - before == 10
+
+
+def test_a_refresh_reads_large_changes_in_pieces(counting: Counting, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zones_module, "_READ_AT_ONCE", 7)
+    zones = OwnerZones(counting, "accounts", "account_id")
+    zones.of(range(1, 31))
+    counting.insert("accounts", [(number, "", "Free", "Asia/Kolkata") for number in range(1, 101)], COLUMNS)
+    zones.refresh()
+    assert zones.of(range(1, 31)) == dict.fromkeys(range(1, 31), "Asia/Kolkata")
+    assert held(zones) == 30, "those that nobody clicked on are not kept"
+
+
+def test_a_refresh_reads_what_is_new_once_it_has_settled(counting: Counting, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zones_module, "_OVERLAP", timedelta(0))
+    zones = OwnerZones(counting, "accounts", "account_id")
+    counting.insert("accounts", [(number, "", "Free", "Asia/Kolkata") for number in range(1, 101)], COLUMNS)
+    zones.refresh()
+    monkeypatch.setattr(zones_module, "_READ_AT_ONCE", 50)
+    before = counting.queries
+    zones.refresh()
+    assert counting.queries - before < 3, "what was read is not read again"
