@@ -133,7 +133,9 @@ def commands(store: Store) -> None:
 
 
 async def main(directory: str, clicks: int) -> None:
-    settings = Settings(clickhouse_url=f"chdb://{directory}", admin_key="bench", rate_limits="off")
+    settings = Settings(
+        clickhouse_url=f"chdb://{directory}", admin_key="admin key of the benchmarks", rate_limits="off"
+    )
     store = Store(settings.clickhouse_url)
     migrate(store)
     build_catalog(store)

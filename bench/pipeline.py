@@ -29,7 +29,7 @@ PEERS = {
     "pathway_table": 100_000,
 }
 _QUICK_SHARE = 5
-# They want librdkafka, which cannot talk to Tansu, and older libraries than Clickmill: an environment of their own.
+# They want older libraries than Clickmill, in an environment of their own, and were tried over Apache Kafka only.
 _APART = ("quix", "bytewax_flow", "pathway_table")
 _PYTHON_APART = Path(os.environ.get("BENCH_PEERS", ROOT / ".venv-peers")) / "bin" / "python"
 _DRIFT = 0.002  # a peer may count so much less or more than it was given
@@ -69,7 +69,7 @@ def _measure(broker: Broker, expected: Counts, directory: Path, quick: bool) -> 
 def _left_out(broker: Broker) -> dict[str, str]:
     """Peers that cannot run here, and why."""
     if broker.kind == "tansu":
-        return dict.fromkeys(_APART, "librdkafka cannot talk to Tansu")
+        return dict.fromkeys(_APART, "compared over Apache Kafka only")
     if not _PYTHON_APART.exists():
         return dict.fromkeys(_APART, "no environment for it: `make bench` makes one, or set BENCH_PEERS")
     if not any(_PYTHON_APART.parents[1].glob("lib/python*/site-packages/pathway")):

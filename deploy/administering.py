@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
 from deploy.admin import AdminClient
 from deploy.home import NotRunning
-from deploy.options import read_settings
+from deploy.options import of_data_dir, read_settings
 
 
 @click.group()
@@ -19,16 +18,17 @@ def catalog() -> None:
 
 
 @catalog.command("import")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def catalog_import(file: Path) -> None:
-    """Add or change entries from a JSON FILE in the form of PUT /admin/catalog.
+@of_data_dir
+@click.argument("file", type=click.File(encoding="utf-8"))
+def catalog_import(file: TextIO) -> None:
+    """Add or change entries from a JSON FILE, or - for standard input, in the form of PUT /admin/catalog.
 
     Example: clickmill catalog import catalog.json
     """
     try:
-        entries = json.loads(file.read_text())
+        entries = json.load(file)
     except ValueError as error:
-        raise click.ClickException(f"{file} is not JSON: {error}") from error
+        raise click.ClickException(f"{file.name} is not JSON: {error}") from error
     click.echo(json.dumps(admin_call("PUT", "/admin/catalog", entries)))
 
 
@@ -38,6 +38,7 @@ def keys() -> None:
 
 
 @keys.command("create")
+@of_data_dir
 @click.option("--role", type=click.Choice(["admin", "publisher", "account", "ingest"]), required=True)
 @click.option("--publisher-id", type=int, help="With role publisher.")
 @click.option("--account-id", type=int, help="With role account.")
@@ -56,6 +57,7 @@ def keys_create(**wish: Any) -> None:
 
 
 @keys.command("list")
+@of_data_dir
 def keys_list() -> None:
     """List keys, without the keys themselves.
 
@@ -65,6 +67,7 @@ def keys_list() -> None:
 
 
 @keys.command("rotate")
+@of_data_dir
 @click.argument("key_id")
 @click.option("--overlap-hours", type=float, default=24, show_default=True, help="How long the old key lives on.")
 def keys_rotate(key_id: str, overlap_hours: float) -> None:
@@ -77,6 +80,7 @@ def keys_rotate(key_id: str, overlap_hours: float) -> None:
 
 
 @keys.command("revoke")
+@of_data_dir
 @click.argument("key_id")
 def keys_revoke(key_id: str) -> None:
     """End a key by its id.
@@ -90,5 +94,5 @@ def keys_revoke(key_id: str) -> None:
 def admin_call(method: str, path: str, body: Any = None) -> Any:
     try:
         return AdminClient(read_settings()).call(method, path, body)
-    except (RuntimeError, NotRunning) as error:
+    except (RuntimeError, NotRunning, OSError) as error:
         raise click.ClickException(str(error)) from error

@@ -14,7 +14,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from deploy.administering import admin_call
-from deploy.options import dialled_settings, run
+from deploy.options import dialled_settings, of_data_dir, run
 from ingest.kafka import topic_identity
 from ingest.reader import log_bounds, read_topic
 from ingest.settings import Settings
@@ -26,6 +26,7 @@ _DAY = click.DateTime(["%Y-%m-%d"])
 
 
 @click.command()
+@of_data_dir
 @click.option("--from", "first", type=_DAY, help="Recount from this day on (with --to).")
 @click.option("--to", "last", type=_DAY, help="Recount up to this day.")
 def audit(first: datetime | None, last: datetime | None) -> None:

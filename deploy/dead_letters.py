@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from deploy.options import dialled_settings, run
+from deploy.options import dialled_settings, of_data_dir, run
 from ingest.connection import connect
 from ingest.event import Click, Rejected, clicked_at_ms, decode_record
 from ingest.kafka import ensure_topics
@@ -33,6 +33,7 @@ def dlq() -> None:
 
 
 @dlq.command("list")
+@of_data_dir
 @_REASON
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, with the bytes as text.")
 def dlq_list(reasons: tuple[str, ...], as_json: bool) -> None:
@@ -55,6 +56,7 @@ def dlq_list(reasons: tuple[str, ...], as_json: bool) -> None:
 
 
 @dlq.command("replay")
+@of_data_dir
 @_REASON
 @click.option(
     "--corrected",
@@ -83,6 +85,11 @@ async def _letters(settings: Settings, reasons: tuple[str, ...]) -> list[Letter]
         for record in records:
             letters.add(record)
     return letters.open(reasons)
+
+
+async def open_letters(settings: Settings) -> int:
+    """How many dead letters were not replayed."""
+    return len(await _letters(settings, ()))
 
 
 def _described(letter: Letter) -> dict[str, object]:

@@ -21,7 +21,14 @@ _SEED = 1
 _DAYS = 14
 _PAST_EVENTS = 20_000
 _LIVE_RATE = 20.0  # events a second
-_PROBE_PUBLISHER = 999_999_999
+_PROBE = 999_999_999  # publisher, advertiser and network of the clicks that tell how fresh the numbers are
+_PROBE_NAMES = {
+    "publishers": [{"publisher_id": _PROBE, "name": "Freshness probe"}],
+    "advertisers": [{"advertiser_id": _PROBE, "name": "Freshness probe", "slug": "freshness-probe"}],
+    "networks": [{"network_id": _PROBE, "name": "Freshness probe"}],
+}
+
+_PLAN = '{"accounts": [{"account_id": 7, "name": "You", "plan": "Business", "time_zone": "UTC"}]}'
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -32,7 +39,7 @@ async def greet(running: Running) -> None:
     console.print(
         f"\n[bold]Clickmill is ready[/bold] at {running.url}; Kafka at {running.settings.kafka_url}; data in {home}"
     )
-    console.print(f"The admin key is in {home / 'secrets.json'}. Stop with Ctrl-C.\n")
+    console.print(f"The admin key is in {home / 'secrets.json'}. Stop with Ctrl-C; a second one ends it at once.\n")
 
 
 async def serve_demo(running: Running) -> None:
@@ -40,7 +47,8 @@ async def serve_demo(running: Running) -> None:
     await greet(running)
     async with httpx.AsyncClient(base_url=running.url, timeout=30) as client:
         admin = {"X-Api-Key": running.settings.admin_key}
-        (await client.put("/admin/catalog", json=demo_catalog(_SEED), headers=admin)).raise_for_status()
+        for entries in (demo_catalog(_SEED), _PROBE_NAMES):
+            (await client.put("/admin/catalog", json=entries, headers=admin)).raise_for_status()
         first_start = running.home.kept("demo_account_key") is None
         account = await _key(running, "account", account_id=1)
         publisher = await _key(running, "publisher", publisher_id=1)
@@ -49,12 +57,14 @@ async def serve_demo(running: Running) -> None:
             await _send_past(running)
         seconds = await _probe(client, ingest, running)
         hours, clicks, event = _calls(running.url, account, publisher, ingest)
+        plan = f"echo '{_PLAN}' | clickmill catalog import --data-dir {shlex.quote(str(running.home.path))} -"
         mcp = f'claude mcp add --transport http clickmill {running.url}/mcp --header "X-Api-Key: {publisher}"'
         shown = (
             ("Clicks by hour, in Asia/Seoul", hours),
             ("Clicks by day", clicks),
             ("Send a click, which counts once", event),
             ("Ask by MCP", mcp),
+            ("Another account, which is on Personal until you say otherwise (code 1002: no whole account)", plan),
         )
         for title, call in shown:
             console.print(f"[bold]{title}[/bold]\n  {call}", markup=True)
@@ -92,12 +102,12 @@ async def _probe(client: httpx.AsyncClient, ingest: str, running: Running) -> fl
     """Seconds from sending an event until the Clicks API counts it, whose limit leaves room for asking all the time."""
     now = time.time()
     today = datetime.fromtimestamp(now, UTC).date().isoformat()
-    parameters = {"start_date": today, "end_date": today, "publisher_id": str(_PROBE_PUBLISHER)}
+    parameters = {"start_date": today, "end_date": today, "publisher_id": str(_PROBE)}
     event = {
         "clicked_at": int(now * 1000),
-        "publisher_id": _PROBE_PUBLISHER,
-        "advertiser_id": _PROBE_PUBLISHER,
-        "network_id": _PROBE_PUBLISHER,
+        "publisher_id": _PROBE,
+        "advertiser_id": _PROBE,
+        "network_id": _PROBE,
     }
 
     async def count() -> int:

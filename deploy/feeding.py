@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from deploy.options import dialled_settings, run
+from deploy.options import dialled_settings, of_data_dir, run
 from ingest.importers.run import run_import
 from ingest.kafka import ensure_topics
 from ingest.producer import ClickProducer
@@ -15,6 +15,7 @@ from ingest.simulate import run_simulation
 
 
 @click.command("import")
+@of_data_dir
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
     "--format",
@@ -51,6 +52,7 @@ def import_file(file: Path, kind: str, account_id: int, domain: str, skip_bad: b
 
 
 @click.command()
+@of_data_dir
 @click.option(
     "--rate", type=click.FloatRange(0, min_open=True), default=100.0, show_default=True, help="Events per second."
 )

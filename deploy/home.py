@@ -6,10 +6,14 @@ import fcntl
 import json
 import os
 import secrets
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from deploy.durable import write_durably
 from ingest.settings import EMBEDDED, Settings
+
+_LOOK_SECONDS = 0.1
 
 
 class NotRunning(Exception):
@@ -41,51 +45,105 @@ class Home:
     def _addresses(self) -> Path:
         return self.path / "up.json"
 
-    def lock(self) -> None:
-        """Takes the directory for the life of this process; the kernel lets go of it however the process ends."""
-        descriptor = os.open(self.path / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    @property
+    def _secrets(self) -> Path:
+        return self.path / "secrets.json"
+
+    @property
+    def _kafka_port(self) -> Path:
+        return self.path / "kafka-port"
+
+    def take(self) -> None:
+        """Makes the directory and takes it for the life of this process; the kernel lets go of it whatever happens."""
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.path.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.path / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise RuntimeError(f"`clickmill up` runs in {self.path} already") from error
+            raise RuntimeError(
+                f"the data directory {self.path} cannot be written ({error.strerror}): "
+                "choose another with --data-dir or CLICKMILL_DATA_DIR"
+            ) from error
+        if not _locked(descriptor):
+            time.sleep(_LOOK_SECONDS)  # it may have been a command that was looking whether an `up` runs
+            if not _locked(descriptor):
+                raise RuntimeError(f"`clickmill up` runs in {self.path} already: stop it, or choose another --data-dir")
+        self.withdraw()  # what an earlier one left that was killed
 
     def publish(self, addresses: Addresses) -> None:
-        self._addresses.write_text(json.dumps(asdict(addresses)))
+        write_durably(self._addresses, [json.dumps(asdict(addresses)).encode()])
 
     def withdraw(self) -> None:
         self._addresses.unlink(missing_ok=True)
 
     def addresses(self) -> Addresses:
         try:
-            addresses = Addresses(**json.loads(self._addresses.read_text()))
-            os.kill(addresses.pid, 0)
+            addresses = Addresses(**json.loads(self._addresses.read_bytes()))
+            if not self._taken():
+                raise ProcessLookupError("the process that wrote up.json has ended")
+        except PermissionError as error:
+            raise NotRunning(
+                f"{error.filename} is not yours to read: run this as the user of `clickmill up`"
+            ) from error
         except (OSError, ValueError, TypeError) as error:
             raise NotRunning(
-                f"no `clickmill up` is running in {self.path}: "
-                "start it, or set CLICKMILL_KAFKA_URL and CLICKMILL_API_URL"
+                f"no `clickmill up` is running in {self.path.resolve()}: start it, name its directory with --data-dir "
+                "or CLICKMILL_DATA_DIR, or set CLICKMILL_KAFKA_URL and CLICKMILL_API_URL"
             ) from error
         return addresses
 
+    def _taken(self) -> bool:
+        """Whether an `up` holds the directory. Its process id says little: another process may have got it since."""
+        descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CLOEXEC)
+        try:
+            return not _locked(descriptor)
+        finally:
+            os.close(descriptor)
+
     def secret(self, name: str) -> str:
         """A random secret of this directory, made the first time it is asked for and kept."""
-        file = self.path / "secrets.json"
-        kept: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
-        if name not in kept:
-            kept[name] = secrets.token_urlsafe(32)
-            self.keep(kept)
-        return kept[name]
+        if (kept := self.kept(name)) is not None:
+            return kept
+        made = secrets.token_urlsafe(32)
+        self.keep({name: made})
+        return made
 
     def keep(self, values: dict[str, str]) -> None:
         """Adds to the secrets, readable by their owner only."""
-        file = self.path / "secrets.json"
-        kept = json.loads(file.read_text()) if file.exists() else {}
-        with open(os.open(file, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as stream:
-            json.dump(kept | values, stream, indent=1)
+        write_durably(self._secrets, [json.dumps(self._read_secrets() | values, indent=1).encode()])
 
     def kept(self, name: str) -> str | None:
-        file = self.path / "secrets.json"
-        value = json.loads(file.read_text()).get(name) if file.exists() else None
-        return value if isinstance(value, str) else None
+        return self._read_secrets().get(name)
+
+    def _read_secrets(self) -> dict[str, str]:
+        """Never taken for empty when it cannot be read: new secrets would make new users of all visitors."""
+        try:
+            found = json.loads(self._secrets.read_bytes())
+        except FileNotFoundError:
+            return {}
+        except ValueError as error:
+            raise RuntimeError(f"{self._secrets} is damaged: bring back a copy of it ({error})") from error
+        if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+            raise RuntimeError(f"{self._secrets} is damaged: it holds no JSON object of texts")
+        return found
+
+    def kafka_port(self) -> int | None:
+        """The port of the embedded broker at the last start."""
+        try:
+            return int(self._kafka_port.read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def keep_kafka_port(self, port: int) -> None:
+        write_durably(self._kafka_port, [f"{port}\n".encode()])
+
+
+def _locked(descriptor: int) -> bool:
+    """Locks an open file for its holder alone, if nobody else holds it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def with_broker(settings: Settings) -> Settings:

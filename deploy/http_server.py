@@ -24,7 +24,10 @@ _TOO_LARGE = f"The request line and headers hold at most {MAX_HEAD_BYTES} bytes.
 
 
 class HttpServer(uvicorn.Server):
-    def __init__(self, app: FastAPI, settings: Settings, host: str, port: int) -> None:
+    def __init__(
+        self, app: FastAPI, settings: Settings, host: str, port: int, bound: socket.socket | None = None
+    ) -> None:
+        """`bound` is what `bind` gave for host and port, if that had to come before the app."""
         proxies = listed(settings.trusted_proxies)
         super().__init__(
             uvicorn.Config(
@@ -39,14 +42,7 @@ class HttpServer(uvicorn.Server):
                 timeout_graceful_shutdown=5,
             )
         )
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        # Without the protocol asyncio does not turn Nagle's algorithm off, and each answer waits 40 ms for an ACK.
-        self._socket = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            self._socket.bind((host, port))
-        except OSError as error:
-            raise RuntimeError(f"cannot listen on {host}:{port} ({error.strerror}): choose another --port") from error
+        self._socket = bound or bind(host, port)
 
     @property
     def port(self) -> int:
@@ -61,6 +57,20 @@ class HttpServer(uvicorn.Server):
         gc.collect()
         gc.freeze()  # what is loaded stays: to walk it takes 0.14 s, in which nobody is answered
         await self.serve(sockets=[self._socket])
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket that has the port and takes no connections yet; 0 gives a free port. Errors: RuntimeError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # Without the protocol asyncio does not turn Nagle's algorithm off, and each answer waits 40 ms for an ACK.
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        raise RuntimeError(f"cannot listen on {host}:{port} ({error.strerror}): choose another --port") from error
+    return bound
 
 
 def allow_connections() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 from prometheus_client import CollectorRegistry
 from starlette.requests import Request
@@ -17,19 +18,30 @@ from rollups.metrics import exposition
 
 log = logging.getLogger(__name__)
 
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
-def stop_on_signals() -> asyncio.Event:
-    """An event that SIGTERM and SIGINT set; a second signal ends the process at once."""
+
+def stop_on_signals(last_words: Callable[[], None] = lambda: None) -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set; a second one of either ends the process at once, after `last_words`.
+
+    Its exit status is then that of the signal, 130 or 143. `last_words` must not wait for anything.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def on_signal(number: int) -> None:
-        log.info("stopping on %s", signal.Signals(number).name)
-        loop.remove_signal_handler(number)
+    def on_first(number: int) -> None:
+        log.info("stopping on %s; once more ends it at once", signal.Signals(number).name)
+        for each in _SIGNALS:
+            loop.remove_signal_handler(each)
+            signal.signal(each, on_second)  # the loop may be what takes so long, and ends before the process does
         stop.set()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal, number)
+    def on_second(number: int, _frame: object) -> None:
+        last_words()
+        os._exit(128 + number)
+
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, on_first, number)
     return stop
 
 

@@ -6,13 +6,14 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 from pydantic import ValidationError
 
 from deploy.home import NotRunning, with_broker
-from ingest.settings import Settings
+from ingest.settings import EMBEDDED, Settings
 from rollups.store import StoreError
 
 log = logging.getLogger(__name__)
@@ -20,12 +21,24 @@ log = logging.getLogger(__name__)
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
+_OF_UP = "clickmill.up"  # the running `up` that the command line names: its data directory
+
+
 def read_settings() -> Settings:
+    """Those of the environment; what the command line names comes before them."""
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
-        faults = "; ".join(f"CLICKMILL_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
-        raise click.UsageError(f"wrong settings: {faults}") from error
+        raise click.UsageError(f"wrong settings: {'; '.join(map(_fault, error.errors()))}") from error
+    context = click.get_current_context(silent=True)
+    if context is not None and (data_dir := context.meta.get(_OF_UP)):
+        return settings.model_copy(update={"data_dir": data_dir, "kafka_url": EMBEDDED, "api_url": ""})
+    return settings
+
+
+def _fault(error: Any) -> str:
+    """Without the value, which may be a secret."""
+    return f"CLICKMILL_{str(error['loc'][0]).upper()}: {error['msg'].removeprefix('Value error, ')}"
 
 
 def dialled_settings() -> Settings:
@@ -34,6 +47,21 @@ def dialled_settings() -> Settings:
         return with_broker(read_settings())
     except NotRunning as error:
         raise click.ClickException(str(error)) from error
+
+
+def of_data_dir(command: Command) -> Command:
+    """The option of a command that works on a running `up`: which one."""
+
+    def remember(context: click.Context, _option: click.Parameter, data_dir: Path | None) -> None:
+        context.meta[_OF_UP] = data_dir
+
+    return click.option(
+        "--data-dir",
+        type=click.Path(path_type=Path),
+        expose_value=False,
+        callback=remember,
+        help="Data directory of the running `up` to work on.  [default: the settings, or CLICKMILL_DATA_DIR]",
+    )(command)
 
 
 def listens(port: int) -> Callable[[Command], Command]:
@@ -69,4 +97,5 @@ def run(main: Coroutine[Any, Any, Any]) -> Any:
         log.debug("failed", exc_info=True)
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:
+        logging.disable()  # clients that are cut off complain that nobody has closed them
         sys.exit(130)

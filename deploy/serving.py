@@ -20,10 +20,17 @@ from rollups.store import Store
 @click.command()
 @listens(8080)
 @click.option(
-    "--data-dir", type=click.Path(path_type=Path), help="Where the database lives.  [default: clickmill-data]"
+    "--kafka-port",
+    type=click.IntRange(1, 65535),
+    help="Port of the embedded Kafka.  [default: that of the last start in the data directory]",
+)
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    help="Where the database and the secrets live.  [default: CLICKMILL_DATA_DIR, or clickmill-data]",
 )
 @click.option("--demo", is_flag=True, help="Send demo traffic and print ready-made calls.")
-def up(host: str, port: int, data_dir: Path | None, demo: bool) -> None:
+def up(host: str, port: int, kafka_port: int | None, data_dir: Path | None, demo: bool) -> None:
     """Run everything in one process: embedded broker and database, worker, collector, API.
 
     Example: clickmill up --demo
@@ -34,7 +41,7 @@ def up(host: str, port: int, data_dir: Path | None, demo: bool) -> None:
     settings = read_settings()
     if data_dir:
         settings = settings.model_copy(update={"data_dir": data_dir})
-    run(run_up(settings, host, port, serve_demo if demo else greet))
+    run(run_up(settings, host, port, kafka_port, serve_demo if demo else greet))
 
 
 @click.command()

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import socket
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -15,9 +16,10 @@ from api.app import create_app
 from api.keys import KeyRing
 from api.reading import reading_store
 from deploy.collecting import Gate
-from deploy.embedded import EmbeddedBroker
+from deploy.dead_letters import open_letters
+from deploy.embedded import EmbeddedBroker, choose_port
 from deploy.home import Addresses, Home
-from deploy.http_server import HttpServer
+from deploy.http_server import HttpServer, bind
 from deploy.lifecycle import metrics_route, stop_on_signals
 from deploy.working import worker_parts
 from ingest.settings import EMBEDDED, Settings
@@ -29,6 +31,7 @@ from rollups.worker import Worker
 log = logging.getLogger(__name__)
 
 _DRAIN_SECONDS = 30.0
+_COUNT_SECONDS = 5.0
 _BROKER_CHECK_SECONDS = 0.5
 
 OnReady = Callable[["Running"], Awaitable[None]]
@@ -45,21 +48,36 @@ class Running:
     url: str
 
 
-async def run_up(settings: Settings, host: str, port: int, on_ready: OnReady) -> None:
-    """Runs until SIGTERM or SIGINT, then takes no more events, counts those it has, and stops."""
-    stop = stop_on_signals()
+async def run_up(settings: Settings, host: str, port: int, kafka_port: int | None, on_ready: OnReady) -> None:
+    """Runs until SIGTERM or SIGINT, then takes no more events, counts those it has, and stops.
+
+    Errors: RuntimeError if the directory, a secret or a port cannot be had; nothing has been started then.
+    """
     home = Home(settings.data_dir.resolve())
-    home.path.mkdir(parents=True, exist_ok=True)
-    home.lock()
-    broker = EmbeddedBroker(home.broker_log) if settings.kafka_url == EMBEDDED else None
-    if broker:
-        broker.start()
+    home.take()
+    bound = bind(host, port)
+    broker = _broker(settings, home, kafka_port, bound)
+    settings = _complete(settings, home, broker)
+    stop = stop_on_signals(broker.kill if broker else lambda: None)
     try:
-        await _run(_complete(settings, home, broker), home, broker, host, port, stop, on_ready)
+        if broker:
+            broker.start()
+        await _run(settings, home, broker, host, bound, stop, on_ready)
     finally:
         home.withdraw()
         if broker:
             broker.stop()
+
+
+def _broker(settings: Settings, home: Home, wanted: int | None, bound: socket.socket) -> EmbeddedBroker | None:
+    """The embedded broker, if it is the one to use, with the port that clients of this directory know."""
+    if settings.kafka_url != EMBEDDED:
+        if wanted:
+            raise RuntimeError("--kafka-port is that of the embedded broker, and CLICKMILL_KAFKA_URL names another")
+        return None
+    port = choose_port(wanted, home.kafka_port(), besides=bound.getsockname()[1])
+    home.keep_kafka_port(port)
+    return EmbeddedBroker(home.broker_log, port)
 
 
 def _complete(settings: Settings, home: Home, broker: EmbeddedBroker | None) -> Settings:
@@ -80,7 +98,7 @@ async def _run(
     home: Home,
     broker: EmbeddedBroker | None,
     host: str,
-    port: int,
+    bound: socket.socket,
     stop: asyncio.Event,
     on_ready: OnReady,
 ) -> None:
@@ -96,11 +114,13 @@ async def _run(
             reader=reading_store(settings),
         )
         app.router.routes.extend([*gate.routes(keys), metrics_route(worker_registry(worker), app.state.metrics)])
-        server = HttpServer(app, settings, host, port)
+        server = HttpServer(app, settings, host, bound.getsockname()[1], bound)
         url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{server.port}"
         home.publish(Addresses(os.getpid(), settings.kafka_url, url))
         running = Running(settings, keys, gate, home, url)
         await _serve(server, gate, worker, broker, stop, lambda: _greet(running, worker, on_ready))
+        if broker and broker.running():
+            await _say_what_ends(settings)
     finally:
         store.close()
 
@@ -163,3 +183,16 @@ async def _drain(worker: Worker) -> None:
                 return
         await asyncio.sleep(0.1)
     log.error("stopping although %s events in the embedded broker are not counted; they are lost", lag)
+
+
+async def _say_what_ends(settings: Settings) -> None:
+    """Dead letters are kept by the broker, and this one keeps nothing."""
+    letters: int | str = "the"
+    with contextlib.suppress(Exception):  # whatever it is, it must not keep the process from ending
+        async with asyncio.timeout(_COUNT_SECONDS):
+            letters = await open_letters(settings)
+    if letters:
+        log.warning(
+            "%s dead letters end with the embedded broker; `clickmill dlq list --json` before the stop keeps them",
+            letters,
+        )

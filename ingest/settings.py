@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 EMBEDDED = "embedded"
+LEAST_SECRET = 16  # characters
 
 
 class Settings(BaseSettings):
@@ -39,13 +40,19 @@ class Settings(BaseSettings):
         repr=False,
     )
     data_dir: Path = Field(Path("clickmill-data"), description="Where `up` keeps the embedded database.")
-    admin_key: str = Field("", description="An API key with role admin that exists without the database.", repr=False)
+    admin_key: str = Field(
+        "",
+        description="An API key with role admin that exists without the database; 16 characters or more.",
+        repr=False,
+    )
     api_url: str = Field(
         "",
         description="Where `catalog` and `keys` find the API; default: the running `up` of the data directory.",
     )
     visitor_secret: str = Field(
-        "", description="Key of the hash that stands for a user; keep it, or users change.", repr=False
+        "",
+        description="Key of the hash that stands for a user, 16 characters or more; keep it, or users change.",
+        repr=False,
     )
     rollup_retention_days: int = Field(
         0, ge=0, description="Rollup rows older than this many days are deleted; 0 keeps all."
@@ -130,6 +137,17 @@ class Settings(BaseSettings):
         "`X-Forwarded-Proto` are believed; default: none.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Level of the process log.")
+
+    @field_validator("admin_key", "visitor_secret")
+    @classmethod
+    def _is_long_enough(cls, secret: str) -> str:
+        """A short one is found by trying. None at all is for each command to judge."""
+        if 0 < len(secret) < LEAST_SECRET:
+            raise ValueError(
+                f"{len(secret)} characters are too few for a secret, use {LEAST_SECRET} or more: "
+                "`openssl rand -hex 32` makes a good one"
+            )
+        return secret
 
     @property
     def heartbeat_seconds(self) -> float:

@@ -23,11 +23,11 @@ def clock() -> Clock:
 
 @pytest.fixture
 def ring(store: Store, clock: Clock) -> KeyRing:
-    return KeyRing(store, Settings(admin_key="root"), clock)
+    return KeyRing(store, Settings(admin_key="root-of-the-key-tests"), clock)
 
 
 def another_process(store: Store, clock: Clock) -> KeyRing:
-    return KeyRing(store, Settings(admin_key="root"), clock)
+    return KeyRing(store, Settings(admin_key="root-of-the-key-tests"), clock)
 
 
 @pytest.mark.parametrize(
@@ -72,8 +72,8 @@ def test_no_such_key(ring: KeyRing, key: str | None) -> None:
 
 
 def test_the_admin_key_of_the_settings_needs_no_database() -> None:
-    ring = KeyRing(Away(), Settings(admin_key="root"))
-    assert ring.resolve("root") == Principal("settings", "admin")
+    ring = KeyRing(Away(), Settings(admin_key="root-of-the-key-tests"))
+    assert ring.resolve("root-of-the-key-tests") == Principal("settings", "admin")
     with pytest.raises(StoreUnavailable):
         ring.resolve("roo")
 
@@ -257,7 +257,7 @@ def test_uses_that_cannot_be_written_are_kept(store: Store, ring: KeyRing, clock
 
 def test_the_key_of_the_settings_and_strangers_leave_no_use(ring: KeyRing) -> None:
     async def use() -> None:
-        for key in ("root", "cm_stranger", None):
+        for key in ("root-of-the-key-tests", "cm_stranger", None):
             await ring.resolve_async(key)
 
     asyncio.run(use())
@@ -268,7 +268,7 @@ def test_resolving_from_the_event_loop(ring: KeyRing) -> None:
     _, key = ring.create("admin")
 
     async def twice() -> list[Principal | None]:
-        return [await ring.resolve_async(k) for k in (key, key, "no", None, "root")]
+        return [await ring.resolve_async(k) for k in (key, key, "no", None, "root-of-the-key-tests")]
 
     looked_up, remembered, unknown, missing, root = asyncio.run(twice())
     assert looked_up is not None

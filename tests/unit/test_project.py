@@ -87,7 +87,7 @@ def test_docker_compose_takes_the_file() -> None:
         if os.environ.get("CI") == "true":
             pytest.fail("docker-compose is not installed; .ci/run installs it")
         pytest.skip("docker-compose is not installed")
-    environment = os.environ | {"CLICKMILL_ADMIN_KEY": "a", "CLICKMILL_VISITOR_SECRET": "b"}
+    environment = os.environ | {"CLICKMILL_ADMIN_KEY": "a" * 32, "CLICKMILL_VISITOR_SECRET": "b" * 32}
     done = subprocess.run([command, "config", "--quiet"], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
