@@ -17,7 +17,10 @@ from deploy.serving import api, collector, migrate, up, worker
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="clickmill")
 def main() -> None:
-    """Click pipeline: events in, exact hourly and daily counts out.
+    """Click pipeline: events in, clicks and users by hour and day out.
+
+    Clicks are exact. Users are exact but for one or two now and then up to 65,536 of an answer, and estimated above, to
+    about 1 %.
 
     Settings are CLICKMILL_* environment variables; docs/settings.md lists them.
     """
