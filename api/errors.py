@@ -23,6 +23,7 @@ from typing_extensions import TypedDict
 
 from api.dates import iso_utc
 from api.headers import standing_headers
+from api.methods import allowed_methods
 from api.request_id import choose_request_id, request_id
 from rollups.store import StoreBusy, StoreError, StoreTooLarge, StoreUnavailable
 
@@ -146,13 +147,16 @@ async def answer(request: Request, error: Exception) -> JSONResponse:
     if statistics and isinstance(error, StoreTooLarge):
         error = StatisticsError(StatisticsCode.RANGE, _TOO_LARGE)
     problem = describe(error, scheme="APIKey" if statistics else "Bearer")
+    headers = dict(problem.headers or {})
+    if problem.status == 405 and (methods := allowed_methods(request.app, request.scope["path"])):
+        headers["Allow"] = ", ".join(methods)
     identity = request_id(request)
     if problem.status >= 500:
         trace = None if isinstance(error, StoreUnavailable) else error
         log.error("%s %r (request %s): %s", request.method, request.url.path, identity, error, exc_info=trace)
     body: Any = statistics_body(problem) if statistics else error_body(problem, identity, time.time())
     # An answer to a bug is sent from outside all middleware.
-    return JSONResponse(body, problem.status, headers={**(problem.headers or {}), **standing_headers(request.scope)})
+    return JSONResponse(body, problem.status, headers={**headers, **standing_headers(request.scope)})
 
 
 def refusal(status: int, message: str) -> tuple[dict[str, str], bytes]:

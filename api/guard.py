@@ -7,6 +7,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from api.errors import install_error_handlers
 from api.headers import StandingHeaders
+from api.methods import HeadLikeGet
 from api.patience import CallOff, LimitedBody
 from api.request_id import RequestId
 from ingest.settings import Settings, listed
@@ -21,6 +22,7 @@ def guard(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(CallOff)
     app.add_middleware(LimitedBody)
     app.add_middleware(StandingHeaders)
+    app.add_middleware(HeadLikeGet)
     app.add_middleware(RequestId)
     origins = listed(settings.cors_origins)
     if origins:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import re
 import resource
 import socket
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ HEAD_SECONDS = 10.0  # from the connection, or the first byte of a further reque
 MAX_HEAD_BYTES = 32 * 1024
 KEEP_ALIVE_SECONDS = 15
 _TOO_LARGE = f"The request line and headers hold at most {MAX_HEAD_BYTES} bytes."
+_ONE_HOST = "A request names its host in one Host header."
+_HOST = re.compile(rb"([A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]{0,5})?")
 
 
 class HttpServer(uvicorn.Server):
@@ -81,13 +84,17 @@ def allow_connections() -> None:
 
 
 class PatientProtocol(HttpToolsProtocol):
-    """Uvicorn's protocol with ends that it has not: to the time and size of heads, and to waiting for a reader."""
+    """Uvicorn's protocol with ends that it has not: to the time and size of heads, and to waiting for a reader.
+
+    Headers are read as RFC 9110 and 9112 say: blanks around a value are no part of it, trailers are no headers, and a
+    request has one Host.
+    """
 
     _idle_bytes = 0  # that have come since the head began, or since the last that were of use
     _in_step = False  # the last bytes ended a head or message, or held some of a body
     _in_head = False
     _in_body = False  # from the end of the head to the end of the message
-    _too_large = False
+    _fault: tuple[int, str] | None = None  # of a head that the parser has no fault to find with
     _due: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
 
@@ -139,25 +146,34 @@ class PatientProtocol(HttpToolsProtocol):
         self._weigh(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        super().on_header(name, value)
+        if not self._in_body:
+            super().on_header(name, value.strip(b" \t"))
         self._weigh(len(name) + len(value))
 
     def on_headers_complete(self) -> None:
+        self._check_host()
         self._end_head()
         self._in_step, self._in_body, self._idle_bytes = True, True, 0
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:
-        if self._too_large:
-            self._refuse(431, _TOO_LARGE)
-        else:
-            self._refuse(400, msg)
+        self._refuse(*self._fault or (400, msg))
 
     def _weigh(self, size: int) -> None:
         self._weight += size
         if self._weight > MAX_HEAD_BYTES:
-            self._too_large = True
-            raise ValueError("the head is too large")  # which the parser hands on as an error of its own
+            self._find_fault(431, _TOO_LARGE)
+
+    def _check_host(self) -> None:
+        """Two hosts are read differently by different servers on the way, which is how requests are smuggled."""
+        hosts = [value for name, value in self.headers if name == b"host"]
+        needed = self.parser.get_http_version() != "1.0"
+        if len(hosts) > 1 or (needed and not hosts) or not all(_HOST.fullmatch(host) for host in hosts):
+            self._find_fault(400, _ONE_HOST)
+
+    def _find_fault(self, status: int, message: str) -> None:
+        self._fault = status, message
+        raise ValueError(message)  # which the parser hands on as an error of its own
 
     def _begin_head(self) -> None:
         self._end_head()

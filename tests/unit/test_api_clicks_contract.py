@@ -208,7 +208,7 @@ def test_errors_404(api: Callers, path: str) -> None:
 def test_errors_405(api: Callers, method: str) -> None:
     answer = api.client.request(method, PATH)
     assert error(answer) == (405, "METHOD_NOT_ALLOWED", None)
-    assert answer.headers["Allow"] == "GET"
+    assert answer.headers["Allow"] == "GET, HEAD"
 
 
 def test_errors_503() -> None:

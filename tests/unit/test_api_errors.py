@@ -60,7 +60,7 @@ def test_unknown_paths(api: Callers, path: str) -> None:
 def test_wrong_methods(api: Callers, method: str) -> None:
     answer = api.client.request(method, CLICKS)
     is_clicks_error(answer, 405, "METHOD_NOT_ALLOWED")
-    assert answer.headers["Allow"] == "GET"
+    assert answer.headers["Allow"] == "GET, HEAD"
 
 
 def test_a_bad_parameter_names_its_field(api: Callers) -> None:

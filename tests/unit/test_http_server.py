@@ -26,7 +26,7 @@ from deploy.http_server import MAX_HEAD_BYTES, HttpServer
 from ingest.settings import Settings
 from tests.support.seed import ADMIN_KEY, Away
 
-STREAMS: Counter[str] = Counter()  # that the application has ended, and those it has sent whole
+STREAMS: Counter[str] = Counter()  # that the application has ended, those it has sent whole, their parts
 
 LARGE = b"x" * 20_000_000  # more than the buffers of a connection hold
 
@@ -55,13 +55,28 @@ def served(**settings: str) -> Iterator[int]:
     async def body(request: Request) -> int:
         return len(await request.body())
 
+    @app.get("/headers")
+    async def headers(request: Request) -> list[tuple[str, str]]:
+        return request.headers.items()
+
+    @app.post("/trailers")
+    async def trailers(request: Request) -> list[str]:
+        await request.body()
+        return request.headers.keys()
+
     @app.get("/large")
     async def large() -> Response:
         return Response(LARGE)
 
     @app.get("/stream")
     async def stream() -> Response:
-        return LongStream(b"x" * 100_000 for _ in range(1000))
+        def parts() -> Iterator[bytes]:
+            for _ in range(1000):
+                time.sleep(0.001)
+                STREAMS["parts"] += 1
+                yield b"x" * 100_000
+
+        return LongStream(parts())
 
     server = HttpServer(app, chosen, "127.0.0.1", 0)
     thread = threading.Thread(target=lambda: asyncio.run(server.listen()))
@@ -104,10 +119,10 @@ CLOSE = b"Connection: close\r\n\r\n"
 @pytest.mark.parametrize(
     "request_bytes",
     [
-        pytest.param(b"GET /who HTTP/1.1\r\nX-A: " + b"a" * MAX_HEAD_BYTES + b"\r\n" + CLOSE, id="one-header"),
-        pytest.param(b"GET /who HTTP/1.1\r\n" + b"X-A: aaaaaaa\r\n" * 4000 + CLOSE, id="many-headers"),
-        pytest.param(b"GET /who?" + b"a" * MAX_HEAD_BYTES + b" HTTP/1.1\r\n" + CLOSE, id="url"),
-        pytest.param(b"GET /who HTTP/1.1\r\nX-A: " + b"a" * MAX_HEAD_BYTES, id="header-without-end"),
+        pytest.param(b"GET /who HTTP/1.1\r\nHost: a\r\nX-A: " + b"a" * MAX_HEAD_BYTES + b"\r\n" + CLOSE, id="one-header"),
+        pytest.param(b"GET /who HTTP/1.1\r\nHost: a\r\n" + b"X-A: aaaaaaa\r\n" * 4000 + CLOSE, id="many-headers"),
+        pytest.param(b"GET /who?" + b"a" * MAX_HEAD_BYTES + b" HTTP/1.1\r\nHost: a\r\n" + CLOSE, id="url"),
+        pytest.param(b"GET /who HTTP/1.1\r\nHost: a\r\nX-A: " + b"a" * MAX_HEAD_BYTES, id="header-without-end"),
     ],
 )
 def test_a_head_that_is_too_large(port: int, request_bytes: bytes) -> None:
@@ -118,36 +133,83 @@ def test_a_head_that_is_too_large(port: int, request_bytes: bytes) -> None:
 
 def test_a_head_just_small_enough_with_a_large_body(port: int) -> None:
     body = b"b" * 1_000_000
-    head = b"POST /body HTTP/1.1\r\nContent-Length: 1000000\r\nX-A: " + b"a" * (MAX_HEAD_BYTES - 200) + b"\r\n" + CLOSE
+    head = b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\nX-A: " + b"a" * (MAX_HEAD_BYTES - 200) + b"\r\n" + CLOSE
     assert exchanged(port, head + body) == ("HTTP/1.1 200 OK", b"1000000")
 
 
-@pytest.mark.parametrize("nonsense", [b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nbad header\r\n\r\n", b"\x16\x03\x01"])
+@pytest.mark.parametrize("nonsense", [b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nbad header\r\n\r\n", b"\x16\x03\x01"])
 def test_what_is_no_http(port: int, nonsense: bytes) -> None:
     status, body = exchanged(port, nonsense)
     assert (status, code(body)) == ("HTTP/1.1 400 Bad Request", "BAD_REQUEST")
 
 
+@pytest.mark.parametrize(
+    ("version", "hosts", "fine"),
+    [
+        pytest.param("1.1", ["a"], True, id="one"),
+        pytest.param("1.1", ["go.example:8080"], True, id="port"),
+        pytest.param("1.1", ["[::1]:8080"], True, id="ipv6"),
+        pytest.param("1.1", ["api_1"], True, id="name-of-a-container"),
+        pytest.param("1.1", ["a  \t"], True, id="blanks-behind"),
+        pytest.param("1.1", [""], True, id="empty"),
+        pytest.param("1.0", [], True, id="none-of-http-1.0"),
+        pytest.param("1.1", [], False, id="none"),
+        pytest.param("1.1", ["a", "b"], False, id="two"),
+        pytest.param("1.1", ["a", "a"], False, id="two-of-the-same"),
+        pytest.param("1.0", ["a", "b"], False, id="two-of-http-1.0"),
+        pytest.param("1.1", ["a b"], False, id="blank-within"),
+        pytest.param("1.1", ["a/b"], False, id="path"),
+        pytest.param("1.1", ["user@a"], False, id="user"),
+        pytest.param("1.1", ["a, b:c"], False, id="list"),
+        pytest.param("1.1", ["é"], False, id="not-ascii"),
+    ],
+)
+def test_a_request_has_one_host(port: int, version: str, hosts: list[str], fine: bool) -> None:
+    head = "".join([f"GET /who HTTP/{version}\r\n", *(f"Host: {host}\r\n" for host in hosts)])
+    status, body = exchanged(port, head.encode() + CLOSE)
+    assert status == ("HTTP/1.1 200 OK" if fine else "HTTP/1.1 400 Bad Request")
+    if not fine:
+        assert "one Host header" in json.loads(body)["error"]["message"]
+
+
+def test_blanks_around_a_value_are_no_part_of_it(port: int) -> None:
+    head = b"GET /headers HTTP/1.1\r\nHost: a \r\nX-Api-Key:\t KEY \t \r\nX-Empty:  \r\nX-Two: a  b \r\n" + CLOSE
+    status, body = exchanged(port, head)
+    assert status == "HTTP/1.1 200 OK"
+    assert {name: value for name, value in json.loads(body) if name.startswith("x-")} == {
+        "x-api-key": "KEY",
+        "x-empty": "",
+        "x-two": "a  b",
+    }
+
+
+def test_trailers_are_no_headers(port: int) -> None:
+    head = b"POST /trailers HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: X-Api-Key\r\n" + CLOSE
+    status, body = exchanged(port, head + b"2\r\n{}\r\n0\r\nX-Api-Key: KEY\r\nHost: b\r\n\r\n")
+    assert status == "HTTP/1.1 200 OK"
+    assert "x-api-key" not in json.loads(body)
+
+
 def test_slow_heads_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_server, "HEAD_SECONDS", 0.3)
     with served() as port:
-        status, body = exchanged(port, b"GET /who HTTP/1.1\r\nX-Slow: ")
+        status, body = exchanged(port, b"GET /who HTTP/1.1\r\nHost: a\r\nX-Slow: ")
         assert (status, code(body)) == ("HTTP/1.1 408 Request Timeout", "REQUEST_TIMEOUT")
         assert exchanged(port) == ("", b""), "a connection that says nothing is closed without a word"
-        first = b"GET /who HTTP/1.1\r\n\r\n"
+        first = b"GET /who HTTP/1.1\r\nHost: a\r\n\r\n"
         assert exchanged(port, first, b"GET /who HTT", pause=0.1)[0] == "HTTP/1.1 200 OK"
         assert httpx.get(f"http://127.0.0.1:{port}/who").status_code == 200
 
 
 @pytest.mark.parametrize("size", [MAX_HEAD_BYTES - 100, MAX_HEAD_BYTES + 1])
 def test_trailers_are_limited_like_heads(port: int, size: int) -> None:
-    head = b"POST /body HTTP/1.1\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    head = b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
     end = b"\r\n\r\n" if size < MAX_HEAD_BYTES else b""
     status, _ = exchanged(port, head + b"2\r\n{}\r\n0\r\nX-T: ", b"a" * size + end, pause=0.2)
     assert status == ("HTTP/1.1 431 Request Header Fields Too Large" if not end else "HTTP/1.1 200 OK")
 
 
-CHUNKED = b"GET /who HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+CHUNKED = b"GET /who HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 def answered(connection: socket.socket) -> None:
@@ -189,8 +251,8 @@ def test_a_body_that_nobody_reads_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("head", "rest"),
     [
-        pytest.param(b"POST /who HTTP/1.1\r\nContent-Length: 2\r\n\r\n", b"{}", id="body-after-the-answer"),
-        pytest.param(b"GET /who HTTP/1.1\r\n\r\n", b"\r\n", id="no-request"),
+        pytest.param(b"POST /who HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n", b"{}", id="body-after-the-answer"),
+        pytest.param(b"GET /who HTTP/1.1\r\nHost: a\r\n\r\n", b"\r\n", id="no-request"),
     ],
 )
 def test_who_says_nothing_of_use_after_an_answer_is_not_kept(
@@ -207,14 +269,15 @@ def test_who_says_nothing_of_use_after_an_answer_is_not_kept(
 def test_slow_bodies_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patience, "BODY_SECONDS", 0.3)
     with served() as port:
-        status, body = exchanged(port, b"POST /body HTTP/1.1\r\nContent-Length: 10\r\n\r\nabc")
+        status, body = exchanged(port, b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc")
         assert (status, code(body)) == ("HTTP/1.1 408 Request Timeout", "REQUEST_TIMEOUT")
 
 
 def test_a_client_that_reads_nothing_of_a_stream_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    STREAMS.clear()
     monkeypatch.setattr(patience, "READ_SECONDS", 0.3)
     with served() as port, socket.create_connection(("127.0.0.1", port), 10) as connection:
-        connection.sendall(b"GET /stream HTTP/1.1\r\n\r\n")
+        connection.sendall(b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n")
         deadline = time.monotonic() + 10
         while not STREAMS["ended"]:
             assert time.monotonic() < deadline
@@ -222,13 +285,24 @@ def test_a_client_that_reads_nothing_of_a_stream_is_not_waited_for(monkeypatch: 
         assert STREAMS["whole"] == 0
 
 
+def test_head_of_a_stream_ends_with_the_head_and_ends_the_stream(port: int) -> None:
+    STREAMS.clear()
+    status, body = exchanged(port, b"HEAD /stream HTTP/1.1\r\nHost: a\r\n" + CLOSE)
+    assert (status, body) == ("HTTP/1.1 200 OK", b"")
+    deadline = time.monotonic() + 10
+    while not STREAMS["ended"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert STREAMS["parts"] < 500
+
+
 @pytest.mark.parametrize(
     "asked",
     [
-        pytest.param(b"GET /stream HTTP/1.1\r\n\r\n", id="stream"),
-        pytest.param(b"GET /large HTTP/1.1\r\n\r\n", id="one-piece"),
-        pytest.param(b"GET /large HTTP/1.1\r\nConnection: close\r\n\r\n", id="one-piece-and-close"),
-        pytest.param(b"GET /who HTTP/1.1\r\n\r\n" * 100 + b"GET /large HTTP/1.1\r\n\r\n" * 2, id="pipelined"),
+        pytest.param(b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n", id="stream"),
+        pytest.param(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n", id="one-piece"),
+        pytest.param(b"GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", id="one-piece-and-close"),
+        pytest.param(b"GET /who HTTP/1.1\r\nHost: a\r\n\r\n" * 100 + b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n" * 2, id="pipelined"),
     ],
 )
 def test_who_reads_nothing_loses_the_connection(monkeypatch: pytest.MonkeyPatch, asked: bytes) -> None:
@@ -245,7 +319,7 @@ def test_who_reads_nothing_loses_the_connection(monkeypatch: pytest.MonkeyPatch,
 def test_who_reads_slowly_gets_it_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patience, "READ_SECONDS", 1.0)
     with served() as port, socket.create_connection(("127.0.0.1", port), 10) as connection:
-        connection.sendall(b"GET /large HTTP/1.1\r\nConnection: close\r\n\r\n")
+        connection.sendall(b"GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         began, received = time.monotonic(), 0
         while chunk := connection.recv(1 << 20):
             received += len(chunk)

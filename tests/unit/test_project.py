@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
@@ -144,6 +145,14 @@ def test_a_library_has_one_home(library: str) -> None:
 @pytest.mark.parametrize("path", sorted(p for layer in LAYERS for p in (ROOT / layer).rglob("*.py")), ids=str)
 def test_a_file_fits_in_the_head(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 300
+
+
+def test_a_library_whose_private_names_are_used_is_bounded_above() -> None:
+    used = (ROOT / "deploy" / "http_server.py").read_text()
+    assert "from uvicorn.protocols.http.httptools_impl import" in used, "without it the bound can go"
+    dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    [bound] = [line for line in dependencies if line.startswith("uvicorn")]
+    assert "<" in bound
 
 
 def test_commands_fail_with_status_2_when_used_wrongly() -> None:
