@@ -1,4 +1,4 @@
-"""Methods that no call has to think of: HEAD wherever there is GET, and what a path allows instead of what was asked."""
+"""Methods that no call has to think of: HEAD wherever there is GET, and which ones a path allows."""
 
 from __future__ import annotations
 

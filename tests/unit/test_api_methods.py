@@ -18,8 +18,10 @@ def api(store: Store) -> Callers:
 
 @pytest.mark.parametrize(
     "path",
-    ["/healthz", "/readyz", "/api/v1/schema", "/api/v1/tools", "/llms.txt", "/mcp", "/mcp/integration.json", CLICKS]
-    + ["/api/statistics/v2/clicks-by-hour?ymd=2026-03-31", "/admin/keys", "/nope", "/api/v1/clicks"],
+    [
+        *("/healthz", "/readyz", "/api/v1/schema", "/api/v1/tools", "/llms.txt", "/mcp", "/mcp/integration.json"),
+        *(CLICKS, "/api/v1/clicks", "/api/statistics/v2/clicks-by-hour?ymd=2026-03-31", "/admin/keys", "/nope"),
+    ],
 )
 def test_head_is_get_without_the_body(api: Callers, path: str) -> None:
     account = {"Authorization": f"APIKey {api.keys['account']}"}

@@ -119,7 +119,9 @@ CLOSE = b"Connection: close\r\n\r\n"
 @pytest.mark.parametrize(
     "request_bytes",
     [
-        pytest.param(b"GET /who HTTP/1.1\r\nHost: a\r\nX-A: " + b"a" * MAX_HEAD_BYTES + b"\r\n" + CLOSE, id="one-header"),
+        pytest.param(
+            b"GET /who HTTP/1.1\r\nHost: a\r\nX-A: " + b"a" * MAX_HEAD_BYTES + b"\r\n" + CLOSE, id="one-header"
+        ),
         pytest.param(b"GET /who HTTP/1.1\r\nHost: a\r\n" + b"X-A: aaaaaaa\r\n" * 4000 + CLOSE, id="many-headers"),
         pytest.param(b"GET /who?" + b"a" * MAX_HEAD_BYTES + b" HTTP/1.1\r\nHost: a\r\n" + CLOSE, id="url"),
         pytest.param(b"GET /who HTTP/1.1\r\nHost: a\r\nX-A: " + b"a" * MAX_HEAD_BYTES, id="header-without-end"),
@@ -133,11 +135,18 @@ def test_a_head_that_is_too_large(port: int, request_bytes: bytes) -> None:
 
 def test_a_head_just_small_enough_with_a_large_body(port: int) -> None:
     body = b"b" * 1_000_000
-    head = b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\nX-A: " + b"a" * (MAX_HEAD_BYTES - 200) + b"\r\n" + CLOSE
+    head = (
+        b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\nX-A: "
+        + b"a" * (MAX_HEAD_BYTES - 200)
+        + b"\r\n"
+        + CLOSE
+    )
     assert exchanged(port, head + body) == ("HTTP/1.1 200 OK", b"1000000")
 
 
-@pytest.mark.parametrize("nonsense", [b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nbad header\r\n\r\n", b"\x16\x03\x01"])
+@pytest.mark.parametrize(
+    "nonsense", [b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nbad header\r\n\r\n", b"\x16\x03\x01"]
+)
 def test_what_is_no_http(port: int, nonsense: bytes) -> None:
     status, body = exchanged(port, nonsense)
     assert (status, code(body)) == ("HTTP/1.1 400 Bad Request", "BAD_REQUEST")
@@ -302,7 +311,10 @@ def test_head_of_a_stream_ends_with_the_head_and_ends_the_stream(port: int) -> N
         pytest.param(b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n", id="stream"),
         pytest.param(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n", id="one-piece"),
         pytest.param(b"GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", id="one-piece-and-close"),
-        pytest.param(b"GET /who HTTP/1.1\r\nHost: a\r\n\r\n" * 100 + b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n" * 2, id="pipelined"),
+        pytest.param(
+            b"GET /who HTTP/1.1\r\nHost: a\r\n\r\n" * 100 + b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n" * 2,
+            id="pipelined",
+        ),
     ],
 )
 def test_who_reads_nothing_loses_the_connection(monkeypatch: pytest.MonkeyPatch, asked: bytes) -> None:
