@@ -7,8 +7,11 @@ from collections.abc import Mapping, Sequence
 from starlette.requests import Request
 
 from api.errors import Forbidden, Unauthorized
-from api.keys import KeyRing, Principal
+from api.keys import KeyRing
 from api.limits import Limits
+from api.principal import Principal
+
+_UNKNOWN = "This API key is not known: it was mistyped, has expired or was revoked."
 
 
 def presented_key(headers: Mapping[str, str], query: Mapping[str, str]) -> str | None:
@@ -28,20 +31,18 @@ def scheme_value(authorization: str | None, scheme: str) -> str | None:
 
 async def clicks_caller(request: Request, keys: KeyRing) -> Principal:
     """The admin or publisher behind a request to the Clicks API."""
-    principal = await keys.resolve_async(presented_key(request.headers, request.query_params))
-    if principal is None:
-        raise Unauthorized("A valid API key is required: send it as X-Api-Key.")
+    principal = await _known(presented_key(request.headers, request.query_params), keys, "X-Api-Key")
     await _count(request, principal)
     if principal.role not in ("admin", "publisher"):
         raise Forbidden(f"A key with role {principal.role} has no access to publisher data.")
+    if principal.role == "publisher" and not principal.publisher_id:
+        raise Forbidden("This key names no publisher, so that it sees nobody's data: make another one.")
     return principal
 
 
 async def admin_caller(request: Request, keys: KeyRing) -> Principal:
     """The admin behind an admin call, which takes its key in a header only."""
-    principal = await keys.resolve_async(presented_key(request.headers, {}))
-    if principal is None:
-        raise Unauthorized("The valid API key of an admin is required: send it as X-Api-Key.")
+    principal = await _known(presented_key(request.headers, {}), keys, "X-Api-Key")
     await _count(request, principal)
     if principal.role != "admin":
         raise Forbidden(f"A key with role {principal.role} has no access to admin calls.")
@@ -59,7 +60,16 @@ async def statistics_caller(request: Request, keys: KeyRing, blocked: Sequence[s
     agent = request.headers.get("user-agent", "").strip().lower()
     if not agent or any(part in agent for part in blocked):
         raise Forbidden("A User-Agent header is required." if not agent else "This User-Agent is blocked.")
-    principal = await keys.resolve_async(scheme_value(request.headers.get("authorization"), "apikey"))
-    if principal is None or principal.account_id is None:
-        raise Unauthorized("The valid API key of an account is required: send it as Authorization: APIKey KEY.")
+    key = scheme_value(request.headers.get("authorization"), "apikey")
+    principal = await _known(key, keys, "Authorization: APIKey KEY")
+    if principal.role != "account" or not principal.account_id:
+        raise Unauthorized(f"A key with role {principal.role} has no statistics: the key of an account is required.")
     return principal.account_id
+
+
+async def _known(key: str | None, keys: KeyRing, form: str) -> Principal:
+    """Only a caller who sent no key is told how to send one."""
+    principal = await keys.resolve(key)
+    if principal is None:
+        raise Unauthorized(f"An API key is required: send it as {form}." if key is None else _UNKNOWN)
+    return principal

@@ -18,8 +18,9 @@ from api.answers import Answers
 from api.catalog import Catalog, CatalogUpload, Id, Text
 from api.dates import iso_utc
 from api.errors import BadRequest, NotFound
-from api.keys import KeyRecord, KeyRing, Role
+from api.keys import KeyRing
 from api.openapi import example, refused
+from api.principal import KeyRecord, Role
 
 _MOST_REQUESTS = 1_000_000_000
 _LONGEST_OVERLAP = 90 * 86_400

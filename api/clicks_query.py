@@ -12,8 +12,8 @@ from typing_extensions import TypedDict
 from api.cursor import BEGIN, Cursors, Place
 from api.dates import parse_day
 from api.errors import BadRequest
-from api.keys import Principal
 from api.parameters import parse_integer
+from api.principal import Principal
 
 MAX_DAYS = 90
 DEFAULT_PER_PAGE = 100

@@ -10,6 +10,7 @@ from api.headers import StandingHeaders
 from api.methods import HeadLikeGet
 from api.patience import CallOff, LimitedBody
 from api.request_id import RequestId
+from api.strangers import PacedRefusals
 from ingest.settings import Settings, listed
 
 _MCP = ["Mcp-Method", "Mcp-Name", "Mcp-Protocol-Version", "Mcp-Session-Id"]
@@ -18,10 +19,11 @@ _ANSWERED = ["ETag", "Retry-After", "X-Data-As-Of", "X-RateLimit-Limit", "X-Rate
 
 
 def guard(app: FastAPI, settings: Settings) -> None:
-    """Request ids, standing headers, limited bodies and patience, error envelopes; CORS if the settings want it."""
+    """Request ids, standing headers, limited bodies and patience, paced refusals, error envelopes; CORS if wanted."""
     app.add_middleware(CallOff)
     app.add_middleware(LimitedBody)
     app.add_middleware(StandingHeaders)
+    app.add_middleware(PacedRefusals)
     app.add_middleware(HeadLikeGet)
     app.add_middleware(RequestId)
     origins = listed(settings.cors_origins)

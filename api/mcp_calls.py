@@ -20,6 +20,7 @@ from api.mcp_request import RestCall, connection_key, credentials, rest_call
 from api.request_id import request_id
 from api.tools import ToolView
 
+NO_KEY = "No API key came with this connection: give it the header X-Api-Key: KEY, or Authorization: Bearer KEY."
 # What a caller of REST would also learn from the headers of the answer.
 TOLD = ("x-data-as-of", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset", "retry-after")
 
@@ -38,6 +39,8 @@ async def call_tool(app: ASGIApp, tool: ToolView, arguments: Mapping[str, Any], 
     body = _object(answer.content)
     if body is None:
         return _failure({"message": "The answer is no JSON object: ask for it over HTTP."}, answer.status_code, told)
+    if answer.status_code == 401 and connection_key(request.headers, request.query_params) is None:
+        body["message"] = NO_KEY  # the call would name the header that it takes itself
     if answer.status_code >= 400 or (call.statistics and body.get("code") != 0):
         return _failure(body, answer.status_code, told)
     return _result(answer.text, body, told, failed=False)

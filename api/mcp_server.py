@@ -55,6 +55,7 @@ def mcp_server(app: FastAPI) -> Server[Any]:
         on_list_tools=offer.list_tools,
         on_call_tool=offer.call_tool,
         on_list_resources=offer.list_resources,
+        on_list_resource_templates=offer.list_resource_templates,
         on_read_resource=offer.read_resource,
         on_list_prompts=offer.list_prompts,
         on_get_prompt=offer.get_prompt,
@@ -88,6 +89,10 @@ class Offer:
                 for uri, (_, name, title) in _RESOURCES.items()
             ]
         )
+
+    async def list_resource_templates(self, _: Context, _page: Page) -> types.ListResourceTemplatesResult:
+        """None: clients ask for them wherever there are resources."""
+        return types.ListResourceTemplatesResult(resource_templates=[])
 
     async def read_resource(
         self, context: Context, params: types.ReadResourceRequestParams

@@ -20,7 +20,7 @@ from bench.machine import others_percent
 from bench.results import directory, runs_of, shaped, show_machine, write
 
 # In the order in which they run: later ones take what the pipeline was measured at.
-PARTS = ("pipeline", "scaling", "freshness", "hostile", "api", "collector", "storage", "protocol", "soak")
+PARTS = ("pipeline", "scaling", "freshness", "hostile", "api", "collector", "strangers", "storage", "protocol", "soak")
 _ALONE = {"protocol", "soak"}
 _QUIET = 20.0  # percent of all processors
 _OPTIONS = {

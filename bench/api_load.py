@@ -126,8 +126,15 @@ class _Connection:
         started = time.perf_counter()
         self._writer.write("\r\n".join([*lines, "", ""]).encode())
         head = await self._reader.readuntil(b"\r\n\r\n")
-        length = _LENGTH.search(head)
-        if not head.startswith(b"HTTP/1.1 200") or length is None:
+        if not head.startswith(b"HTTP/1.1 200"):
             raise RuntimeError(head.decode())
-        await self._reader.readexactly(int(length[1]))
+        await self._reader.readexactly(length_of(head))
         return (time.perf_counter() - started) * 1000
+
+
+def length_of(head: bytes) -> int:
+    """The bytes of the body behind this head."""
+    length = _LENGTH.search(head)
+    if length is None:
+        raise RuntimeError(head.decode())
+    return int(length[1])

@@ -83,7 +83,7 @@ def key_authority(keys: KeyRing, role: str) -> Callable[[str | None], Awaitable[
 
     async def authorize(key: str | None) -> Verdict:
         try:
-            principal = await keys.resolve_async(key)
+            principal = await keys.resolve(key)
         except StoreError as error:
             log.warning("%s", error)
             return "unavailable"

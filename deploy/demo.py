@@ -13,7 +13,7 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
-from api.keys import Role
+from api.principal import Role
 from deploy.up import Running
 from ingest.simulate import demo_catalog, run_simulation, simulate
 
@@ -81,7 +81,7 @@ async def _key(running: Running, role: Role, **scope: int) -> str:
     """A key of the demo, the same one at every start."""
     name = f"demo_{role}_key"
     kept = running.home.kept(name)
-    if kept and await running.keys.resolve_async(kept):
+    if kept and await running.keys.resolve(kept):
         return kept
     _, key = await asyncio.to_thread(lambda: running.keys.create(role, name="demo", **scope))
     running.home.keep({name: key})

@@ -17,6 +17,7 @@ from ingest.settings import Settings
 from rollups.store import Store
 
 ADMIN_KEY = "root-of-the-tests"
+UNKNOWN_KEY = f"cm_{'u' * 43}"  # it looks like a key
 PUBLISHER = 45
 ACCOUNT = 7
 DOMAIN = "https://vvd.bz"
@@ -139,7 +140,7 @@ def callers(store: Store, clock: Callable[[], float] | None = None, **settings: 
     ring = KeyRing(store, chosen)
     keys = {
         "settings": ADMIN_KEY,
-        "unknown": "cm_unknown",
+        "unknown": UNKNOWN_KEY,
         "admin": ring.create("admin")[1],
         "publisher": ring.create("publisher", publisher_id=PUBLISHER)[1],
         "account": ring.create("account", account_id=ACCOUNT)[1],

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
+from api.keys import KeyRing
+from ingest.settings import Settings
 from rollups.store import Store
-from tests.support.seed import Callers, account_on, callers
+from tests.support.seed import UNKNOWN_KEY, Callers, Daily, account_on, callers, insert_daily
 
 CLICKS = "/api/v1/clicks?start_date=2026-03-01&end_date=2026-03-31"
 HOURLY = "/api/statistics/v2/clicks-by-hour?ymd=2026-03-31"
-BAD, GOOD = "cm_wrong", "publisher"
+BAD, GOOD = UNKNOWN_KEY, "publisher"
 
 
 @pytest.fixture
@@ -146,3 +148,24 @@ def test_without_an_admin_key_in_the_settings_an_empty_key_is_nobody(store: Stor
     api = callers(store)
     for key in ("", " "):
         assert api.client.get("/admin/keys", headers={"X-Api-Key": key}).status_code == 401
+
+
+def test_a_publishers_key_without_a_publisher_and_an_accounts_without_an_account_see_nobody(store: Store) -> None:
+    """`create` makes none, but a row may have been written by hand."""
+    insert_daily(store, [Daily("2026-03-31", 9)])
+    ring = KeyRing(store, Settings())
+    keys = {
+        "nobody": ring.create("publisher")[1],
+        "zero": ring.create("publisher", publisher_id=0)[1],
+        "no-account": ring.create("account")[1],
+        "publisher-with-account": ring.create("publisher", publisher_id=45, account_id=7)[1],
+    }
+    account_on(store, "Enterprise")
+    api = callers(store)
+    api.keys.update(keys)
+    for role in ("nobody", "zero"):
+        answer = api.clicks(role)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "FORBIDDEN")
+        assert api.clicks(role, publisher_id=45).status_code == 403
+    for role in ("no-account", "publisher-with-account"):
+        assert (api.hourly(role).status_code, api.hourly(role).json()["code"]) == (401, 1401)

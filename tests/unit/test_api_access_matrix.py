@@ -20,6 +20,7 @@ from tests.support.seed import (
     ACCOUNT,
     ADMIN_KEY,
     PUBLISHER,
+    UNKNOWN_KEY,
     Away,
     Daily,
     Hourly,
@@ -102,7 +103,7 @@ class Everybody:
     def __init__(self, store: Store) -> None:
         clock = Clock(1_800_000_000.0)
         ring = KeyRing(store, Settings(admin_key=ADMIN_KEY), clock)
-        self.keys: dict[str, str | None] = {"settings": ADMIN_KEY, "wrong": "cm_wrong", "none": None}
+        self.keys: dict[str, str | None] = {"settings": ADMIN_KEY, "wrong": UNKNOWN_KEY, "none": None}
         self.keys["admin"] = ring.create("admin")[1]
         self.keys["publisher"] = ring.create("publisher", publisher_id=PUBLISHER)[1]
         self.keys["account"] = ring.create("account", account_id=ACCOUNT)[1]

@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from api.app import create_app
 from ingest.settings import Settings
 from rollups.store import Store
-from tests.support.seed import ADMIN_KEY, Away, Callers, Daily, callers, insert_daily
+from tests.support.seed import ADMIN_KEY, UNKNOWN_KEY, Away, Callers, Daily, callers, insert_daily
 from tests.unit.test_api_clicks import META_KEYS, ROW_KEYS
 
 PATH = "/api/v1/clicks"
@@ -67,7 +67,7 @@ X, BEARER, QUERY = "X-Api-Key", "Authorization", "api_key"
     ],
 )
 def test_credentials(api: Callers, sent: dict[str, str], status: int) -> None:
-    keys = {**api.keys, "wrong": "cm_wrong", "": ""}
+    keys = {**api.keys, "wrong": UNKNOWN_KEY, "": ""}
     headers = {X: keys[sent[X]]} if X in sent else {}
     headers |= {BEARER: f"Bearer {keys[sent[BEARER]]}"} if BEARER in sent else {}
     query = MARCH | ({QUERY: keys[sent[QUERY]]} if QUERY in sent else {})

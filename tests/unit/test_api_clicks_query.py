@@ -9,7 +9,7 @@ import pytest
 from api.clicks_query import ClicksQuery, parse_clicks_query
 from api.cursor import Cursors
 from api.errors import BadRequest
-from api.keys import Principal
+from api.principal import Principal
 
 CURSORS = Cursors("root")
 ADMIN = Principal("k", "admin")

@@ -38,6 +38,7 @@ from tests.support.seed import (
     ADMIN_KEY,
     DOMAIN,
     PUBLISHER,
+    UNKNOWN_KEY,
     Away,
     Daily,
     Hourly,
@@ -114,7 +115,7 @@ class Served:
         self.session = asgi.get_client(cast(Any, app))
         self.callers = {
             "nobody": {},
-            "unknown": {"X-Api-Key": "cm_unknown", "Authorization": "APIKey cm_unknown"},
+            "unknown": {"X-Api-Key": UNKNOWN_KEY, "Authorization": f"APIKey {UNKNOWN_KEY}"},
             "admin": {"X-Api-Key": ADMIN_KEY},
             "bearer": {"Authorization": f"Bearer {ADMIN_KEY}"},
             "publisher": {"X-Api-Key": ring.create("publisher", publisher_id=PUBLISHER)[1]},

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from api.clicks_query import clicks_meta, parse_clicks_query
 from api.cursor import FRONT, Cursors, Place
 from api.dates import FIRST_DAY, LAST_DAY
-from api.keys import Principal
+from api.principal import Principal
 from rollups.store import Store
 from tests.support.seed import ADMIN_KEY, PUBLISHER, Callers, Daily, callers, insert_daily
 

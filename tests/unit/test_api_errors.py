@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from typing import Any
@@ -14,11 +15,11 @@ from api.keys import KeyRing
 from api.request_id import choose_request_id
 from ingest.settings import Settings
 from rollups.store import Store, StoreError
-from tests.support.seed import ADMIN_KEY, Away, Callers, account_on, callers
+from tests.support.seed import ADMIN_KEY, UNKNOWN_KEY, Away, Callers, account_on, callers
 
 CLICKS = "/api/v1/clicks?start_date=2026-03-01&end_date=2026-03-31"
 HOURLY = "/api/statistics/v2/clicks-by-hour?ymd=2026-03-31"
-HEADERS = {"X-Api-Key": ADMIN_KEY, "Authorization": "APIKey cm_any"}
+HEADERS = {"X-Api-Key": ADMIN_KEY, "Authorization": f"APIKey {UNKNOWN_KEY}"}
 
 
 @pytest.fixture
@@ -90,7 +91,7 @@ def test_store_away() -> None:
     is_clicks_error(clicks, 503, "UNAVAILABLE")
     is_statistics_error(hourly, 503, 1503)
     is_clicks_error(client.get("/admin/keys", headers=HEADERS), 503, "UNAVAILABLE")
-    is_clicks_error(client.get(CLICKS, headers={"X-Api-Key": "cm_any"}), 503, "UNAVAILABLE")
+    is_clicks_error(client.get(CLICKS, headers={"X-Api-Key": UNKNOWN_KEY}), 503, "UNAVAILABLE")
     for answer in (clicks, hourly):
         assert int(answer.headers["Retry-After"]) > 0
         assert "127.0.0.1" not in answer.text
@@ -106,6 +107,9 @@ class Refusing(Store):
     def __init__(self, error: Exception) -> None:
         super().__init__("clickhouse://127.0.0.1:1/none")
         self._error = error
+
+    def aside(self, timeout: float) -> Store:
+        return self
 
     def query(self, *args: Any, **kwargs: Any) -> Any:
         raise self._error
@@ -181,6 +185,6 @@ def test_one_key_ring_can_be_shared_with_another_part(store: Store) -> None:
     ring = KeyRing(store, settings)
     client = TestClient(create_app(store, settings, keys=ring))
     record, key = ring.create("ingest")
-    assert ring.resolve(key) is not None
+    assert asyncio.run(ring.resolve(key)) is not None
     assert client.delete(f"/admin/keys/{record.id}", headers={"X-Api-Key": ADMIN_KEY}).status_code == 204
-    assert ring.resolve(key) is None
+    assert asyncio.run(ring.resolve(key)) is None

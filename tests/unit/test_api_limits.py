@@ -75,7 +75,7 @@ def test_a_key_has_its_own_limit(store: Store, api: Callers) -> None:
     assert [api.clicks("slow").status_code for _ in range(3)] == [200, 200, 429]
     assert api.clicks("slow").headers["X-RateLimit-Limit"] == "2"
     ring = KeyRing(store, Settings())
-    principal = ring.resolve(made["key"])
+    principal = asyncio.run(ring.resolve(made["key"]))
     assert principal is not None
     assert principal.requests_per_hour == 2
 

@@ -14,6 +14,7 @@ from rollups.store import Store
 from tests.support.seed import (
     ACCOUNT,
     DOMAIN,
+    UNKNOWN_KEY,
     Away,
     Callers,
     Hourly,
@@ -112,7 +113,7 @@ def test_a_user_agent_is_needed_or_403(api: Callers, path: str) -> None:
 @pytest.mark.parametrize("path", CALLS)
 def test_a_store_that_is_away_is_1503(path: str) -> None:
     client = TestClient(create_app(Away(), Settings()), raise_server_exceptions=False)
-    answer = client.get(path, params=CALLS[path], headers={"Authorization": "APIKey cm_any"})
+    answer = client.get(path, params=CALLS[path], headers={"Authorization": f"APIKey {UNKNOWN_KEY}"})
     assert (answer.status_code, answer.json()["code"], answer.json()["result"]) == (503, 1503, None)
     assert int(answer.headers["Retry-After"]) > 0
 

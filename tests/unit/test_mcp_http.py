@@ -48,6 +48,10 @@ def test_no_session_is_given_and_one_that_is_sent_does_not_matter(mcp: RawMcp) -
     assert mcp.result("ping", headers={"Mcp-Session-Id": "made-up"}) == {}
 
 
+def test_templates_of_resources_are_listed_although_there_are_none(mcp: RawMcp) -> None:
+    assert mcp.result("resources/templates/list") == {"resourceTemplates": []}
+
+
 def test_a_notification_is_accepted(mcp: RawMcp) -> None:
     answer = mcp.post({"jsonrpc": "2.0", "method": "notifications/initialized"})
     assert (answer.status_code, answer.content) == (202, b"")

@@ -206,6 +206,36 @@ def test_a_key_opens_nothing_else(
     assert (called.failed, called.body["status"]) == (True, status)
 
 
+HEADERS = ("X-Api-Key", "Authorization", "Bearer", "APIKey")
+
+
+@pytest.mark.parametrize("form", ["X-Api-Key: {}", "Authorization: Bearer {}", "Authorization: APIKey {}"])
+@pytest.mark.parametrize(
+    ("tool", "arguments", "role"),
+    [
+        ("get_clicks_by_hour", {"ymd": DAY}, "publisher"),
+        ("get_clicks_by_hour", {"ymd": DAY}, "unknown"),
+        ("get_clicks", RANGE, "account"),
+        ("get_clicks", RANGE, "unknown"),
+    ],
+)
+def test_a_key_that_came_is_not_told_to_come_otherwise(
+    api: Callers, mcp: RawMcp, form: str, tool: str, arguments: dict[str, Any], role: str
+) -> None:
+    name, _, value = form.format(api.keys[role]).partition(": ")
+    message = mcp.call(tool, arguments, headers={name: value}).body["message"]
+    assert not any(header in message for header in HEADERS), message
+    assert role in message or role == "unknown"
+
+
+@pytest.mark.parametrize(("tool", "arguments"), [("get_clicks_by_hour", {"ymd": DAY}), ("get_clicks", RANGE)])
+def test_who_sends_no_key_is_told_how_a_connection_carries_one(mcp: RawMcp, tool: str, arguments: Any) -> None:
+    called = mcp.call(tool, arguments)
+    assert called.body["status"] == 401
+    assert "this connection" in called.body["message"]
+    assert "X-Api-Key" in called.body["message"]
+
+
 def test_strange_keys_are_wrong_keys(mcp: RawMcp) -> None:
     for query in ("%E5%90%8D", "a%0d%0aX-Api-Key:%20b", "%00", "x" * 30_000):
         called = mcp.call("get_clicks", RANGE, path=f"/mcp?api_key={query}")
