@@ -13,12 +13,15 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from ingest.settings import Settings
-from ingest.topic_id import topic_id
+from ingest.topic_findings import say_once, say_what_is_wrong
+from ingest.topic_id import TopicLook, look_at
 
 log = logging.getLogger(__name__)
 
 MAX_RECORD_BYTES = 16 * 1024 * 1024
 _LAST_BACKOFF = 10.0
+_LOOK_SECONDS = 5.0
+_LOOKS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ def ssl_context(settings: Settings) -> ssl.SSLContext | None:
     return ssl.create_default_context(cafile=str(settings.kafka_ca_file) if settings.kafka_ca_file else None)
 
 
-async def _admin(settings: Settings) -> AIOKafkaAdminClient:
+async def admin_client(settings: Settings) -> AIOKafkaAdminClient:
     admin = AIOKafkaAdminClient(**connection(settings))
     try:
         await admin.start()
@@ -76,7 +79,7 @@ async def wait_for_broker(settings: Settings, stop: asyncio.Event) -> None:
     backoff = 0.1
     while not stop.is_set():
         try:
-            admin = await _admin(settings)
+            admin = await admin_client(settings)
         except (KafkaError, OSError) as error:
             level = logging.WARNING if backoff > 0.5 else logging.INFO
             log.log(
@@ -95,18 +98,20 @@ async def wait_for_broker(settings: Settings, stop: asyncio.Event) -> None:
 
 
 async def ensure_topics(settings: Settings) -> None:
-    """Creates the topics that are missing; those that exist are left as they are."""
-    admin = await _admin(settings)
+    """Creates the topics that are missing; those that exist are left as they are, and what is wrong with them said."""
+    admin = await admin_client(settings)
     try:
         for spec in topics(settings):
             await _create(admin, spec, settings.replication)
         found = await admin.describe_topics([settings.topic])
         partitions = len(found[0]["partitions"])
         if partitions < settings.partitions:
-            log.warning(
-                "topic %s has %d partitions, fewer than the %d of CLICKMILL_PARTITIONS; it is used as it is",
-                *(settings.topic, partitions, settings.partitions),
+            say_once(
+                logging.WARNING,
+                f"topic {settings.topic} has {partitions} partitions, fewer than the {settings.partitions} of "
+                "CLICKMILL_PARTITIONS; it is used as it is",
             )
+        await say_what_is_wrong(admin, settings, MAX_RECORD_BYTES)
     finally:
         await admin.close()
 
@@ -121,14 +126,44 @@ async def _create(admin: AIOKafkaAdminClient, spec: TopicSpec, replication: int)
             raise for_code(code)(f"topic {name} cannot be created: {' '.join(map(str, message))}")
 
 
+class TopicWatch:
+    """Looks at one topic again and again over a connection that is kept. For one event loop."""
+
+    def __init__(self, settings: Settings, topic: str) -> None:
+        self._settings, self._topic = settings, topic
+        self._admin: AIOKafkaAdminClient | None = None
+        self._one_at_a_time = asyncio.Lock()
+
+    async def look(self) -> TopicLook:
+        """What a broker says after this call. ConnectionError if Kafka is away; the next look connects again."""
+        async with self._one_at_a_time:
+            for chances in reversed(range(_LOOKS)):  # one broker of several may just have gone
+                try:
+                    async with asyncio.timeout(_LOOK_SECONDS):
+                        self._admin = self._admin or await admin_client(self._settings)
+                        return await look_at(self._admin, self._topic)
+                except (KafkaError, OSError) as error:
+                    await self._disconnect()
+                    if not chances:
+                        where = f"Kafka at {self._settings.kafka_url}"
+                        raise ConnectionError(f"{where} does not say what topic {self._topic} is: {error}") from error
+        raise AssertionError("unreachable")
+
+    async def close(self) -> None:
+        async with self._one_at_a_time:
+            await self._disconnect()
+
+    async def _disconnect(self) -> None:
+        admin, self._admin = self._admin, None
+        if admin:
+            await admin.close()
+
+
 async def topic_identity(settings: Settings, topic: str) -> tuple[str, str]:
     """(cluster id, topic id): together they name one incarnation of a topic. ConnectionError if Kafka is away."""
+    watch = TopicWatch(settings, topic)
     try:
-        admin = await _admin(settings)
-        try:
-            cluster = await admin.describe_cluster()
-            return str(cluster["cluster_id"]), await topic_id(admin._client, topic)
-        finally:
-            await admin.close()
-    except KafkaError as error:
-        raise ConnectionError(f"Kafka at {settings.kafka_url} does not say what topic {topic} is: {error}") from error
+        found = await watch.look()
+        return found.cluster_id, found.topic_id
+    finally:
+        await watch.close()

@@ -1,12 +1,14 @@
-"""The id of a topic, which changes when it is deleted and made again: Metadata v12, which aiokafka does not speak."""
+"""What a broker says of a topic, with its id, which changes when it is made again: Metadata v12, not of aiokafka."""
 
 from __future__ import annotations
 
 import logging
 import uuid
+from dataclasses import dataclass
+from functools import cache
 from io import BytesIO
-from typing import Any
 
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import IncompatibleBrokerVersion, for_code
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
@@ -102,14 +104,35 @@ class _TopicRequest(Request[MetadataRequest_v12]):  # type: ignore[misc]
         return request_struct_class([(_NO_ID, self._topic, {})], False, False, {})
 
 
-async def topic_id(client: Any, topic: str) -> str:
-    """The topic's id as hexadecimal digits, empty if the broker is too old (before 3.1) to have one."""
+@dataclass(frozen=True, slots=True)
+class TopicLook:
+    """What a broker says of a topic."""
+
+    cluster_id: str
+    topic_id: str  # hexadecimal digits, empty if the broker is too old (before 3.1) to have ids
+    partitions: int
+
+
+async def look_at(admin: AIOKafkaAdminClient, topic: str) -> TopicLook:
+    """One question to one broker; an old one is asked twice. Raises KafkaError."""
+    client = admin._client
     try:
         response = await client.send(client.get_random_node(), _TopicRequest(topic))
     except (IncompatibleBrokerVersion, NotImplementedError):
-        log.warning("the broker has no topic ids: a topic that is made again will not be told from its predecessor")
-        return ""
-    error_code, _, identity = response.topics[0][:3]
+        return await _look_at_old(admin, topic)
+    error_code, _, identity, _, partitions = response.topics[0][:5]
     if error_code:
         raise for_code(error_code)(f"no metadata of topic {topic}")
-    return "" if identity == _NO_ID else str(identity.hex)
+    return TopicLook(str(response.cluster_id), "" if identity == _NO_ID else identity.hex, len(partitions))
+
+
+@cache
+def _say_that_there_are_no_ids() -> None:
+    log.warning("the broker has no topic ids: a topic that is made again will not be told from its predecessor")
+
+
+async def _look_at_old(admin: AIOKafkaAdminClient, topic: str) -> TopicLook:
+    _say_that_there_are_no_ids()
+    cluster = await admin.describe_cluster()
+    [found] = await admin.describe_topics([topic])
+    return TopicLook(str(cluster["cluster_id"]), "", len(found["partitions"]))

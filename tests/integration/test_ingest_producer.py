@@ -156,6 +156,36 @@ def test_topics_are_created_once_and_told_apart(settings: Settings, caplog: pyte
     run(main())
 
 
+def test_what_is_wrong_with_topics_of_somebody_else_is_said_once(
+    kafka: KafkaBroker, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = Settings(kafka_url=kafka.bootstrap, topic="theirs", partitions=2)
+    theirs = {"max.message.bytes": "1048588", "retention.ms": "3600000", "cleanup.policy": "compact"}
+
+    async def main() -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+        await admin.start()
+        try:
+            await admin.create_topics([NewTopic("theirs", 2, 1, topic_configs=theirs), NewTopic("theirs.dead", 1, 1)])
+        finally:
+            await admin.close()
+        await ensure_topics(settings)
+        said = caplog.messages
+        for line in (
+            "topic theirs: max.message.bytes is 1048588",
+            "topic theirs: message.timestamp.type is CreateTime",
+            "topic theirs: retention.ms is 3600000",
+            "topic theirs: cleanup.policy is compact",
+        ):
+            assert len([message for message in said if message.startswith(line)]) == 1
+        assert not [message for message in said if message.startswith("topic theirs.dead: max")]  # the broker's 16 MiB
+        caplog.clear()
+        await ensure_topics(settings)
+        assert not [message for message in caplog.messages if message.startswith("topic theirs")]
+
+    run(main())
+
+
 def test_topics_are_made_as_specified(kafka: KafkaBroker) -> None:
     async def main() -> None:
         settings = Settings(kafka_url=kafka.bootstrap, topic="specified", partitions=5, retention_hours=2)

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from aiokafka.errors import IncompatibleBrokerVersion
 
-from ingest.kafka import connection, topics, wait_for_broker
+from ingest.kafka import MAX_RECORD_BYTES, connection, topics, wait_for_broker
 from ingest.settings import Settings
-from ingest.topic_id import topic_id
+from ingest.topic_findings import findings
+from ingest.topic_id import TopicLook, look_at
 from tests.support import free_port
 
 
@@ -60,13 +61,66 @@ def test_an_absent_broker_is_named_until_told_to_stop(caplog: pytest.LogCaptureF
     assert [line.split(" trying again in ")[1][:5] for line in lines[:2]] == ["0.1 s", "0.2 s"]
 
 
+class OldClient:
+    def get_random_node(self) -> int:
+        return 1
+
+    async def send(self, node: int, request: Any) -> Any:
+        raise IncompatibleBrokerVersion("Metadata v12")
+
+
+class OldBroker:
+    _client = OldClient()
+
+    async def describe_cluster(self) -> dict[str, Any]:
+        return {"cluster_id": "c"}
+
+    async def describe_topics(self, topics: list[str]) -> list[dict[str, Any]]:
+        return [{"topic": topic, "partitions": [{}, {}]} for topic in topics]
+
+
 def test_a_broker_without_topic_ids_has_none(caplog: pytest.LogCaptureFixture) -> None:
-    class OldBroker:
-        def get_random_node(self) -> int:
-            return 1
+    for _ in range(2):
+        assert asyncio.run(look_at(OldBroker(), "clicks")) == TopicLook("c", "", 2)
+    assert caplog.text.count("has no topic ids") <= 1, "said once in a process"
 
-        async def send(self, node: int, request: Any) -> Any:
-            raise IncompatibleBrokerVersion("Metadata v12")
 
-    assert asyncio.run(topic_id(OldBroker(), "clicks")) == ""
-    assert "has no topic ids" in caplog.text
+AS_MADE = [spec.config for spec in topics(Settings())]
+WRONG: list[tuple[str, dict[str, str], dict[str, str], list[str]]] = [
+    ("as made", {}, {}, []),
+    ("1 MB", {"max.message.bytes": "1048588"}, {}, ["topic clicks: max.message.bytes is 1048588", "to 16777216"]),
+    (
+        "a dead-letter topic that takes less",
+        {"max.message.bytes": "33554432"},
+        {},
+        ["topic clicks.dead: max.message.bytes is 16777216, less than the 33554432"],
+    ),
+    ("producers' times", {"message.timestamp.type": "CreateTime"}, {}, ["topic clicks: message.timestamp.type"]),
+    ("dead letters in producers' times", {}, {"message.timestamp.type": "CreateTime"}, []),
+    ("an hour", {"retention.ms": "3600000"}, {}, ["topic clicks: retention.ms is 3600000", "less than a day"]),
+    ("for ever", {"retention.ms": "-1"}, {"retention.ms": "-1"}, []),
+    ("clicks for ever", {"retention.ms": "-1"}, {}, ["topic clicks.dead: retention.ms is 2419200000"]),
+    ("dead letters a day", {}, {"retention.ms": "86400000"}, ["topic clicks.dead: retention.ms", "before the clicks"]),
+    ("by size", {"retention.bytes": "1000000"}, {}, ["topic clicks: retention.bytes is 1000000"]),
+    ("compacted", {"cleanup.policy": "compact,delete"}, {}, ["topic clicks: cleanup.policy is compact,delete"]),
+    ("unclean", {"unclean.leader.election.enable": "true"}, {}, ["topic clicks: unclean.leader"]),
+    ("no numbers", {"max.message.bytes": "1" * 5000, "retention.ms": "soon"}, {}, []),
+]
+
+
+@pytest.mark.parametrize(("clicks", "dead", "expected"), [case[1:] for case in WRONG], ids=[case[0] for case in WRONG])
+def test_what_is_wrong_with_a_topic_is_found(clicks: dict[str, str], dead: dict[str, str], expected: list[str]) -> None:
+    found = findings(Settings(), AS_MADE[0] | clicks, AS_MADE[1] | dead, MAX_RECORD_BYTES)
+    assert len(found) == bool(expected)
+    assert all(part in found[0] for part in expected)
+
+
+def test_a_retention_below_the_horizon_is_found() -> None:
+    settings = Settings(dedupe_horizon_minutes=3 * 24 * 60)
+    kept = {"retention.ms": str(2 * 86_400_000)}
+    [line] = findings(settings, AS_MADE[0] | kept, AS_MADE[1], MAX_RECORD_BYTES)
+    assert "shorter than the 4320 minutes" in line
+
+
+def test_a_broker_that_tells_nothing_is_left_alone() -> None:
+    assert findings(Settings(), {}, {}, MAX_RECORD_BYTES) == []

@@ -1,0 +1,131 @@
+"""What is wrong with topics that somebody else has made, and what to do about it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, for_code
+
+from ingest.settings import Settings
+
+log = logging.getLogger(__name__)
+
+Config = Mapping[str, str]  # names and values as Kafka has them; what a broker does not tell is absent
+
+_DAY_MS = 24 * 3_600_000
+_UNLIMITED = -1
+
+_said: set[str] = set()  # in this process
+
+
+def findings(settings: Settings, clicks: Config, dead: Config, largest: int) -> list[str]:
+    """One line for each thing that is wrong with the topic of clicks or that of dead letters, with its cure.
+
+    `largest` is the size in bytes of the records that either should take.
+    """
+    found: list[str] = []
+    for topic, config in ((settings.topic, clicks), (settings.dead_topic, dead)):
+        lines = (*_size(config, largest), *_retention(config), *_cleanup(config))
+        found += [f"topic {topic}: {line}" for line in lines]
+    found += [f"topic {settings.topic}: {line}" for line in (*_times(clicks), *_horizon(settings, clicks))]
+    return found + [f"topic {settings.dead_topic}: {line}" for line in _beside(clicks, dead)]
+
+
+def _size(config: Config, largest: int) -> Iterable[str]:
+    most = _number(config, "max.message.bytes")
+    if most is not None and most < largest:
+        yield f"max.message.bytes is {most}, so larger records and dead letters are refused or cut; set it to {largest}"
+
+
+def _retention(config: Config) -> Iterable[str]:
+    kept = _number(config, "retention.ms")
+    if kept is not None and kept != _UNLIMITED and kept < _DAY_MS:
+        yield (
+            f"retention.ms is {kept}, so records of which nothing was counted are gone after less than a day without "
+            "workers; set it to 86400000 or more"
+        )
+    size = _number(config, "retention.bytes")
+    if size is not None and size != _UNLIMITED:
+        yield (
+            f"retention.bytes is {size}, so under load records are removed however young they are, counted or not; "
+            "set it to -1 and watch the disk"
+        )
+
+
+def _cleanup(config: Config) -> Iterable[str]:
+    if "compact" in config.get("cleanup.policy", ""):
+        yield (
+            f"cleanup.policy is {config['cleanup.policy']}, so of the records of a user only the newest is kept, "
+            "counted or not; set it to delete"
+        )
+    if config.get("unclean.leader.election.enable") == "true":
+        yield (
+            "unclean.leader.election.enable is true, so records that were acknowledged may vanish when a broker fails; "
+            "set it to false"
+        )
+
+
+def _times(config: Config) -> Iterable[str]:
+    if config.get("message.timestamp.type") == "CreateTime":
+        yield (
+            "message.timestamp.type is CreateTime, so ids are forgotten and X-Data-As-Of is told by the clocks of "
+            "whoever sends; set it to LogAppendTime"
+        )
+
+
+def _horizon(settings: Settings, config: Config) -> Iterable[str]:
+    kept, minutes = _number(config, "retention.ms"), settings.dedupe_horizon_minutes
+    if kept is not None and _DAY_MS <= kept < minutes * 60_000:
+        yield (
+            f"retention.ms is {kept}, shorter than the {minutes} minutes of CLICKMILL_DEDUPE_HORIZON_MINUTES; "
+            f"set it to {minutes * 60_000} or more"
+        )
+
+
+def _beside(clicks: Config, dead: Config) -> Iterable[str]:
+    """A dead letter is as large as its record, and is wanted for longer."""
+    theirs, ours = _number(clicks, "max.message.bytes"), _number(dead, "max.message.bytes")
+    if theirs is not None and ours is not None and ours < theirs:
+        yield f"max.message.bytes is {ours}, less than the {theirs} of the topic of clicks; set it to {theirs}"
+    theirs, ours = _number(clicks, "retention.ms"), _number(dead, "retention.ms")
+    if ours is not None and ours != _UNLIMITED and theirs is not None and (theirs == _UNLIMITED or ours < theirs):
+        yield f"retention.ms is {ours}, so dead letters are gone before the clicks beside them ({theirs}); raise it"
+
+
+def _number(config: Config, name: str) -> int | None:
+    """None where the broker does not tell it, or tells no number."""
+    text = config.get(name, "")
+    return int(text) if text.removeprefix("-").isdecimal() and len(text) < 20 else None
+
+
+async def say_what_is_wrong(admin: AIOKafkaAdminClient, settings: Settings, largest: int) -> None:
+    """Warns of each finding, once in a process. A broker that does not tell, or not us, is left alone."""
+    try:
+        clicks, dead = await _configs(admin, [settings.topic, settings.dead_topic])
+    except (KafkaError, NotImplementedError) as error:
+        say_once(logging.INFO, f"the settings of the topics are not looked at, as the broker does not tell: {error!r}")
+        return
+    for line in findings(settings, clicks, dead, largest):
+        say_once(logging.WARNING, line)
+
+
+async def _configs(admin: AIOKafkaAdminClient, topics: list[str]) -> list[Config]:
+    """The settings of each topic that are in effect. Raises KafkaError."""
+    asked = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in topics]
+    told: dict[str, Config] = {topic: {} for topic in topics}
+    for response in await admin.describe_configs(asked):
+        for error_code, message, _, name, entries in response.resources:
+            if error_code:
+                raise for_code(error_code)(message)
+            told[name] = {entry[0]: entry[1] for entry in entries if entry[1] is not None}
+    return [told[topic] for topic in topics]
+
+
+def say_once(level: int, line: str) -> None:
+    """Logs a line that is true until an operator does something, however often it is found in this process."""
+    if line not in _said:
+        _said.add(line)
+        log.log(level, "%s", line)
