@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 MAX_RECORD_BYTES = 16 * 1024 * 1024
 _LAST_BACKOFF = 10.0
 _LOOK_SECONDS = 5.0
+_SETTLE_SECONDS = 2.0
 _LOOKS = 3
 
 
@@ -103,8 +105,7 @@ async def ensure_topics(settings: Settings) -> None:
     try:
         for spec in topics(settings):
             await _create(admin, spec, settings.replication)
-        found = await admin.describe_topics([settings.topic])
-        partitions = len(found[0]["partitions"])
+        partitions = await _partitions(admin, settings)
         if partitions < settings.partitions:
             say_once(
                 logging.WARNING,
@@ -114,6 +115,17 @@ async def ensure_topics(settings: Settings) -> None:
         await say_what_is_wrong(admin, settings, MAX_RECORD_BYTES)
     finally:
         await admin.close()
+
+
+async def _partitions(admin: AIOKafkaAdminClient, settings: Settings) -> int:
+    """Of the topic. Kafka tells of new ones a moment after it has made them: too few are asked for again."""
+    deadline = time.monotonic() + _SETTLE_SECONDS
+    while True:
+        [found] = await admin.describe_topics([settings.topic])
+        partitions = len(found["partitions"])
+        if partitions >= settings.partitions or time.monotonic() > deadline:
+            return partitions
+        await asyncio.sleep(0.1)
 
 
 async def _create(admin: AIOKafkaAdminClient, spec: TopicSpec, replication: int) -> None:

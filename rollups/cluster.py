@@ -9,6 +9,7 @@ from rollups.migrate import migrations, statements
 WORKERS, API = "clickmill", "clickmill_api"
 
 _SHARDED = ("rollup", "seen")
+_OF_WORKERS = (*_SHARDED, "sources", "topic_partitions", "partition_states")
 _OBJECT = re.compile(r"^CREATE (?:OR REPLACE )?(TABLE|VIEW|MATERIALIZED VIEW)(?: IF NOT EXISTS)? (\w+)")
 _ALTER = re.compile(r"^ALTER TABLE (\w+)")
 _ENGINE = re.compile(r"ENGINE = (\w*MergeTree)(?:\((\w+)\))?")
@@ -42,7 +43,7 @@ def _on_cluster(statement: str, cluster: str) -> list[str]:
     if kind == "MATERIALIZED VIEW" or "ENGINE = Null" in statement:
         return [_placed(statement, found, WORKERS, cluster)]
     sharded = name in _SHARDED
-    home, other = (WORKERS, API) if sharded or name == "sources" else (API, WORKERS)
+    home, other = (WORKERS, API) if name in _OF_WORKERS else (API, WORKERS)
     table = _placed(_replicated(statement, home, name, sharded), found, home, cluster)
     reach = cluster if sharded else f"{cluster}_all"
     distributed = f"ENGINE = Distributed('{reach}', '{home}', '{name}')"

@@ -21,6 +21,7 @@ from rollups.pipeline import Pipeline
 from rollups.transport import BatchSchema, ClickApp
 
 _MIB = 1024 * 1024
+_METADATA_MS = 5000  # by then the group shares out partitions that were added
 
 
 def build_app(settings: Settings, pipeline: Pipeline) -> ClickApp:
@@ -31,6 +32,7 @@ def build_app(settings: Settings, pipeline: Pipeline) -> ClickApp:
         broker_credentials=_credentials(settings),
         consumer_auto_offset_reset="none",  # positions come from ClickHouse; a lost one must be seen, not reset
         consumer_max_fetch_size=_MIB,
+        consumer_metadata_max_age_ms=_METADATA_MS,
         producer_max_request_size=32 * _MIB,  # a dead letter may be as large as the largest record
         broker_session_timeout=settings.session_timeout_seconds,
         broker_heartbeat_interval=settings.heartbeat_seconds,

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from ingest.settings import Settings
-from rollups.claims import Claims
+from rollups.claims import Claims, SourceReplaced
 from rollups.dead_letters import DeadLetter
 from rollups.insert import Outcome, insert_batch
 from rollups.lease import Lease, LogBatch
@@ -65,6 +65,7 @@ class Pipeline:
         self._room = asyncio.Event()
         self.tally = Tally()
         self.claims: Claims
+        self.confirm: Callable[[list[Portion]], Awaitable[None]] = _as_prepared
 
     # -- intake ---------------------------------------------------------------------------------------------
 
@@ -163,6 +164,7 @@ class Pipeline:
 
     async def _insert(self, portions: list[Portion]) -> None:
         try:
+            await self.confirm(portions)
             for portion in portions:
                 await self._bury(portion.lease.partition, portion.dead)
             seen = [(portion.lease.partition, portion.batch.end, portion.seen) for portion in portions]
@@ -218,7 +220,11 @@ def _named(error: Exception) -> tuple[Outcome, str]:
     """What an exception on the way to an insert means; it is logged, as it may be a defect of ours."""
     if isinstance(error, OutOfStep):
         return Outcome.STALE, str(error)
-    expected = isinstance(error, StoreError | OSError)
+    expected = isinstance(error, StoreError | OSError | SourceReplaced)
     log.error("a batch was not applied: %s", error, exc_info=None if expected else error)
     refused = error.refuses_content if isinstance(error, StoreError) else not expected
     return Outcome.REFUSED if refused else Outcome.UNKNOWN, f"{type(error).__name__}: {error}"
+
+
+async def _as_prepared(portions: list[Portion]) -> None:
+    """Nobody has anything to add to what was prepared."""

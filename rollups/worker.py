@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from ingest.kafka import ensure_topics, topic_identity, wait_for_broker
+from ingest.kafka import ensure_topics, wait_for_broker
 from ingest.settings import Settings
 from rollups.claims import Claims, SourceReplaced
 from rollups.columns import Columns
@@ -19,10 +19,10 @@ from rollups.faust_app import FaustLog, build_app, send_record
 from rollups.lease import Lease, State
 from rollups.markers import Markers
 from rollups.pipeline import Pipeline, Tally
-from rollups.prepare import Prepare
+from rollups.prepare import Portion, Prepare
 from rollups.seen import Seen
-from rollups.sources import register_source, source_number
 from rollups.store import Store, StoreError, StoreUnavailable
+from rollups.topic import Topic
 from rollups.transport import ClickApp
 from rollups.zones import OwnerZones
 
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 _TOUCH_EVERY = 5.0  # seconds between notes that a log's tail is empty
 _ZONES_EVERY = 10.0
 _FORGET_EVERY = 60.0
-_SOURCE_EVERY = 30.0
+_SOURCE_EVERY = 5.0
 _LAST_BACKOFF = 10.0
 _STOP_SECONDS = 10.0
 
@@ -97,8 +97,9 @@ class Worker:
 class Session:
     """One Faust app with its pipeline and claims, for one incarnation of the topic."""
 
-    def __init__(self, settings: Settings, store: Store, source: int, tally: Tally) -> None:
+    def __init__(self, settings: Settings, store: Store, topic: Topic, tally: Tally) -> None:
         self._settings = settings
+        self._topic, source = topic, topic.source
         self.last_lag: int | None = None
         self._zones = [
             OwnerZones(store, "accounts", "account_id"),
@@ -110,9 +111,10 @@ class Session:
         self._pipeline = Pipeline(settings, store, source, self._prepare, self._seen, self._bury)
         self._pipeline.tally = tally
         self._app: ClickApp = build_app(settings, self._pipeline)
-        self._log = FaustLog(self._app, self._identity, source)
+        self._log = FaustLog(self._app, lambda: topic.identity(self._claims.leases), source)
         self._claims = Claims(self._markers, self._log, self._pipeline)
         self._pipeline.claims = self._claims
+        self._pipeline.confirm = self._confirm
         self._app.on_assigned = self._claims.assigned
         self._app.on_out_of_range = self._out_of_range
         self._app.applied = self._applied
@@ -121,14 +123,11 @@ class Session:
     @classmethod
     async def open(cls, settings: Settings, store: Store, tally: Tally) -> Session:
         await ensure_topics(settings)
-        cluster_id, topic_id = await topic_identity(settings, settings.topic)
-        source = await asyncio.to_thread(register_source, store, cluster_id, settings.topic, topic_id)
-        log.info("topic %s of cluster %s is source %d", settings.topic, cluster_id, source)
-        return cls(settings, store, source, tally)
+        return cls(settings, store, await Topic.open(settings, store), tally)
 
-    async def _identity(self) -> int:
-        cluster_id, topic_id = await topic_identity(self._settings, self._settings.topic)
-        return source_number(cluster_id, self._settings.topic, topic_id)
+    async def _confirm(self, portions: list[Portion]) -> None:
+        await self._log.check_source()
+        self._topic.mark(portions)
 
     async def run(self, stop: asyncio.Event) -> None:
         tasks: list[asyncio.Task[Any]] = []
@@ -158,6 +157,7 @@ class Session:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._stop_app()
+            await self._topic.close()
 
     async def _stop_app(self) -> None:
         """Faust waits for its broker without end; what is not applied is read again, so nothing is lost by going."""

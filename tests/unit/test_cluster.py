@@ -50,6 +50,12 @@ def test_the_compare_and_set_is_the_same() -> None:
     assert ours == original
 
 
+@pytest.mark.parametrize("table", ["sources", "topic_partitions", "partition_states"])
+def test_what_workers_note_is_on_every_node_and_written_directly(table: str) -> None:
+    assert f"('/clickhouse/tables/clickmill/{table}', '{{replica}}'" in named(f"clickmill.{table}")
+    assert f"Distributed('click_all', 'clickmill', '{table}')" in named(f"clickmill_api.{table}")
+
+
 def test_workers_read_their_own_shard_and_the_api_all_of_them() -> None:
     assert "Distributed('click', 'clickmill', 'rollup')" in named("clickmill_api.rollup")
     assert "Distributed('click_all', 'clickmill_api', 'publishers')" in named("clickmill.publishers")

@@ -1,0 +1,58 @@
+"""A topic that gets more partitions, on real Kafka: keys move, and what moved is counted as unverified."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from ingest.event import Click
+from ingest.settings import Settings
+from rollups.store import Store
+from tests.support.kafka_broker import KafkaBroker, missing_reason, require
+from tests.support.live import applied, grow, ledger, live_worker, publish
+from tests.support.worker import until
+
+
+@pytest.fixture(scope="module")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
+    require(missing_reason())
+    with KafkaBroker(tmp_path_factory.mktemp("kafka")) as running:
+        yield running
+
+
+def clicks(first: int, count: int) -> list[Click]:
+    now = int(time.time() * 1000)
+    link = {"account_id": 1, "domain": "d.e", "link_id": "a"}
+    return [
+        Click(clicked_at=now, event_id=f"e{n}", visitor_id=f"v{n}", **link)  # type: ignore[arg-type]
+        for n in range(first, first + count)
+    ]
+
+
+def test_what_moved_to_another_partition_is_unverified(kafka: KafkaBroker, store: Store) -> None:
+    settings = Settings(
+        kafka_url=kafka.bootstrap, topic="growing", group="growing", partitions=4, session_timeout_seconds=6
+    )
+    sent = clicks(0, 200)
+
+    async def scenario() -> None:
+        async with live_worker(settings, store) as worker:
+            await publish(settings, sent)
+            await applied(store, 200)
+            assert ledger(store) == {"counted": 200, "unverified": 0}
+            await grow(settings, 7)
+            await publish(settings, sent)  # each again, at once
+            await applied(store, 400)
+            again = ledger(store)
+            assert again["counted"] + again["duplicate"] == 400
+            assert again["unverified"] == again["counted"] - 200 > 50
+            await until(lambda: sum(worker.states().values()) == 7)
+        async with live_worker(settings, store):  # another one knows it from the database
+            await publish(settings, clicks(200, 50))
+            await applied(store, 450)
+            assert ledger(store)["unverified"] == again["unverified"] + 50
+
+    asyncio.run(scenario())

@@ -1,0 +1,65 @@
+"""A whole worker in this process, over a real broker and a real engine, so that a test can take something out of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
+
+from ingest.event import Click
+from ingest.producer import ClickProducer
+from ingest.settings import Settings
+from rollups.store import Store
+from rollups.worker import Worker
+from tests.support.worker import until
+
+
+@asynccontextmanager
+async def live_worker(settings: Settings, store: Store, *, ready: bool = True) -> AsyncIterator[Worker]:
+    """Yields once it counts, or at once."""
+    worker, stop = Worker(settings, store), asyncio.Event()
+    running = asyncio.create_task(worker.run(stop))
+    try:
+        if ready:
+            await until(lambda: not worker.problems(), 60)
+        yield worker
+    finally:
+        stop.set()
+        await running
+
+
+async def publish(settings: Settings, clicks: Iterable[Click]) -> None:
+    """As a producer that has just been started: it knows the topic's partitions as they are."""
+    async with ClickProducer(settings) as producer:
+        for click in clicks:
+            await producer.send(click)
+
+
+def records_applied(store: Store) -> int:
+    return int(store.query("SELECT sum(next) FROM watermarks")[0][0])
+
+
+async def applied(store: Store, records: int) -> None:
+    await until(lambda: records_applied(store) >= records, 60)
+
+
+def ledger(store: Store) -> dict[str, int]:
+    """Clicks by reason, and those of them that are unverified."""
+    rows = store.query("SELECT toString(reason), sum(events), sum(unverified) FROM ledger GROUP BY reason")
+    counts = {reason: int(events) for reason, events, _ in rows if events}
+    return {**counts, "unverified": sum(int(unverified) for _, _, unverified in rows)}
+
+
+async def grow(settings: Settings, partitions: int) -> None:
+    """Adds partitions to the topic, as an operator does."""
+    admin: Any = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_url)
+    await admin.start()
+    try:
+        await admin.create_partitions({settings.topic: NewPartitions(partitions)})
+        while len((await admin.describe_topics([settings.topic]))[0]["partitions"]) < partitions:
+            await asyncio.sleep(0.05)
+    finally:
+        await admin.close()
