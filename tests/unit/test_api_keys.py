@@ -238,7 +238,7 @@ def test_nobody_with_a_key_waits_behind_strangers(store: Store, ring: KeyRing, c
 
 def test_what_is_no_key_is_not_looked_for(store: Store, ring: KeyRing, clock: Clock) -> None:
     asked = Asked(store.url)
-    here = KeyRing(asked, Settings(admin_key="root"), clock)
+    here = KeyRing(asked, Settings(admin_key="root-of-the-key-tests"), clock)
     for key in ("cm_no", UNKNOWN_KEY + "x", "sk_" + UNKNOWN_KEY[3:], "x" * 60_000):
         assert resolved(here, key) is None
     assert asked.questions == []
