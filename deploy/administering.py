@@ -43,7 +43,7 @@ def keys() -> None:
 @click.option("--publisher-id", type=int, help="With role publisher.")
 @click.option("--account-id", type=int, help="With role account.")
 @click.option("--name", default="", help="What the key is for.")
-@click.option("--expires-at", metavar="TIME", help="When it ends, as 2027-01-31T00:00:00Z.  [default: never]")
+@click.option("--expires-at", metavar="TIME", help="When it ends, in RFC 3339: YYYY-MM-DDThh:mm:ssZ.  [default: never]")
 @click.option("--requests-per-hour", type=int, help="Its own limit.  [default: CLICKMILL_REQUESTS_PER_HOUR]")
 def keys_create(**wish: Any) -> None:
     """Make a key; it is shown once.

@@ -60,6 +60,14 @@ def partition_of(key: bytes, partitions: int) -> int:
     return DefaultPartitioner()(key, numbers, numbers)  # type: ignore[no-any-return]
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """aiokafka logs as an error, and raises, what `connect` asks brokers to find out."""
+    return not str(record.msg).startswith("Unexpected error during InitProducerIdRequest")
+
+
+logging.getLogger("aiokafka.producer.sender").addFilter(_is_news)
+
+
 async def connect(settings: Settings, delivery_timeout: float) -> Connection:
     """Raises aiokafka's KafkaError if no broker answers or the topic does not exist."""
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -93,6 +94,15 @@ def test_what_is_acknowledged_is_in_the_topic(settings: Settings) -> None:
         assert [event.raw for event in found if isinstance(event, Rejected)] == [b"1", b"2"]
 
     run(main())
+
+
+def test_a_broker_without_idempotence_is_no_alarm(broker: Tansu, caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        async with ClickProducer(broker.settings()) as producer:
+            await (await producer.send(click()))
+
+    run(main())
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 def test_a_user_stays_in_one_partition(settings: Settings) -> None:

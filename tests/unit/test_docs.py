@@ -1,0 +1,58 @@
+"""The docs against the code: docs/ingest.md names every fault, status and limit, and examples do not age."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from api import patience
+from deploy.http_server import HEAD_SECONDS, KEEP_ALIVE_SECONDS, MAX_HEAD_BYTES
+from ingest import checks, collector
+from ingest.checks import Fault
+from ingest.settings import Settings
+from tests.support.docs import DOCS
+
+PAGE = (DOCS / "ingest.md").read_text()
+
+
+@pytest.mark.parametrize("fault", [*(fault.value for fault in Fault), "future"])
+def test_every_fault_is_named(fault: str) -> None:
+    table = PAGE.partition("| `error` of a rejected event |")[2].partition("\n## ")[0]
+    assert f"`{fault}`" in table
+
+
+def test_every_status_of_the_collector_is_named() -> None:
+    source = (DOCS.parent / "ingest" / "collector.py").read_text()
+    raised = set(re.findall(r'Refusal\(\s*(\d{3}), "(\w+)"', source))
+    assert len(raised) >= 5
+    for status, code in raised:
+        [row] = [line for line in PAGE.splitlines() if line.startswith(f"| {status} |")]
+        assert f"`{code}`" in row
+
+
+def test_limits_are_those_of_the_code() -> None:
+    limits = PAGE.partition("## Limits")[2].partition("\n## ")[0]
+    buffer = Settings.model_fields["collector_buffer_events"].default
+    for text in (
+        f"{collector.MAX_BODY_BYTES >> 20} MiB, unpacked",
+        f"{collector.MAX_EVENTS:,} events",
+        f"| `event_id` | {checks.MAX_EVENT_ID} characters |",
+        f"| `visitor_id` | {checks.MAX_VISITOR_ID} |",
+        f"| `domain` | {checks.MAX_DOMAIN} ",
+        f"| `link_id` | {checks.MAX_LINK_ID:,} |",
+        f"`CLICKMILL_COLLECTOR_BUFFER_EVENTS` ({buffer:,})",
+        f"{collector._ROOM_WAIT:.0f} s for room",
+        f"acknowledgement | {collector._BROKER_WAIT:.0f} s",
+        f"{patience.MAX_BODY_BYTES >> 20} MiB of body",
+        f"idle for {KEEP_ALIVE_SECONDS} s",
+    ):
+        assert text in limits, text
+    assert f"longer than {HEAD_SECONDS:.0f} s, the body longer than {patience.BODY_SECONDS:.0f} s" in PAGE
+    assert f"headers above {MAX_HEAD_BYTES >> 10} KiB" in PAGE
+
+
+@pytest.mark.parametrize("page", ["../README.md", *sorted(path.name for path in DOCS.glob("*.md"))])
+def test_no_example_has_a_date_that_will_have_passed(page: str) -> None:
+    blocks = re.findall(r"^```\w*\n(.*?)^```$", (DOCS / page).read_text(), re.DOTALL | re.MULTILINE)
+    assert not [block for block in blocks if re.search(r"\b20\d\d-\d\d|\b1[678]\d{11}\b", block)]
