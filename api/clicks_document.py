@@ -53,7 +53,7 @@ _EXAMPLES: dict[str, dict[str, Any]] = {
 }
 _CSV_EXAMPLE = (
     "advertiser_id,advertiser_name,advertiser_slug,publisher_id,publisher_name,network_id,network_name,click_date,"
-    "click_count\r\n123,Alpha Store,alpha-store,45,Example Publisher,7,Awin,2026-03-31,120\r\n"
+    'click_count\r\n123,"Alpha Store","alpha-store",45,"Example Publisher",7,"Awin","2026-03-31",120\r\n'
 )
 
 _DATE = {"type": "string", "format": "date", "examples": ["2026-03-31"]}

@@ -98,7 +98,8 @@ class Offer:
         self, context: Context, params: types.ReadResourceRequestParams
     ) -> types.ReadResourceResult:
         if params.uri not in _RESOURCES:
-            raise _unknown(f"There is no resource {params.uri!r}; resources/list names those there are.")
+            why = f"There is no resource {params.uri!r}; resources/list names those there are."
+            raise _unknown(why, {"uri": params.uri})
         text = await read_document(self._app, _RESOURCES[params.uri][0], _request(context))
         contents = types.TextResourceContents(uri=params.uri, mime_type="application/json", text=text)
         return types.ReadResourceResult(contents=[contents])
@@ -128,8 +129,8 @@ async def _without_faults(ctx: Context, call_next: CallNext) -> HandlerResult:
         raise MCPError(types.INTERNAL_ERROR, message) from None
 
 
-def _unknown(message: str) -> MCPError:
-    return MCPError(types.INVALID_PARAMS, message)
+def _unknown(message: str, data: Json | None = None) -> MCPError:
+    return MCPError(types.INVALID_PARAMS, message, data)
 
 
 def _request(context: Context) -> Request:

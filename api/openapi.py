@@ -23,6 +23,7 @@ from api.errors import (
     error_body,
     statistics_body,
 )
+from ingest.event import MAX_ID
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -43,6 +44,7 @@ _SCHEMES: dict[str, dict[str, str]] = {
     },
 }
 
+_BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 _COUNT = {"type": "integer", "minimum": 0}
 _TEXT = {"type": "string"}
 _HEADERS: dict[str, dict[str, Any]] = {
@@ -121,6 +123,7 @@ class Documented(FastAPI):
         if self.openapi_schema:
             return self.openapi_schema
         document = super().openapi()
+        _restore_bounds(document)
         _add_components(document.setdefault("components", {}))
         _restore_examples(document["paths"], self.routes)
         for path, operations in document["paths"].items():
@@ -155,6 +158,19 @@ def _refusal(status: int, statistics: bool) -> dict[str, Any]:
         "headers": header_references(headers),
         "content": {JSON: {"schema": schema, "example": example}},
     }
+
+
+def _restore_bounds(node: Any) -> None:
+    """FastAPI keeps bounds as floats, which make 2^63 of the largest id, 2^63 - 1."""
+    if isinstance(node, list):
+        for part in node:
+            _restore_bounds(part)
+    elif isinstance(node, dict):
+        if node.get("type") == "integer":
+            bounds = {name: node[name] for name in _BOUNDS if isinstance(node.get(name), float)}
+            node.update({name: MAX_ID if bound == float(MAX_ID) else int(bound) for name, bound in bounds.items()})
+        for part in node.values():
+            _restore_bounds(part)
 
 
 def _restore_examples(paths: dict[str, Any], routes: Iterable[BaseRoute]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -101,15 +102,26 @@ def test_the_inspector_reads_resources_and_the_prompt(up: Stack) -> None:
     assert inspector(f"{up.api}/mcp", "prompts/get", *need)[0] == 0
 
 
+OF_ANY_REVISION = ["tools-list", "resources-list", "prompts-list", "dns-rebinding-protection"]
+OF_2025 = [*OF_ANY_REVISION, "server-initialize", "ping"]
+OF_2026 = [*OF_ANY_REVISION, "http-header-validation", "server-stateless", "caching", "sep-2164-resource-not-found"]
+UNTESTABLE = "Not testable: "  # a check of what Clickmill has not: tools of the suite's own, sampling, logging
+
+
 @pytest.mark.usefixtures("clients")
 @pytest.mark.parametrize(
-    "scenario",
-    ["server-initialize", "ping", "tools-list", "resources-list", "prompts-list", "dns-rebinding-protection"],
+    ("revision", "scenario"),
+    [*(("2025-11-25", name) for name in OF_2025), *(("2026-07-28", name) for name in OF_2026)],
 )
-def test_conformance(up: Stack, scenario: str) -> None:
-    done = node(CONFORMANCE, "server", "--url", f"{up.api}/mcp", "--scenario", scenario)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert ", 0 failed, 0 warnings" in done.stdout
+def test_conformance(up: Stack, tmp_path: Path, revision: str, scenario: str) -> None:
+    chosen = ("--scenario", scenario, "--spec-version", revision, "--output-dir", str(tmp_path))
+    done = node(CONFORMANCE, "server", "--url", f"{up.api}/mcp", *chosen)
+    found = list(tmp_path.rglob("checks.json"))
+    assert found, done.stdout + done.stderr
+    checks = json.loads(found[0].read_text())
+    assert any(check["status"] == "SUCCESS" for check in checks)
+    wrong = [check for check in checks if check["status"] in ("FAILURE", "WARNING")]
+    assert [check for check in wrong if not check["errorMessage"].startswith(UNTESTABLE)] == []
 
 
 def test_the_log_has_no_line_for_each_message(up: Stack) -> None:

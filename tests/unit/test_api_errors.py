@@ -180,6 +180,17 @@ def test_the_openapi_document_describes_both_calls_and_promises_no_422(api: Call
     assert '"422"' not in api.client.get("/api/v1/schema").text
 
 
+def test_bounds_of_integers_are_whole_and_the_largest_id_is_one_that_is_taken(api: Callers) -> None:
+    document = api.client.get("/api/v1/schema").json(parse_float=lambda text: pytest.fail(f"{text} is no integer"))
+    entry = document["components"]["schemas"]["PublisherEntry"]["properties"]["publisher_id"]
+    assert (entry["minimum"], entry["maximum"]) == (1, 2**63 - 1)
+    for publisher_id, status in ((entry["maximum"], 200), (entry["maximum"] + 1, 400)):
+        answer = api.admin("PUT", "/catalog", {"publishers": [{"publisher_id": publisher_id, "name": "Last"}]})
+        assert answer.status_code == status
+    [key_id, _] = document["components"]["schemas"]["KeyRequest"]["properties"]["account_id"]["anyOf"]
+    assert key_id["maximum"] == 2**63 - 1
+
+
 def test_one_key_ring_can_be_shared_with_another_part(store: Store) -> None:
     settings = Settings(admin_key=ADMIN_KEY)
     ring = KeyRing(store, settings)
