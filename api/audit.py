@@ -12,15 +12,22 @@ from api.admin import guarded_router
 from api.errors import BadRequest
 from api.keys import KeyRing
 from api.openapi import example, refused
-from rollups.audit import Days, PartitionAccount, audit, clicks_by_day
+from rollups.audit import Days, Growth, PartitionAccount, Trouble, audit, clicks_by_day
+from rollups.marks import marks
 from rollups.store import Store
+
+_FEW_MARKS, _MANY_MARKS = 8, 500  # of each partition: for a look, and where the log is read again
 
 
 class AuditAnswer(TypedDict):
-    """`zones`: of accounts and of publishers, by id, where it is not UTC."""
+    """`marks`: source, partition, offset and CRC of records that were counted. `zones`: of accounts and of publishers,
+    by id, where it is not UTC."""
 
     partitions: list[PartitionAccount]
     problems: list[str]
+    troubles: list[Trouble]
+    growths: list[Growth]
+    marks: list[tuple[int, int, int, int]]
     days: NotRequired[Days]
     zones: NotRequired[dict[str, dict[int, str]]]
 
@@ -31,12 +38,16 @@ _EXAMPLE = {
             "source": 7,
             "partition": 0,
             "watermark": 3,
+            "as_of_ms": 1767225600000,
             "unverified": 0,
             "records": {"counted": 2, "duplicate": 1},
             "events": {"counted": 2, "duplicate": 1},
         }
     ],
     "problems": [],
+    "troubles": [],
+    "growths": [],
+    "marks": [[7, 0, 2, 3632233996]],
 }
 
 
@@ -53,16 +64,28 @@ def audit_router(store: Store, keys: KeyRing) -> APIRouter:
         first: Annotated[date | None, Query(alias="from")] = None,
         last: Annotated[date | None, Query(alias="to")] = None,
     ) -> AuditAnswer:
-        found = audit(store)
-        answer: AuditAnswer = {"partitions": found.partitions, "problems": found.problems}
-        if first is not None or last is not None:
-            if first is None or last is None or last < first:
-                raise BadRequest("from and to are two days, the second not before the first.", field="from")
-            answer["days"] = clicks_by_day(store, first, last)
-            answer["zones"] = {
-                table: dict(store.query(f"SELECT {owner}, time_zone FROM {table} FINAL WHERE time_zone != 'UTC'"))
-                for table, owner in (("accounts", "account_id"), ("publishers", "publisher_id"))
-            }
-        return answer
+        if (first is None) != (last is None) or (first and last and last < first):
+            raise BadRequest("from and to are two days, the second not before the first.", field="from")
+        return audit_answer(store, first, last)
 
     return router
+
+
+def audit_answer(store: Store, first: date | None, last: date | None) -> AuditAnswer:
+    """What the rollups say of themselves, and of the days from `first` to `last` if there are such. Blocks."""
+    found = audit(store)
+    of_days = first is not None and last is not None
+    answer: AuditAnswer = {
+        "partitions": found.partitions,
+        "problems": found.problems,
+        "troubles": found.troubles,
+        "growths": found.growths,
+        "marks": marks(store, _MANY_MARKS if of_days else _FEW_MARKS),
+    }
+    if first is not None and last is not None:
+        answer["days"] = clicks_by_day(store, first, last)
+        answer["zones"] = {
+            table: dict(store.query(f"SELECT {owner}, time_zone FROM {table} FINAL WHERE time_zone != 'UTC'"))
+            for table, owner in (("accounts", "account_id"), ("publishers", "publisher_id"))
+        }
+    return answer

@@ -15,16 +15,18 @@ from api.openapi import example
 from api.pulse import Pulse
 from rollups.store import Store
 
-Ready = Callable[[], Mapping[str, bool]]
+Ready = Callable[[], Mapping[str, bool | str]]  # by part; a text says why it is away
 
 
 class Readiness(TypedDict):
     status: Literal["ok", "away"]
     parts: dict[str, bool]
     away: list[str]
+    reasons: list[str]
 
 
-_AWAY: Readiness = {"status": "away", "parts": {"store": False}, "away": ["store"]}
+_READY: Readiness = {"status": "ok", "parts": {"store": True}, "away": [], "reasons": []}
+_AWAY: Readiness = {"status": "away", "parts": {"store": False}, "away": ["store"], "reasons": []}
 
 
 def health_router(store: Store, ready: Ready | None, reader: Store | None = None) -> APIRouter:
@@ -47,16 +49,17 @@ def health_router(store: Store, ready: Ready | None, reader: Store | None = None
         summary="Whether every part answers",
         response_model=Readiness,
         responses={
-            **example(200, {"status": "ok", "parts": {"store": True}, "away": []}),
+            **example(200, _READY),
             503: {"model": Readiness, "description": "A part is away", **example(503, _AWAY)[503]},
         },
     )
     async def readyz() -> JSONResponse:
         others = await to_thread.run_sync(ready) if ready else {}
         troubles = await asyncio.gather(*(pulse.trouble() for pulse in pulses))
-        parts = {"store": not any(troubles), **others}
+        parts = {"store": not any(troubles), **{name: answer is True for name, answer in others.items()}}
+        reasons = [answer for answer in others.values() if isinstance(answer, str)]
         away = [name for name, answers in parts.items() if not answers]
-        body: Readiness = {"status": "away" if away else "ok", "parts": parts, "away": away}
+        body: Readiness = {"status": "away" if away else "ok", "parts": parts, "away": away, "reasons": reasons}
         return JSONResponse(body, 503 if away else 200)
 
     return router

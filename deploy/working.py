@@ -18,6 +18,8 @@ from rollups.worker import Worker
 
 log = logging.getLogger(__name__)
 
+_MOST_WHY = 1000  # characters
+
 
 async def run_worker(settings: Settings, host: str, port: int) -> None:
     """A worker, with its health over HTTP."""
@@ -31,8 +33,8 @@ async def run_worker(settings: Settings, host: str, port: int) -> None:
     await serve_until(stop, HttpServer(app, settings, host, port), worker.run(stop))
 
 
-def worker_parts(worker: Worker) -> Mapping[str, bool]:
+def worker_parts(worker: Worker) -> Mapping[str, bool | str]:
     problems = worker.problems()
     for problem in problems:
         log.info("not ready: %s", problem)
-    return {"worker": not problems}
+    return {"worker": "; ".join(problems)[:_MOST_WHY] or True}

@@ -14,9 +14,16 @@ from ingest.settings import Settings
 async def read_topic(settings: Settings, topic: str) -> AsyncIterator[list[Any]]:
     """Lists of aiokafka ConsumerRecords, each of one partition and in order, up to where the topic ends by now.
 
+    Records of aborted transactions are left out; where one is still open, the topic ends at its first record.
     Errors: aiokafka's KafkaError if the broker is away.
     """
-    consumer = AIOKafkaConsumer(topic, **connection(settings), auto_offset_reset="earliest", enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(
+        topic,
+        **connection(settings),
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+    )
     await consumer.start()
     try:
         unread = set(consumer.assignment())
@@ -25,7 +32,7 @@ async def read_topic(settings: Settings, topic: str) -> AsyncIterator[list[Any]]
             for records in (await consumer.getmany(*unread, timeout_ms=200)).values():
                 yield records
             for partition in list(unread):
-                end = consumer.highwater(partition)  # None until the first fetch has answered
+                end = consumer.last_stable_offset(partition)  # None until the first fetch has answered
                 if end is not None and await consumer.position(partition) >= ends.setdefault(partition, end):
                     unread.discard(partition)
     finally:

@@ -39,6 +39,11 @@ class Settings(BaseSettings):
         description="`chdb:///path` or `clickhouse://user:password@host:8123/db`; `up` has its own.",
         repr=False,
     )
+    clickhouse_server: str = Field(
+        "",
+        description="`hostName()` of the one ClickHouse server that takes the inserts of the workers, which refuse any "
+        "other; needed on ClickHouse Cloud, useful where a name may come to lead elsewhere.",
+    )
     data_dir: Path = Field(Path("clickmill-data"), description="Where `up` keeps the embedded database.")
     admin_key: str = Field(
         "",

@@ -9,6 +9,18 @@ from datetime import date
 from rollups.migrate import has_retention
 from rollups.store import Store
 
+_AS_OF = "SELECT source, partition, toUnixTimestamp64Milli(as_of) FROM watermarks"
+
+_TROUBLES = """
+SELECT source, partition, toString(state), why, toUnixTimestamp64Milli(since)
+FROM partition_states FINAL WHERE state != 'ok' ORDER BY ALL
+"""
+
+_GROWTHS = """
+SELECT source, partitions, toUnixTimestamp64Milli(min(noted_at)), toUnixTimestamp64Milli(max(unverified_until)) AS until
+FROM topic_partitions GROUP BY source, partitions HAVING until > 0 ORDER BY ALL
+"""
+
 _MARKERS = """
 SELECT source, partition, toString(reason), maxIf(next, grain = 'watermark'), sum(records), sum(events),
     sum(unverified)
@@ -27,8 +39,8 @@ FROM rollup WHERE grain NOT IN ('watermark', 'fence')
 
 _DAYS = """
 SELECT toString(grain) AS kind, if(marker, source, 0), if(marker, partition, 0), if(marker, toDate(0), day),
-    max(next), sum(clicks)
-FROM (SELECT *, grain = 'watermark' AS marker FROM rollup)
+    if(kind = 'ledger', toString(reason), ''), max(next), sum(clicks), sum(records), sum(events), sum(unverified)
+FROM (SELECT *, grain IN ('watermark', 'ledger') AS marker FROM rollup)
 WHERE marker OR (grain IN ('account_hour', 'affiliate_day') AND day BETWEEN {first:Date} AND {last:Date})
 GROUP BY ALL
 """
@@ -36,11 +48,15 @@ GROUP BY ALL
 
 @dataclass(slots=True)
 class PartitionAccount:
-    """One partition of one source: what it has read, by reason. `records` are offsets, `events` clicks."""
+    """One partition of one source: what it has read, by reason. `records` are offsets, `events` clicks.
+
+    `as_of_ms` is the time of the log up to which it was read.
+    """
 
     source: int
     partition: int
     watermark: int = 0
+    as_of_ms: int = 0
     unverified: int = 0
     records: dict[str, int] = field(default_factory=dict)
     events: dict[str, int] = field(default_factory=dict)
@@ -51,9 +67,34 @@ class PartitionAccount:
 
 
 @dataclass(slots=True)
+class Trouble:
+    """What a worker said of a partition last, if it was not that all is well: it is failing, halted or late."""
+
+    source: int
+    partition: int
+    state: str
+    why: str
+    since_ms: int
+
+
+@dataclass(slots=True)
+class Growth:
+    """When it was noted that the topic had another number of partitions, and until when clicks are unverified."""
+
+    source: int
+    partitions: int
+    noted_ms: int
+    unverified_until_ms: int
+
+
+@dataclass(slots=True)
 class Audit:
+    """`problems` are about the rollups alone. Troubles and growths are of all sources, also of those that are over."""
+
     partitions: list[PartitionAccount]
     problems: list[str]
+    troubles: list[Trouble] = field(default_factory=list)
+    growths: list[Growth] = field(default_factory=list)
 
 
 def audit(store: Store) -> Audit:
@@ -61,10 +102,12 @@ def audit(store: Store) -> Audit:
     if damaged := _part_problems(store):
         return Audit([], damaged)
     accounts: defaultdict[tuple[int, int], PartitionAccount] = defaultdict(lambda: PartitionAccount(0, 0))
+    times = {(source, partition): at for source, partition, at in store.query(_AS_OF)}
     for source, partition, reason, watermark, records, events, unverified in store.query(_MARKERS):
         account = accounts[source, partition]
         account.source, account.partition = source, partition
         account.watermark = max(account.watermark, watermark)
+        account.as_of_ms = max(0, times.get((source, partition), 0))
         account.unverified += unverified
         if records or events:
             account.records[reason], account.events[reason] = records, events
@@ -75,7 +118,12 @@ def audit(store: Store) -> Audit:
         for account in partitions
         if sum(account.records.values()) != account.watermark
     ]
-    return Audit(partitions, problems + _grain_problems(store))
+    return Audit(
+        partitions,
+        problems + _grain_problems(store),
+        [Trouble(*row) for row in store.query(_TROUBLES)],
+        [Growth(*row) for row in store.query(_GROWTHS)],
+    )
 
 
 def _part_problems(store: Store) -> list[str]:
@@ -100,20 +148,36 @@ def _grain_problems(store: Store) -> list[str]:
 
 
 @dataclass(slots=True)
+class Line:
+    """What the ledger says of one partition and reason."""
+
+    source: int
+    partition: int
+    reason: str
+    records: int
+    events: int
+    unverified: int
+
+
+@dataclass(slots=True)
 class Days:
-    """Clicks by day of the owners' zones, and the watermarks that they were read at."""
+    """Clicks by day of the owners' zones, and the watermarks and the ledger that they were read at."""
 
     links: dict[str, int] = field(default_factory=dict)
     placements: dict[str, int] = field(default_factory=dict)
     watermarks: list[tuple[int, int, int]] = field(default_factory=list)  # (source, partition, next offset)
+    ledger: list[Line] = field(default_factory=list)
 
 
 def clicks_by_day(store: Store, first: date, last: date) -> Days:
     """Both from one scan, so that the log can be counted up to just there."""
     days = Days()
-    for kind, source, partition, day, watermark, clicks in store.query(_DAYS, {"first": first, "last": last}):
+    rows = store.query(_DAYS, {"first": first, "last": last})
+    for kind, source, partition, day, reason, watermark, clicks, *counts in rows:
         if kind == "watermark":
             days.watermarks.append((source, partition, watermark))
+        elif kind == "ledger":
+            days.ledger.append(Line(source, partition, reason, *counts))
         elif clicks:
             (days.links if kind == "account_hour" else days.placements)[day.isoformat()] = clicks
     return days

@@ -9,7 +9,7 @@ from rollups.migrate import migrations, statements
 WORKERS, API = "clickmill", "clickmill_api"
 
 _SHARDED = ("rollup", "seen")
-_OF_WORKERS = (*_SHARDED, "sources", "topic_partitions", "partition_states")
+_OF_WORKERS = (*_SHARDED, "sources", "topic_partitions", "partition_states", "log_marks")
 _OBJECT = re.compile(r"^CREATE (?:OR REPLACE )?(TABLE|VIEW|MATERIALIZED VIEW)(?: IF NOT EXISTS)? (\w+)")
 _ALTER = re.compile(r"^ALTER TABLE (\w+)")
 _ENGINE = re.compile(r"ENGINE = (\w*MergeTree)(?:\((\w+)\))?")

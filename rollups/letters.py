@@ -47,6 +47,10 @@ class Letters:
             letter = _letter(headers, record)
             self._letters.setdefault(letter.id, letter)
 
+    def all(self, error: str) -> list[Letter]:
+        """Letters with this error, replayed or not."""
+        return [letter for letter in self._letters.values() if letter.error == error]
+
     def open(self, reasons: Iterable[str] = ()) -> list[Letter]:
         """Letters that were not replayed, in the order in which they came, of these reasons or of all."""
         wanted = set(reasons)

@@ -38,8 +38,13 @@ class WorkerCollector(Collector):
         yield partitions
         yield GaugeMetricFamily(
             "clickmill_troubled_partitions",
-            "Assigned partitions that are not counted: halted, or failing again and again",
+            "Assigned partitions that are not counted: halted, failing again and again, or late",
             value=len(self._worker.troubled()),
+        )
+        yield GaugeMetricFamily(
+            "clickmill_lag_seconds",
+            "Age of the oldest record in the log that is not applied yet, at least",
+            value=self._worker.late_seconds,
         )
         if (lag := self._worker.last_lag) is not None:
             yield GaugeMetricFamily("clickmill_lag_records", "Records in the log that are not applied yet", value=lag)

@@ -6,8 +6,8 @@ It shares decoding and the rules of what a click is with the workers, and none o
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, tzinfo
 from typing import Any
@@ -45,40 +45,94 @@ class Known:
         return known
 
 
-class Recount:
-    """Feed it every record of the log, each partition in order; it knows the clicks by day."""
+@dataclass
+class Ledger:
+    """What the log has of a partition, by reason; `unverified` are counted clicks that may repeat earlier ones."""
 
-    def __init__(self, settings: Settings, zones: Zones, now_ms: int) -> None:
+    records: Counter[str] = field(default_factory=Counter)
+    events: Counter[str] = field(default_factory=Counter)
+    unverified: int = 0
+
+
+@dataclass
+class Elsewhere:
+    """Which partition counted a key last, so that one that was counted in two of them is noticed."""
+
+    horizon_ms: int
+    last: dict[Any, tuple[int, int]] = field(default_factory=dict)  # (time of the log, partition)
+
+    def repeats(self, at_ms: int, partition: int, key: Any) -> int | None:
+        """The partition with the later of two clicks of the key within a horizon, in any order; None if they are of one
+        partition."""
+        then, other = self.last.get(key, (at_ms, partition))
+        later = max((then, other), (at_ms, partition))
+        self.last[key] = later
+        return later[1] if other != partition and abs(at_ms - then) <= self.horizon_ms else None
+
+
+class Recount:
+    """Feed it every record of the log, each partition in order; it knows the clicks by day, and the whole ledger.
+
+    `undecodable` are the (partition, offset) of records that no worker could count, for a reason of the worker's own.
+    """
+
+    def __init__(
+        self, settings: Settings, zones: Zones, now_ms: int, undecodable: Container[tuple[int, int]] = ()
+    ) -> None:
         self._settings, self._zones, self._now_ms = settings, zones, now_ms
         self._width = -(-settings.dedupe_horizon_minutes // 2)
         self._known: dict[tuple[int, str], Known] = {}
+        self._undecodable = undecodable
+        self._elsewhere = Elsewhere(settings.dedupe_horizon_minutes * 60_000)
+        self.ledgers: defaultdict[int, Ledger] = defaultdict(Ledger)
         self.links: Counter[date] = Counter()
         self.placements: Counter[date] = Counter()
 
-    def add(self, partition: int, log_time_ms: int, value: bytes | None) -> None:
-        log_time_ms = max(0, log_time_ms)  # below 0 there is none
-        for item in decode_record(value):
-            if not isinstance(item, Rejected) and self._counts(item, partition, log_time_ms):
-                at = clicked_at_ms(item)
-                if item.account_id is not None:
-                    self.links[self._zones.day(at, self._zones.accounts.get(item.account_id))] += 1
-                if item.publisher_id is not None:
-                    self.placements[self._zones.day(at, self._zones.publishers.get(item.publisher_id))] += 1
+    def add(self, record: Any) -> None:
+        """Takes an aiokafka ConsumerRecord."""
+        partition, log_time_ms = record.partition, max(0, record.timestamp)  # below 0 there is none
+        lost = (partition, record.offset) in self._undecodable
+        for number, item in enumerate([None] if lost else decode_record(record.value)):
+            if item is None or isinstance(item, Rejected):
+                reason = "invalid"
+            else:
+                reason = self._reason(item, partition, log_time_ms)
+                if reason == "counted":
+                    self._count(item, partition, log_time_ms)
+            self.ledgers[partition].events[reason] += 1
+            self.ledgers[partition].records[reason] += number == 0
 
-    def _counts(self, click: Click, partition: int, log_time_ms: int) -> bool:
+    def _count(self, click: Click, partition: int, log_time_ms: int) -> None:
+        at = clicked_at_ms(click)
+        if click.account_id is not None:
+            self.links[self._zones.day(at, self._zones.accounts.get(click.account_id))] += 1
+        if click.publisher_id is not None:
+            self.placements[self._zones.day(at, self._zones.publishers.get(click.publisher_id))] += 1
+        late = at // 60_000 < log_time_ms // 60_000 - self._settings.dedupe_horizon_minutes
+        if late or not click.event_id or getattr(click, "id_assigned", False):
+            self.ledgers[partition].unverified += 1
+            return
+        key = (click.event_id, click.account_id, click.publisher_id)
+        repeats = self._elsewhere.repeats(log_time_ms, partition, key)
+        if repeats is not None:
+            self.ledgers[repeats].unverified += 1
+
+    def _reason(self, click: Click, partition: int, log_time_ms: int) -> str:
         at, minute = clicked_at_ms(click), log_time_ms // 60_000
         if at - min(log_time_ms or self._now_ms, self._now_ms) > self._settings.future_tolerance_minutes * 60_000:
-            return False
+            return "future"
         if click.event_id and self._take(partition, "id", minute, click.event_id):
-            return False
-        if is_prefetch(click.method, click.purpose) or (click.user_agent and is_bot(click.user_agent)):
-            return False
+            return "duplicate"
+        if is_prefetch(click.method, click.purpose):
+            return "prefetch"
+        if click.user_agent and is_bot(click.user_agent):
+            return "bot"
         user, seconds = user_identity(click), self._settings.repeat_seconds
         if user is None or not seconds:
-            return True
+            return "counted"
         link = (click.account_id, click.domain, click.link_id)
         place = link if click.link_id is not None else (click.publisher_id, click.advertiser_id, click.network_id)
-        return not self._take(partition, "repeat", minute, (user, place, at // (seconds * 1000)))
+        return "repeat" if self._take(partition, "repeat", minute, (user, place, at // (seconds * 1000))) else "counted"
 
     def _take(self, partition: int, kind: str, minute: int, key: Any) -> bool:
         known = self._known.setdefault((partition, kind), Known(self._width))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -15,20 +14,24 @@ from ingest.settings import Settings
 from rollups.claims import Claims, SourceReplaced
 from rollups.columns import Columns
 from rollups.dead_letters import DeadLetter, publish
+from rollups.endpoint import FEW_CONNECTIONS, MANY_CONNECTIONS, Endpoint, SeveralServers
 from rollups.faust_app import FaustLog, build_app, send_record
 from rollups.lease import Lease, State
 from rollups.markers import Markers
 from rollups.pipeline import Pipeline, Tally
 from rollups.prepare import Portion, Prepare
+from rollups.reporting import Reporter
 from rollups.seen import Seen
-from rollups.store import Store, StoreError, StoreUnavailable
+from rollups.store import Store, StoreError
 from rollups.topic import Topic
 from rollups.transport import ClickApp
+from rollups.waiting import every, wait_for_store
 from rollups.zones import OwnerZones
 
 log = logging.getLogger(__name__)
 
 _TOUCH_EVERY = 5.0  # seconds between notes that a log's tail is empty
+_REPORT_EVERY = 5.0
 _ZONES_EVERY = 10.0
 _FORGET_EVERY = 60.0
 _SOURCE_EVERY = 5.0
@@ -43,12 +46,13 @@ class Worker:
         self._settings = settings
         self._store = store
         self._session: Session | None = None
+        self._failed = ""  # why there is no session
         self.tally = Tally()
 
     def problems(self) -> list[str]:
         """Why the worker is not counting, empty when it is."""
         if self._session is None:
-            return ["worker: not connected yet"]
+            return [f"worker: not connected: {self._failed}" if self._failed else "worker: not connected yet"]
         return self._session.problems()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -61,10 +65,11 @@ class Worker:
                 if stop.is_set():
                     return
                 self._session = await Session.open(self._settings, self._store, self.tally)
-                backoff = 0.5
+                backoff, self._failed = 0.5, ""
                 await self._session.run(stop)
             except Exception as error:
-                known = isinstance(error, StoreError | OSError | SourceReplaced)
+                self._failed = f"{type(error).__name__}: {error}"[:500]
+                known = isinstance(error, StoreError | OSError | SourceReplaced | SeveralServers)
                 log.error("the worker failed, starting again in %.1f s: %s", backoff, error, exc_info=not known)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), backoff)
@@ -81,12 +86,17 @@ class Worker:
         """The lag as it was some seconds ago."""
         return self._session.last_lag if self._session else None
 
+    @property
+    def late_seconds(self) -> float:
+        """How old the oldest record that is not applied is, at least, over the partitions of this worker."""
+        return self._session.late_seconds if self._session else 0.0
+
     def states(self) -> Counter[State]:
         """Assigned partitions by state."""
         return Counter(lease.state for lease in self._session.leases()) if self._session else Counter()
 
     def troubled(self) -> dict[int, str]:
-        """Why assigned partitions are not counted, by partition: halted, or failing again and again."""
+        """Why assigned partitions are not counted, by partition: halted, failing again and again, or late."""
         return self._session.troubled() if self._session else {}
 
     def remembered(self) -> tuple[int, int]:
@@ -97,8 +107,9 @@ class Worker:
 class Session:
     """One Faust app with its pipeline and claims, for one incarnation of the topic."""
 
-    def __init__(self, settings: Settings, store: Store, topic: Topic, tally: Tally) -> None:
+    def __init__(self, settings: Settings, store: Store, endpoint: Endpoint, topic: Topic, tally: Tally) -> None:
         self._settings = settings
+        self._endpoint = endpoint
         self._topic, source = topic, topic.source
         self.last_lag: int | None = None
         self._zones = [
@@ -111,9 +122,10 @@ class Session:
         self._pipeline = Pipeline(settings, store, source, self._prepare, self._seen, self._bury)
         self._pipeline.tally = tally
         self._app: ClickApp = build_app(settings, self._pipeline)
-        self._log = FaustLog(self._app, lambda: topic.identity(self._claims.leases), source)
+        self._log = FaustLog(self._app, self._identity, source)
         self._claims = Claims(self._markers, self._log, self._pipeline)
         self._pipeline.claims = self._claims
+        self._reporter = Reporter(store, source, self._claims)
         self._pipeline.confirm = self._confirm
         self._app.on_assigned = self._claims.assigned
         self._app.on_out_of_range = self._out_of_range
@@ -123,11 +135,20 @@ class Session:
     @classmethod
     async def open(cls, settings: Settings, store: Store, tally: Tally) -> Session:
         await ensure_topics(settings)
-        return cls(settings, store, await Topic.open(settings, store), tally)
+        endpoint = Endpoint(store, settings.clickhouse_server)
+        await asyncio.to_thread(endpoint.check, MANY_CONNECTIONS)
+        return cls(settings, store, endpoint, await Topic.open(settings, store), tally)
+
+    async def _identity(self) -> int:
+        """The source that the topic is by now, once the database was found to be the same server."""
+        await asyncio.to_thread(self._endpoint.check, FEW_CONNECTIONS)
+        return await self._topic.identity(self._claims.leases)
 
     async def _confirm(self, portions: list[Portion]) -> None:
-        await self._log.check_source()
+        if await self._topic.identity(self._claims.leases) != self._topic.source:
+            raise SourceReplaced(f"topic {self._settings.topic} was made again")
         self._topic.mark(portions)
+        self._reporter.about_to_apply(portions)
 
     async def run(self, stop: asyncio.Event) -> None:
         tasks: list[asyncio.Task[Any]] = []
@@ -142,6 +163,7 @@ class Session:
                     "claims": self._claims.run(),
                     "pipeline": self._pipeline.run(),
                     "touch": every(_TOUCH_EVERY, self._touch),
+                    "report": every(_REPORT_EVERY, self._reporter.report),
                     "zones": every(_ZONES_EVERY, self._refresh_zones),
                     "forget": every(_FORGET_EVERY, self._forget),
                     "source": every(_SOURCE_EVERY, self._log.check_source),
@@ -178,13 +200,18 @@ class Session:
         if not leases:
             return None
         bounds = await self._log.bounds(leases)
+        self._reporter.note_ends({partition: end for partition, (_, end) in bounds.items()})
         return sum(max(0, bounds[partition][1] - lease.next) for partition, lease in leases.items())
 
     def leases(self) -> list[Lease]:
         return list(self._claims.leases.values())
 
     def troubled(self) -> dict[int, str]:
-        return self._claims.troubled()
+        return self._reporter.troubled()
+
+    @property
+    def late_seconds(self) -> float:
+        return self._reporter.late_seconds()
 
     def remembered(self) -> tuple[int, int]:
         return self._prepare.remembered()
@@ -219,30 +246,3 @@ class Session:
 
     async def _forget(self) -> None:
         await asyncio.to_thread(self._seen.forget, 2 * self._settings.dedupe_horizon_minutes + 5)
-
-
-async def every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
-    """Repeats the work; while ClickHouse or Kafka is away it is simply tried again next time."""
-    while True:
-        await asyncio.sleep(seconds)
-        try:
-            await work()
-        except (StoreError, ConnectionError) as error:
-            log.warning("%s", error)
-
-
-async def wait_for_store(store: Store, stop: asyncio.Event) -> None:
-    """Returns once ClickHouse answers and is migrated, or `stop` is set; says what is missing meanwhile."""
-    backoff = 0.5
-    while not stop.is_set():
-        try:
-            await asyncio.to_thread(store.query, "SELECT 1 FROM sources LIMIT 1")
-            return
-        except StoreUnavailable as error:
-            problem = str(error)
-        except StoreError as error:
-            problem = f"ClickHouse at {store.address} is not ready; has `clickmill migrate` run? {error}"
-        log.warning("%s; trying again in %.1f s", problem[:500], backoff)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), backoff)
-        backoff = min(backoff * 2, _LAST_BACKOFF)

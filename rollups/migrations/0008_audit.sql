@@ -22,3 +22,16 @@ CREATE TABLE IF NOT EXISTS partition_states
 )
 ENGINE = ReplacingMergeTree(version)
 ORDER BY (source, partition);
+
+-- What the log had at some offsets when they were counted: CRC-32 of time, key and value of the record.
+CREATE TABLE IF NOT EXISTS log_marks
+(
+    source UInt32,
+    partition UInt16,
+    offset UInt64,
+    crc UInt32,
+    noted_at DateTime('UTC')
+)
+ENGINE = MergeTree
+ORDER BY (source, partition, offset)
+TTL noted_at + INTERVAL 30 DAY;

@@ -12,7 +12,7 @@ from ingest.event import Click
 from ingest.settings import Settings
 from rollups.store import Store
 from tests.support.kafka_broker import KafkaBroker, missing_reason, require
-from tests.support.live import applied, grow, ledger, live_worker, publish
+from tests.support.live import applied, audited, grow, ledger, live_worker, publish
 from tests.support.worker import until
 
 
@@ -50,6 +50,9 @@ def test_what_moved_to_another_partition_is_unverified(kafka: KafkaBroker, store
             assert again["counted"] + again["duplicate"] == 400
             assert again["unverified"] == again["counted"] - 200 > 50
             await until(lambda: sum(worker.states().values()) == 7)
+            problems, notes = await audited(settings, store)
+            assert problems == []
+            assert [note for note in notes if "growing has 7 partitions since" in note and "are unverified" in note]
         async with live_worker(settings, store):  # another one knows it from the database
             await publish(settings, clicks(200, 50))
             await applied(store, 450)

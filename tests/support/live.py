@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from datetime import date
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
+from pydantic import TypeAdapter
 
+from api.audit import AuditAnswer, audit_answer
+from deploy.audit_log import compare_with_log
+from deploy.audit_recount import compare_with_recount
 from ingest.event import Click
 from ingest.producer import ClickProducer
 from ingest.settings import Settings
@@ -63,3 +69,15 @@ async def grow(settings: Settings, partitions: int) -> None:
             await asyncio.sleep(0.05)
     finally:
         await admin.close()
+
+
+async def audited(settings: Settings, store: Store, *, recount: bool = True) -> tuple[list[str], list[str]]:
+    """(problems, notes) of `clickmill audit`, over the store instead of the API."""
+    days = (date(2020, 1, 1), date(2099, 1, 1)) if recount else (None, None)
+    answer = await asyncio.to_thread(audit_answer, store, *days)
+    report = json.loads(TypeAdapter(AuditAnswer).dump_json(answer))
+    view = await compare_with_log(settings, report)
+    problems = report["problems"] + view.problems
+    if recount:
+        problems += await compare_with_recount(settings, report, view, date(2020, 1, 1), date(2099, 1, 1))
+    return problems, view.notes

@@ -18,6 +18,7 @@ class Record:
     value: bytes | None
     timestamp: int = LOG_TIME_MS
     key: bytes | None = None
+    partition: int = 0
 
 
 @dataclass
@@ -34,7 +35,7 @@ class MemoryLog:
     ) -> None:
         records = self.partitions.setdefault(partition, [])
         raw = json.dumps(value).encode() if isinstance(value, dict | list) else value
-        records.append(Record(self.end(partition), raw, at))
+        records.append(Record(self.end(partition), raw, at, partition=partition))
 
     def end(self, partition: int) -> int:
         return self.first.get(partition, 0) + len(self.partitions.get(partition, []))

@@ -36,6 +36,13 @@ def test_ready(store: Store, parts: dict[str, bool] | None, away: list[str]) -> 
     assert answer.json()["parts"] == {"store": True, **(parts or {})}
 
 
+def test_not_ready_with_the_reason(store: Store) -> None:
+    why = "worker: partition 3 is not counted: the log is ahead by records that are there for 90 s or more"
+    answer = TestClient(create_app(store, Settings(), ready=lambda: {"worker": why, "collector": False})).get("/readyz")
+    assert (answer.status_code, answer.json()["away"]) == (503, ["worker", "collector"])
+    assert answer.json()["reasons"] == [why]
+
+
 def test_not_ready_without_the_store() -> None:
     answer = TestClient(create_app(Away(), Settings())).get("/readyz")
     assert (answer.status_code, answer.json()["away"]) == (503, ["store"])

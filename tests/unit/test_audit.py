@@ -98,11 +98,22 @@ def test_the_recount_is_what_the_workers_count(
     for partition, minute, event in drawn:
         minutes += minute
         affiliate = {"advertiser_id": 6, "network_id": 7} if "publisher_id" in event else {}
+        if "event_id" in event:  # a producer sends an id to one partition
+            event["event_id"] += str(partition)
         log.append(partition, {**LINK, **event, **affiliate}, at=LOG_TIME_MS + minutes * 60_000)
         record = log.partitions[partition][-1]
-        recount.add(partition, record.timestamp, record.value)
+        recount.add(record)
     asyncio.run(consumed(engine, log, most))
     served = clicks_by_day(engine, date(2025, 12, 1), date(2026, 2, 1))
     assert served.links == {day.isoformat(): clicks for day, clicks in recount.links.items()}
     assert served.placements == {day.isoformat(): clicks for day, clicks in recount.placements.items()}
     assert audit(engine).problems == []
+    for partition in log.partitions:
+        again = recount.ledgers[partition]
+        rows = engine.query(
+            "SELECT toString(reason), records, events, unverified FROM ledger WHERE partition = {partition:UInt16}",
+            {"partition": partition},
+        )
+        assert {reason: records for reason, records, _, _ in rows if records} == +again.records
+        assert {reason: clicks for reason, _, clicks, _ in rows if clicks} == again.events
+        assert sum(unverified for *_, unverified in rows) >= again.unverified

@@ -50,7 +50,7 @@ def test_the_compare_and_set_is_the_same() -> None:
     assert ours == original
 
 
-@pytest.mark.parametrize("table", ["sources", "topic_partitions", "partition_states"])
+@pytest.mark.parametrize("table", ["sources", "topic_partitions", "partition_states", "log_marks"])
 def test_what_workers_note_is_on_every_node_and_written_directly(table: str) -> None:
     assert f"('/clickhouse/tables/clickmill/{table}', '{{replica}}'" in named(f"clickmill.{table}")
     assert f"Distributed('click_all', 'clickmill', '{table}')" in named(f"clickmill_api.{table}")

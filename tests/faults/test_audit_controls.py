@@ -1,0 +1,279 @@
+"""Controls of the audit: a defect is put back into the worker, and the audit must turn red; without it, it is green."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from deploy import audit_log
+from ingest.event import Click
+from ingest.kafka import ensure_topics
+from ingest.settings import Settings
+from rollups import marks
+from rollups.claims import Claims
+from rollups.columns import Columns
+from rollups.isolation import Isolation
+from rollups.layout import Layout
+from rollups.memory import PartitionMemory
+from rollups.store import Store
+from rollups.transport import BatchConsumerThread
+from tests.faults.conftest import Record
+from tests.support.kafka_broker import KafkaBroker, missing_reason, require
+from tests.support.live import applied, audited, grow, ledger, live_worker, publish
+from tests.support.worker import until
+
+RED = "control: {}, the audit must be red"
+Patch = Callable[[pytest.MonkeyPatch], None]
+
+
+@pytest.fixture(scope="module")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
+    require(missing_reason())
+    with KafkaBroker(tmp_path_factory.mktemp("kafka")) as running:
+        yield running
+
+
+def settings_for(broker: KafkaBroker, topic: str, partitions: int = 1) -> Settings:
+    return Settings(
+        kafka_url=broker.bootstrap, topic=topic, group=topic, partitions=partitions, session_timeout_seconds=6
+    )
+
+
+def clicks(first: int, count: int, **fields: Any) -> list[Click]:
+    link = {"account_id": 1, "domain": "d.e", "link_id": "a"}
+    now = int(time.time() * 1000)
+    return [
+        Click(clicked_at=now, event_id=f"e{n}", visitor_id=f"v{n}", **link, **fields)  # type: ignore[arg-type]
+        for n in range(first, first + count)
+    ]
+
+
+async def red(settings: Settings, store: Store, *parts: str, recount: bool = True, seconds: float = 30) -> None:
+    """The audit tells, in one line, of all these parts, now or soon."""
+    deadline = time.monotonic() + seconds
+    while True:
+        problems, _ = await audited(settings, store, recount=recount)
+        if any(all(part in problem for part in parts) for problem in problems):
+            return
+        assert time.monotonic() < deadline, problems
+        await asyncio.sleep(0.5)
+
+
+async def green(settings: Settings, store: Store, *, recount: bool = True) -> None:
+    problems, _ = await audited(settings, store, recount=recount)
+    assert problems == []
+
+
+# -- a batch that is tried again for ever ----------------------------------------------------------------------------
+
+
+def raise_for_poison(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = Columns.of
+
+    def poisoned(self: Columns, rows: Any, *arguments: Any, **options: Any) -> Any:
+        if "poison" in rows.fields.link_id.to_pylist():
+            raise ValueError("a defect that nobody knows of")
+        return original(self, rows, *arguments, **options)
+
+    monkeypatch.setattr(Columns, "of", poisoned)
+
+
+def never_isolate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Isolation, "failed", lambda *_: False)
+
+
+@pytest.mark.parametrize("defect", [False, True])
+def test_a_batch_that_is_tried_again_for_ever(
+    kafka: KafkaBroker, store: Store, monkeypatch: pytest.MonkeyPatch, record: Record, defect: bool
+) -> None:
+    settings = settings_for(kafka, f"poison-{defect}")
+    raise_for_poison(monkeypatch)
+    if defect:
+        never_isolate(monkeypatch)
+    monkeypatch.setattr(audit_log, "LATE_SECONDS", 8.0)
+    sent = [*clicks(0, 5), *clicks(5, 1), *clicks(6, 5)]
+    sent[5].link_id = "poison"
+
+    async def scenario() -> None:
+        async with live_worker(settings, store) as worker:
+            await publish(settings, sent)
+            if not defect:
+                await applied(store, len(sent))
+                await green(settings, store)
+                return
+            await red(settings, store, "partition 0 is failing", "a defect that nobody knows of", recount=False)
+            await red(settings, store, "records are not counted, the oldest for", recount=False)
+            assert "batches in a row failed" in worker.problems()[0]
+
+    asyncio.run(scenario())
+    if defect:
+        record(RED.format("poison not isolated"), 1)
+
+
+# -- aborted transactions --------------------------------------------------------------------------------------------
+
+
+def read_uncommitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = BatchConsumerThread._create_worker_consumer
+
+    def uncommitted(self: BatchConsumerThread, transport: Any) -> Any:
+        consumer = original(self, transport)
+        consumer._isolation_level = "read_uncommitted"
+        return consumer
+
+    monkeypatch.setattr(BatchConsumerThread, "_create_worker_consumer", uncommitted)
+
+
+async def transactions(settings: Settings) -> None:
+    """13 clicks that are committed, and 7 that are not."""
+    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka_url, transactional_id=settings.topic)
+    await producer.start()
+    try:
+        for first, count, commits in ((0, 6, True), (6, 7, False), (13, 7, True)):
+            await producer.begin_transaction()
+            for click in clicks(first, count):
+                value = json.dumps({"clicked_at": click.clicked_at, "event_id": click.event_id, **LINK}).encode()
+                await producer.send(settings.topic, value, partition=0)
+            await (producer.commit_transaction() if commits else producer.abort_transaction())
+    finally:
+        await producer.stop()
+
+
+LINK = {"account_id": 1, "domain": "d.e", "link_id": "a"}
+
+
+def test_clicks_of_aborted_transactions(
+    kafka: KafkaBroker, store: Store, monkeypatch: pytest.MonkeyPatch, record: Record
+) -> None:
+    settings = settings_for(kafka, "aborted")
+    read_uncommitted(monkeypatch)
+
+    async def scenario() -> None:
+        await ensure_topics(settings)
+        await transactions(settings)
+        async with live_worker(settings, store):
+            await applied(store, 23)  # with three markers
+            assert ledger(store)["counted"] == 20
+            await red(settings, store, "20 clicks are in the ledger as counted, the log has 13")
+
+    asyncio.run(scenario())
+    record(RED.format("aborted transactions counted"), 1)
+
+
+# -- a topic that has grown ------------------------------------------------------------------------------------------
+
+
+def never_notice_growth(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Layout, "note", lambda *_: None)
+
+
+def test_a_topic_that_has_grown_unnoticed(
+    kafka: KafkaBroker, store: Store, monkeypatch: pytest.MonkeyPatch, record: Record
+) -> None:
+    settings = settings_for(kafka, "grown", partitions=4)
+    never_notice_growth(monkeypatch)
+    sent = clicks(0, 200)
+
+    async def scenario() -> None:
+        async with live_worker(settings, store) as worker:
+            await publish(settings, sent)
+            await applied(store, 200)
+            await green(settings, store)
+            await grow(settings, 7)
+            await publish(settings, sent)
+            await applied(store, 400)
+            await until(lambda: sum(worker.states().values()) == 7)
+            assert ledger(store)["counted"] > 250
+            assert ledger(store)["unverified"] == 0
+            await red(settings, store, "counted in another partition too), 0 are unverified")
+
+    asyncio.run(scenario())
+    record(RED.format("growth not noticed"), 1)
+
+
+# -- a broker that was restored from an older copy -------------------------------------------------------------------
+
+
+def believe_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def all_of_them(_: Claims, leases: list[Any], *__: Any) -> set[int]:
+        return {lease.partition for lease in leases}
+
+    monkeypatch.setattr(Claims, "_have_same_log", all_of_them, raising=False)
+
+
+@pytest.mark.parametrize("recount", [False, True])
+def test_a_log_that_was_restored_from_an_older_copy(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch, record: Record, recount: bool
+) -> None:
+    require(missing_reason())
+    believe_in_the_log(monkeypatch)
+    monkeypatch.setattr(marks, "_MARK_SECONDS", 0.0)
+
+    async def scenario(broker: KafkaBroker, settings: Settings) -> None:
+        async with live_worker(settings, store):
+            await publish(settings, clicks(0, 20))
+            await applied(store, 20)
+        broker.stop()
+        shutil.copytree(broker.data_dir, tmp_path / "older")
+        broker.start()
+        async with live_worker(settings, store):
+            await publish(settings, clicks(20, 39))
+            await applied(store, 59)
+            await until(lambda: bool(store.query("SELECT 1 FROM log_marks WHERE offset = 58")), 20)
+            await green(settings, store, recount=recount)
+        broker.stop()
+        shutil.rmtree(broker.data_dir)
+        shutil.copytree(tmp_path / "older", broker.data_dir)
+        broker.start()
+        await red(settings, store, "the log ends at 20, before the watermark 59", recount=recount)
+        await publish(settings, clicks(100, 60))  # 39 of them before the watermark
+        async with live_worker(settings, store):
+            await applied(store, 80)
+            await red(settings, store, "partition 0: at offset 58 the log has something else", recount=recount)
+
+    with KafkaBroker(tmp_path / "kafka") as broker:
+        asyncio.run(scenario(broker, settings_for(broker, "restored")))
+    record(RED.format("a restored log believed"), 1)
+
+
+# -- an id that the collector has given ------------------------------------------------------------------------------
+
+
+def trust_assigned_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = PartitionMemory.mark
+
+    def trusting(self: PartitionMemory, rows: Any, *arguments: Any) -> Any:
+        rows.fields.id_assigned = np.zeros(len(rows), bool)
+        return original(self, rows, *arguments)
+
+    monkeypatch.setattr(PartitionMemory, "mark", trusting)
+
+
+@pytest.mark.skipif("id_assigned" not in Click.__struct_fields__, reason="clicks do not say yet who gave their id")
+def test_a_click_without_an_id_that_is_sent_twice(
+    kafka: KafkaBroker, store: Store, monkeypatch: pytest.MonkeyPatch, record: Record
+) -> None:
+    settings = settings_for(kafka, "assigned")
+    trust_assigned_ids(monkeypatch)
+
+    async def scenario() -> None:
+        async with live_worker(settings, store):
+            for _ in range(2):
+                nameless = clicks(0, 1)
+                nameless[0].event_id, nameless[0].visitor_id = None, None
+                await publish(settings, nameless)
+            await applied(store, 2)
+            assert ledger(store) == {"counted": 2, "unverified": 0}
+            await red(settings, store, "2 clicks may repeat earlier ones", "0 are unverified")
+
+    asyncio.run(scenario())
+    record(RED.format("ids that the collector gave trusted"), 1)
