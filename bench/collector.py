@@ -55,6 +55,7 @@ def _running_collector(broker: Broker, directory: Path) -> Iterator[tuple[Child,
         "CLICKMILL_KAFKA_URL": broker.address,
         "CLICKMILL_CLICKHOUSE_URL": url,
         "CLICKMILL_ADMIN_KEY": _KEY,
+        "CLICKMILL_VISITOR_SECRET": "secret of the benchmarks",
         "CLICKMILL_PARTITIONS": str(PARTITIONS),
     }
     child = clickmill("collector", directory, environment, "collector", "--port", str(port))

@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from deploy.options import dialled_settings, of_data_dir, run
+from deploy.options import dialled_settings, of_data_dir, publishing_settings, run
 from ingest.connection import connect
 from ingest.event import Click, Rejected, clicked_at_ms, decode_record
 from ingest.kafka import ensure_topics
@@ -68,7 +68,7 @@ def dlq_replay(reasons: tuple[str, ...], corrected: Path | None) -> None:
 
     Example: clickmill dlq replay --reason future
     """
-    settings = dialled_settings()
+    settings = publishing_settings()
     events = _corrections(corrected) if corrected else {}
     replayed, left = run(_replay(settings, reasons, events))
     click.echo(f"{replayed} replayed, {sum(left.values())} left")
@@ -123,8 +123,9 @@ async def _replay(
                 left[events] += 1
                 continue
             for number, event in enumerate(events):
-                event.event_id = event.event_id or f"replay-{letter.id}-{number}"
-            await asyncio.gather(*await producer.send_many(events))
+                if not event.event_id:  # it could have come twice, as two letters
+                    event.event_id, event.id_assigned = f"replay-{letter.id}-{number}", True
+            await asyncio.gather(*await producer.send_many(events, key=letter.key))
             note = [(REPLAYED, letter.id.encode())]
             await notes.producer.send_and_wait(settings.dead_topic, key=letter.id.encode(), headers=note)
             replayed += 1

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from deploy.options import dialled_settings, of_data_dir, run
+from deploy.options import dialled_settings, of_data_dir, publishing_settings, run
 from ingest.importers.run import run_import
 from ingest.kafka import ensure_topics
 from ingest.producer import ClickProducer
@@ -38,7 +38,7 @@ def import_file(file: Path, kind: str, account_id: int, domain: str, skip_bad: b
 
     Example: clickmill import access.log.gz --format combined --domain go.example.com
     """
-    settings = dialled_settings()
+    settings = publishing_settings()
 
     async def publish() -> bool:
         await ensure_topics(settings)

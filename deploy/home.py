@@ -147,7 +147,18 @@ def _locked(descriptor: int) -> bool:
 
 
 def with_broker(settings: Settings) -> Settings:
-    """Settings whose Kafka can be dialled: those given, or the embedded broker of a running `up`."""
-    if settings.kafka_url != EMBEDDED:
+    """Settings whose Kafka can be dialled: those given, or the embedded broker of a running `up`.
+
+    Without a visitor secret of their own they have that of `up`, if the broker is its.
+    """
+    home = Home(settings.data_dir)
+    try:
+        kafka = home.addresses().kafka
+    except NotRunning:
+        if settings.kafka_url == EMBEDDED:
+            raise
         return settings
-    return settings.model_copy(update={"kafka_url": Home(settings.data_dir).addresses().kafka})
+    if settings.kafka_url not in (EMBEDDED, kafka):
+        return settings
+    secret = settings.visitor_secret or home.kept("visitor_secret") or ""
+    return settings.model_copy(update={"kafka_url": kafka, "visitor_secret": secret})

@@ -49,6 +49,12 @@ def dialled_settings() -> Settings:
         raise click.ClickException(str(error)) from error
 
 
+def publishing_settings() -> Settings:
+    """As `dialled_settings`, for a command that publishes events of people: their addresses must not go in bare."""
+    settings = dialled_settings()
+    return settings if settings.keep_addresses else required(settings, "visitor_secret")
+
+
 def of_data_dir(command: Command) -> Command:
     """The option of a command that works on a running `up`: which one."""
 

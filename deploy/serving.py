@@ -53,7 +53,7 @@ def collector(host: str, port: int) -> None:
     """
     from deploy.collecting import run_collector
 
-    run(run_collector(required(read_settings(), "kafka_url", "clickhouse_url"), host, port))
+    run(run_collector(required(read_settings(), "kafka_url", "clickhouse_url", "visitor_secret"), host, port))
 
 
 @click.command()

@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from ingest.event import UNPARSABLE, Click, Rejected, check, clicked_at_ms, decode_one, parse_record
+from ingest.event import UNPARSABLE, Click, Rejected, check, check_size, clicked_at_ms, decode_one, parse_record
 from ingest.producer import BufferFull, ClickProducer
 from ingest.settings import Settings
 
@@ -133,7 +133,9 @@ def _flawless(body: bytes, latest_ms: int) -> list[Click] | None:
     except UNPARSABLE:
         return None
     clicks = parsed if isinstance(parsed, list) else [parsed]
-    if not 0 < len(clicks) <= MAX_EVENTS or any(check(click) or clicked_at_ms(click) > latest_ms for click in clicks):
+    if not 0 < len(clicks) <= MAX_EVENTS:
+        return None
+    if any(check(click) or check_size(click) or clicked_at_ms(click) > latest_ms for click in clicks):
         return None
     return clicks
 
@@ -144,16 +146,25 @@ def _sort_items(items: list[bytes], latest_ms: int) -> tuple[list[Click], list[d
     clicks: list[Click] = []
     rejected: list[dict[str, Any]] = []
     for index, item in enumerate(items):
-        click = decode_one(item)
-        if isinstance(click, Rejected):
-            fault = {"reason": "invalid", "error": click.fault.value, "message": click.message}
-            rejected.append({"index": index, **fault})
-        elif clicked_at_ms(click) > latest_ms:
-            message = "clicked_at is too far ahead of the collector's clock"
-            rejected.append({"index": index, "reason": "future", "error": "future", "message": message})
-        else:
+        click = _sorted(item, latest_ms)
+        if isinstance(click, Click):
             clicks.append(click)
+        else:
+            reason, error, message = click
+            rejected.append({"index": index, "reason": reason, "error": error, "message": message})
     return clicks, rejected
+
+
+def _sorted(item: bytes, latest_ms: int) -> Click | tuple[str, str, str]:
+    """The click, or (reason, error, message)."""
+    click = decode_one(item)
+    if isinstance(click, Rejected):
+        return "invalid", click.fault.value, click.message
+    if problem := check_size(click):
+        return "invalid", problem[0].value, problem[1]
+    if clicked_at_ms(click) > latest_ms:
+        return "future", "future", "clicked_at is too far ahead of the collector's clock"
+    return click
 
 
 async def _publish(producer: ClickProducer, clicks: list[Click]) -> None:

@@ -6,13 +6,12 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import UnknownError, UnsupportedVersionError
-from aiokafka.partitioner import DefaultPartitioner
 
 from ingest.kafka import MAX_RECORD_BYTES, connection
+from ingest.partitioner import partition_of
 from ingest.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -51,13 +50,6 @@ class Connection:
 
 def _partitioner(key: bytes, partitions: Sequence[int], _available: Sequence[int]) -> int:
     return partitions[partition_of(key, len(partitions))]
-
-
-@lru_cache(100_000)
-def partition_of(key: bytes, partitions: int) -> int:
-    """As every Kafka client does it; aiokafka's murmur2 is Python and takes as long as all else done to a click."""
-    numbers = range(partitions)
-    return DefaultPartitioner()(key, numbers, numbers)  # type: ignore[no-any-return]
 
 
 def _is_news(record: logging.LogRecord) -> bool:

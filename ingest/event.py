@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from ingest.checks import MAX_EVENT_ID, MAX_ID, MAX_LINK_ID, MAX_VISITOR_ID, Fault, check, normal_domain
+from ingest.checks import MAX_EVENT_ID, MAX_ID, MAX_LINK_ID, MAX_VISITOR_ID, Fault, check, check_size, normal_domain
 from ingest.click import Click, clicked_at_ms, encode, partition_key, stamped, user_identity
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Fault",
     "Rejected",
     "check",
+    "check_size",
     "clicked_at_ms",
     "decode_one",
     "decode_record",

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Coroutine, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Any
@@ -13,8 +12,9 @@ from typing import Any
 from aiokafka.errors import KafkaError
 
 from ingest.buffer import Acknowledgement, Buffer, BufferFull, DeliveryFailed
-from ingest.connection import Connection, connect, partition_of
-from ingest.event import Click, encode, partition_key, stamped
+from ingest.click import Click
+from ingest.connection import Connection, connect
+from ingest.records import Packer, Record
 from ingest.settings import Settings
 
 __all__ = ["BufferFull", "ClickProducer", "DeliveryFailed"]
@@ -24,23 +24,14 @@ log = logging.getLogger(__name__)
 _SLICE = 250  # clicks sorted by partition in one go, so that a large request does not keep others waiting
 
 
-@dataclass(slots=True)
-class _Record:
-    """Clicks of one partition, under the key of the first."""
-
-    key: bytes
-    clicks: list[Click] = field(default_factory=list)
-
-    @property
-    def value(self) -> bytes:
-        return encode(self.clicks[0] if len(self.clicks) == 1 else self.clicks)
-
-
 class ClickProducer:
     """Publishes clicks to the clicks topic, keyed by user, compressed, with idempotent retries.
 
-    A click without `event_id` gets a UUIDv7. Give your own ids where you retry yourself: a click counts once,
-    however often its id is sent.
+    Give your own ids where you retry yourself: a click counts once, however often its id is sent, if its user and its
+    owner stay the same. One without `event_id` gets a UUIDv7, and counts as unverified.
+
+    Addresses are hashed before they leave the process if the settings have the visitor secret, and do not keep them.
+    A click that has more than 512 KiB as JSON is a ValueError; nothing of a `send_many` that holds one is sent.
 
         async with ClickProducer(Settings(kafka_url="kafka:9092")) as producer:
             click = Click(clicked_at=1767225600000, account_id=1, domain="vvd.bz", link_id="a", visitor_id="v1")
@@ -56,6 +47,7 @@ class ClickProducer:
         self._settings = settings
         self._delivery_timeout = delivery_timeout
         self._buffer = Buffer(settings.collector_buffer_events, delivery_timeout)
+        self._packer = Packer(settings)
         self._connection: Connection | None = None
         self._renewing = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -75,12 +67,14 @@ class ClickProducer:
 
     async def start(self) -> None:
         """Connects; raises aiokafka's KafkaError if no broker answers or the topic does not exist."""
+        if not self._settings.visitor_secret and not self._settings.keep_addresses:
+            log.warning("CLICKMILL_VISITOR_SECRET is not set here: addresses go into Kafka as they are")
         self._connection = await connect(self._settings, self._delivery_timeout)
         self._run(self._buffer.expire())
 
     async def send(self, click: Click) -> Acknowledgement:
         """Buffers a click, waiting for room; returns the future of its acknowledgement."""
-        return await self.send_encoded(partition_key(click), encode(stamped(click)))
+        return await self.send_encoded(*self._packer.pack(click))
 
     async def send_encoded(self, key: bytes, value: bytes) -> Acknowledgement:
         """As `send`, for a record that is made already: its key, and one JSON event or an array of them."""
@@ -92,26 +86,30 @@ class ClickProducer:
     def send_nowait(self, click: Click) -> Acknowledgement:
         """Buffers a click or raises BufferFull; returns the future of its acknowledgement."""
         self._connected()
+        key, value = self._packer.pack(click)
         acknowledgement = self._buffer.take_nowait()
-        self._run(self._publish(partition_key(click), encode(stamped(click)), acknowledgement))
+        self._run(self._publish(key, value, acknowledgement))
         return acknowledgement
 
-    async def send_many(self, clicks: Sequence[Click], *, wait: float | None = None) -> list[Acknowledgement]:
+    async def send_many(
+        self, clicks: Sequence[Click], *, wait: float | None = None, key: bytes | None = None
+    ) -> list[Acknowledgement]:
         """Buffers all of them, or none: BufferFull if there is not room for all within `wait` seconds.
 
         More than the buffer holds wait until it is empty and are sent together. Those that go to the same partition
-        are sent as arrays, which cost everybody less than a record each. Returns an acknowledgement of each record.
+        are sent as arrays of at most 512 KiB, which cost everybody less than a record each. Returns an acknowledgement
+        of each record. `key` is the Kafka key of an earlier delivery of all of them, where they do not have their own.
         """
-        self._connected()
+        partitions = self._connected().partitions(self._settings.topic)
         if not clicks:
             return []
-        records: list[_Record] = []
+        records: list[Record] = []
         for start in range(0, len(clicks), _SLICE):
-            records += self._records(clicks[start : start + _SLICE])
+            records += self._packer.together(clicks[start : start + _SLICE], partitions, key)
             await asyncio.sleep(0)
         try:
             async with asyncio.timeout(wait):
-                taken = await self._buffer.take([len(record.clicks) for record in records])
+                taken = await self._buffer.take([len(record.values) for record in records])
         except TimeoutError:
             raise BufferFull(f"{len(self._buffer)} clicks are waiting for the broker") from None
         begun = 0
@@ -124,16 +122,6 @@ class ClickProducer:
                 self._buffer.withdraw(acknowledgement)
             raise
         return taken
-
-    def _records(self, clicks: Sequence[Click]) -> Iterable[_Record]:
-        """Those of each partition together."""
-        partitions = self._connected().partitions(self._settings.topic)
-        records: dict[int, _Record] = {}
-        for click in clicks:
-            key = partition_key(click)
-            record = records.setdefault(partition_of(key, partitions), _Record(key))
-            record.clicks.append(stamped(click))
-        return records.values()
 
     async def _publish(self, key: bytes, value: bytes, acknowledgement: Acknowledgement) -> None:
         try:

@@ -56,8 +56,12 @@ class Settings(BaseSettings):
     )
     visitor_secret: str = Field(
         "",
-        description="Key of the hash that stands for a user, 16 characters or more; keep it, or users change.",
+        description="Key of the hashes that stand for users and addresses, 16 characters or more, the same for "
+        "collectors, producers and workers; keep it, or users change.",
         repr=False,
+    )
+    keep_addresses: bool = Field(
+        False, description="Leaves addresses in events and dead letters as they are; else keyed hashes replace them."
     )
     rollup_retention_days: int = Field(
         0, ge=0, description="Rollup rows older than this many days are deleted; 0 keeps all."

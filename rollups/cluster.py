@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 
+from rollups.installation import EVENT_ID_KEY, new_key
 from rollups.migrate import migrations, statements
 
 WORKERS, API = "clickmill", "clickmill_api"
 
 _SHARDED = ("rollup", "seen")
-_OF_WORKERS = (*_SHARDED, "sources", "topic_partitions", "partition_states", "log_marks")
+_OF_WORKERS = (*_SHARDED, "sources", "installation", "topic_partitions", "partition_states", "log_marks")
 _OBJECT = re.compile(r"^CREATE (?:OR REPLACE )?(TABLE|VIEW|MATERIALIZED VIEW)(?: IF NOT EXISTS)? (\w+)")
 _ALTER = re.compile(r"^ALTER TABLE (\w+)")
 _ENGINE = re.compile(r"ENGINE = (\w*MergeTree)(?:\((\w+)\))?")
@@ -25,7 +26,16 @@ def cluster_ddl(cluster: str) -> list[str]:
     for _, _, file in migrations():
         for statement in statements(file):
             made += _on_cluster(statement, cluster)
-    return made
+    return [*made, _event_id_key()]
+
+
+def _event_id_key() -> str:
+    """As `migrate` puts it in; nothing if it is there."""
+    table, name = f"{WORKERS}.installation", EVENT_ID_KEY
+    return (
+        f"INSERT INTO {table} (name, value) SELECT '{name}', '{new_key()}' "
+        f"WHERE (SELECT count() FROM {table} WHERE name = '{name}') = 0"
+    )
 
 
 def _on_cluster(statement: str, cluster: str) -> list[str]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ingest.addresses import Addresses
 from ingest.event import split_array
 from ingest.kafka import MAX_RECORD_BYTES
 from rollups.decode import Decoded, Reason
@@ -35,6 +36,10 @@ class DeadLetter:
     raw: bytes | None
     index: int | None
     key: bytes | None
+
+    def without_address(self, addresses: Addresses) -> DeadLetter:
+        """The same letter for the topic, where it is kept for longer than events are."""
+        return self if self.raw is None else replace(self, raw=addresses.without_address(self.raw))
 
 
 def dead_letters(decoded: Decoded) -> list[DeadLetter]:

@@ -33,7 +33,8 @@ class Rows:
     """The lines of the landing table, a column each: clicks in log order, or what stands in a record's place.
 
     `records` is how many offsets a row accounts for: 1, 0 for a further click of the same record, n for a gap.
-    `verified` is False if an earlier delivery of the same click, or a repeat, may have gone unnoticed.
+    `verified` is False if an earlier delivery of the same click, or a repeat, may have gone unnoticed: at first where
+    the record has no key, so that its client may have sent it to any partition.
     """
 
     offsets: Ints
@@ -76,13 +77,14 @@ def decode(batch: LogBatch, most: int, poison: Mapping[int, str]) -> tuple[Decod
     reasons[list(problems)] = Reason.INVALID
     offsets = np.repeat(np.array(log.offsets, np.int64), counts)
     log_times = np.repeat(np.array(log.log_times_ms, np.int64), counts)
+    keyed = np.repeat(np.array([bool(key) for key in log.keys], bool), counts)
     records = np.zeros(len(clicks), np.int64)
     records[np.cumsum(counts) - counts] = 1
     if missing:
         offsets, records = np.append(offsets, batch.end - 1), np.append(records, missing)
         log_times = np.append(log_times, log_times[-1] if len(log_times) else 0)
-        reasons = np.append(reasons, np.int8(Reason.GAP))
-    rows = Rows(offsets, np.maximum(log_times, 0), records, reasons, fields, np.ones(len(offsets), bool))
+        reasons, keyed = np.append(reasons, np.int8(Reason.GAP)), np.append(keyed, True)
+    rows = Rows(offsets, np.maximum(log_times, 0), records, reasons, fields, keyed)
     return Decoded(batch, rows, counts, problems), rest
 
 

@@ -37,6 +37,7 @@ class Fields:
     user_agent: pa.StringArray
     method: pa.StringArray
     purpose: pa.StringArray
+    id_assigned: Mask  # the event id is ours
     suspects: Mask  # all clicks in which `check` would find a fault, and perhaps a few more
 
     @classmethod
@@ -74,6 +75,7 @@ class Fields:
             pa.array([click.user_agent for click in clicks], pa.string()),
             pa.array([click.method for click in clicks], pa.string()),
             pa.array([click.purpose for click in clicks], pa.string()),
+            np.array([click.id_assigned for click in clicks], bool),
             ~fine,
         )
 

@@ -9,8 +9,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from rollups.fields import Fields, sizes
-from rollups.siphash import Hashes, siphash
+from ingest.addresses import Addresses
+from rollups.fields import Fields, by_value, sizes
+from rollups.installation import event_id_key, note_visitor_secret
+from rollups.siphash import Hashes, siphash, siphash_rows
+from rollups.store import Store
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 
@@ -33,22 +36,40 @@ class Identities:
 
 
 class Identify:
-    """Keyed hashes: neither addresses nor visitor ids leave the worker, and nobody can make two collide."""
+    """Keyed hashes: neither addresses nor visitor ids leave the worker, and nobody can make two collide.
 
-    def __init__(self, visitor_secret: str) -> None:
+    Users hang on the visitor secret, event ids on a key of the database alone: they are known when the secret changes.
+    """
+
+    def __init__(self, visitor_secret: str, event_id_key: bytes) -> None:
         self._visitor, self._address, self._other = (
-            _key(f"{what}\0{visitor_secret}") for what in ("visitor", "address", "other")
+            _key(f"{what}\0{visitor_secret}".encode()) for what in ("visitor", "address", "other")
         )
+        self._event_id, self._owned_id = (_key(what + event_id_key) for what in (b"event id\0", b"owned id\0"))
+        self._addresses = Addresses(visitor_secret)
 
     def of(self, fields: Fields) -> Identities:
-        ids = _hashes(fields.event_id, self._other)
-        return Identities(fields.clicked_ms, ids, self._users(fields), self._places(fields))
+        return Identities(fields.clicked_ms, self._ids(fields), self._users(fields), self._places(fields))
+
+    def _ids(self, fields: Fields) -> Hashes:
+        """Of the event id and the owners of the click: another owner's event is another event."""
+        ids = _hashes(fields.event_id, self._event_id)
+        owners = [fields.account_id.astype(np.uint64), fields.publisher_id.astype(np.uint64)]
+        owned = siphash_rows([ids, *owners], self._owned_id)
+        owned[owned == 0] = 1
+        owned[ids == 0] = 0
+        return owned
 
     def _users(self, fields: Fields) -> Hashes:
-        """As `ingest.click.user_identity` has it: the visitor id, else address and user agent, else nothing."""
+        """As `ingest.click.user_identity` has it: the visitor id, else address and user agent, else nothing.
+
+        Addresses that came as they are get the hash first that the collector puts in their place: a visitor is one
+        user whichever way a click came.
+        """
         users = _hashes(fields.visitor_id, self._visitor)
         rows = np.flatnonzero(users == 0)
-        ips, agents = (texts.take(rows).fill_null("").to_pylist() for texts in (fields.ip, fields.user_agent))
+        hashed = by_value(fields.ip.take(rows), self._addresses.hashed, pa.string())
+        ips, agents = (texts.fill_null("").to_pylist() for texts in (hashed, fields.user_agent.take(rows)))
         addresses = pa.array(
             [f"{ip}\0{agent}" if ip or agent else None for ip, agent in zip(ips, agents, strict=True)], pa.string()
         )
@@ -65,8 +86,18 @@ class Identify:
         return np.where(links != 0, linked, _mixed(publishers ^ _mixed(advertisers ^ _mixed(networks))))
 
 
-def _key(secret: str) -> tuple[int, int]:
-    digest = hashlib.sha256(secret.encode()).digest()
+def identify_as(store: Store, visitor_secret: str) -> Identify:
+    """How events and users are told apart in this database; says if the secret is another than before. Blocks.
+
+    StoreError if `migrate` has not run.
+    """
+    key = event_id_key(store)
+    note_visitor_secret(store, visitor_secret, key)
+    return Identify(visitor_secret, key)
+
+
+def _key(secret: bytes) -> tuple[int, int]:
+    digest = hashlib.sha256(secret).digest()
     return int.from_bytes(digest[:8], "little"), int.from_bytes(digest[8:16], "little")
 
 

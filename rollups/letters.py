@@ -24,6 +24,7 @@ class Letter:
     message: str
     buried_ms: int
     raw: bytes | None
+    key: bytes | None  # of the record that it comes from
 
     @property
     def origin(self) -> str:
@@ -77,4 +78,5 @@ def _letter(headers: dict[str, str], record: Any) -> Letter:
         message=headers.get("message", ""),
         buried_ms=record.timestamp,
         raw=record.value,
+        key=record.key,
     )

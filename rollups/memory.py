@@ -47,7 +47,7 @@ class PartitionMemory:
         log_minutes = rows.log_time_ms // _MS_PER_MINUTE
         late = who.clicked_ms // _MS_PER_MINUTE < log_minutes - self._horizon
         named = (who.ids != 0) & (rows.reasons != Reason.FUTURE)
-        rows.verified = named & ~late
+        rows.verified &= named & ~late & ~rows.fields.id_assigned
         seen = self._mark_known("id", Reason.DUPLICATE, rows, log_minutes, who.ids, named)
         if self._repeat_seconds:
             known = (rows.reasons == Reason.COUNTED) & (who.users != 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from importlib.resources import files
 
+from rollups.installation import ensure_event_id_key
 from rollups.store import Store
 
 _COMMENT = re.compile(r"^\s*--.*$", re.MULTILINE)
@@ -39,6 +40,7 @@ def migrate(store: Store, *, retention_days: int = 0) -> list[str]:
             store.command(statement)
         store.insert("schema_migrations", [(number, name)], ["number", "name"])
         names.append(name)
+    ensure_event_id_key(store)
     _set_retention(store, retention_days)
     return names
 

@@ -49,12 +49,12 @@ class Prepared:
 class Prepare:
     """Keeps the memory of each partition in step with what it has prepared."""
 
-    def __init__(self, settings: Settings, source: int, columns: Columns, seen: Seen) -> None:
+    def __init__(self, settings: Settings, source: int, columns: Columns, seen: Seen, identify: Identify) -> None:
         self.isolation = Isolation()
         self._settings = settings
         self._source = source
         self._columns = columns
-        self._identify = Identify(settings.visitor_secret)
+        self._identify = identify
         self._seen = seen
         self._memory: dict[int, PartitionMemory] = {}
 

@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from ingest.addresses import Addresses
 from ingest.event import Click, Rejected, clicked_at_ms, decode_record, user_identity
 from ingest.settings import Settings
 from rollups.bots import is_bot, is_prefetch
@@ -80,6 +81,7 @@ class Recount:
         self, settings: Settings, zones: Zones, now_ms: int, undecodable: Container[tuple[int, int]] = ()
     ) -> None:
         self._settings, self._zones, self._now_ms = settings, zones, now_ms
+        self._addresses = Addresses(settings.visitor_secret)
         self._width = -(-settings.dedupe_horizon_minutes // 2)
         self._known: dict[tuple[int, str], Known] = {}
         self._undecodable = undecodable
@@ -121,17 +123,19 @@ class Recount:
         at, minute = clicked_at_ms(click), log_time_ms // 60_000
         if at - min(log_time_ms or self._now_ms, self._now_ms) > self._settings.future_tolerance_minutes * 60_000:
             return "future"
-        if click.event_id and self._take(partition, "id", minute, click.event_id):
+        event = (click.event_id, click.account_id, click.publisher_id)
+        if click.event_id and self._take(partition, "id", minute, event):
             return "duplicate"
         if is_prefetch(click.method, click.purpose):
             return "prefetch"
         if click.user_agent and is_bot(click.user_agent):
             return "bot"
+        click.ip = click.ip and self._addresses.hashed(click.ip)
         user, seconds = user_identity(click), self._settings.repeat_seconds
         if user is None or not seconds:
             return "counted"
         link = (click.account_id, click.domain, click.link_id)
-        place = link if click.link_id is not None else (click.publisher_id, click.advertiser_id, click.network_id)
+        place = link if click.link_id else (click.publisher_id, click.advertiser_id, click.network_id)
         return "repeat" if self._take(partition, "repeat", minute, (user, place, at // (seconds * 1000))) else "counted"
 
     def _take(self, partition: int, kind: str, minute: int, key: Any) -> bool:

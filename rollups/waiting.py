@@ -29,7 +29,7 @@ async def wait_for_store(store: Store, stop: asyncio.Event) -> None:
     backoff = 0.5
     while not stop.is_set():
         try:
-            await asyncio.to_thread(store.query, "SELECT 1 FROM sources LIMIT 1")
+            await asyncio.to_thread(store.query, "SELECT 1 FROM installation LIMIT 1")
             return
         except StoreUnavailable as error:
             problem = str(error)

@@ -9,6 +9,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from ingest.addresses import Addresses
 from ingest.kafka import ensure_topics, wait_for_broker
 from ingest.settings import Settings
 from rollups.claims import Claims, SourceReplaced
@@ -16,6 +17,7 @@ from rollups.columns import Columns
 from rollups.dead_letters import DeadLetter, publish
 from rollups.endpoint import FEW_CONNECTIONS, MANY_CONNECTIONS, Endpoint, SeveralServers
 from rollups.faust_app import FaustLog, build_app, send_record
+from rollups.identity import Identify, identify_as
 from rollups.lease import Lease, State
 from rollups.markers import Markers
 from rollups.pipeline import Pipeline, Tally
@@ -107,18 +109,18 @@ class Worker:
 class Session:
     """One Faust app with its pipeline and claims, for one incarnation of the topic."""
 
-    def __init__(self, settings: Settings, store: Store, endpoint: Endpoint, topic: Topic, tally: Tally) -> None:
+    def __init__(
+        self, settings: Settings, store: Store, endpoint: Endpoint, topic: Topic, tally: Tally, identify: Identify
+    ) -> None:
         self._settings = settings
         self._endpoint = endpoint
+        self._addresses = Addresses(settings.visitor_secret, keep=settings.keep_addresses)
         self._topic, source = topic, topic.source
         self.last_lag: int | None = None
-        self._zones = [
-            OwnerZones(store, "accounts", "account_id"),
-            OwnerZones(store, "publishers", "publisher_id"),
-        ]
+        self._zones = [OwnerZones(store, "accounts", "account_id"), OwnerZones(store, "publishers", "publisher_id")]
         self._markers = Markers(store, source)
         self._seen = Seen(store, source, settings.topic)
-        self._prepare = Prepare(settings, source, Columns(*self._zones), self._seen)
+        self._prepare = Prepare(settings, source, Columns(*self._zones), self._seen, identify)
         self._pipeline = Pipeline(settings, store, source, self._prepare, self._seen, self._bury)
         self._pipeline.tally = tally
         self._app: ClickApp = build_app(settings, self._pipeline)
@@ -137,7 +139,8 @@ class Session:
         await ensure_topics(settings)
         endpoint = Endpoint(store, settings.clickhouse_server)
         await asyncio.to_thread(endpoint.check, MANY_CONNECTIONS)
-        return cls(settings, store, endpoint, await Topic.open(settings, store), tally)
+        identify = await asyncio.to_thread(identify_as, store, settings.visitor_secret)
+        return cls(settings, store, endpoint, await Topic.open(settings, store), tally, identify)
 
     async def _identity(self) -> int:
         """The source that the topic is by now, once the database was found to be the same server."""
@@ -230,7 +233,8 @@ class Session:
 
     async def _bury(self, partition: int, letters: list[DeadLetter]) -> None:
         send = partial(send_record, self._app, self._settings.dead_topic)
-        await publish(send, self._settings.topic, partition, letters)
+        hidden = [letter.without_address(self._addresses) for letter in letters]
+        await publish(send, self._settings.topic, partition, hidden)
 
     async def _touch(self) -> None:
         self.last_lag = await self.lag()

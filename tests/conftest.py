@@ -30,10 +30,10 @@ def store(engine: Store) -> Store:
 
 
 def emptied(engine: Store) -> Store:
-    """The migrated database, with every table empty."""
+    """The migrated database, with every table empty but those that `migrate` fills."""
     tables = engine.query(
         "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree' "
-        "AND name != 'schema_migrations'"
+        "AND name NOT IN ('schema_migrations', 'installation')"
     )
     for (name,) in tables:
         engine.command(f"TRUNCATE TABLE {name}")

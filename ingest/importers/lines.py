@@ -11,7 +11,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import IO
 
-from ingest.event import Click, Fault, Rejected, check
+from ingest.event import Click, Fault, Rejected, check, check_size
 
 MAX_LINE_BYTES = 1024 * 1024
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -74,8 +74,11 @@ def _outcome(raw: bytes, stream: Stream, parse: Parse, path: Path, number: int) 
     if not line:
         return Skipped.BLANK
     outcome = parse(line)
-    if isinstance(outcome, Click) and outcome.event_id is None:
-        outcome.event_id = event_id(path, number, line)
+    if not isinstance(outcome, Click):
+        return outcome
+    if problem := check_size(outcome):
+        return Rejected(*problem, line)
+    outcome.event_id = outcome.event_id or event_id(path, number, line)
     return outcome
 
 

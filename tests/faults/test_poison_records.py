@@ -18,6 +18,7 @@ from rollups.audit import audit
 from rollups.columns import Columns
 from rollups.fields import Fields
 from rollups.identity import Identify
+from rollups.installation import event_id_key
 from rollups.memory import PartitionMemory, SeenKeys
 from rollups.seen import Seen
 from rollups.store import Store, StoreError
@@ -66,14 +67,15 @@ def refuse_insert(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
     monkeypatch.setattr(store, "insert_arrow", insert_arrow)
 
 
-def poison_key() -> int:
+def poison_key(store: Store) -> int:
     click = parse_record(json.dumps(value(0, event_id="poison")).encode())
     assert isinstance(click, Click)
-    return int(Identify(Settings().visitor_secret).of(Fields.of([click])).ids[0])
+    return int(Identify(Settings().visitor_secret, event_id_key(store)).of(Fields.of([click])).ids[0])
 
 
-def has_key(_: Seen, batches: list[tuple[int, int, list[SeenKeys]]]) -> bool:
-    return any(poison_key() in keys.keys for _, _, kept in batches for keys in kept)
+def has_key(seen: Seen, batches: list[tuple[int, int, list[SeenKeys]]]) -> bool:
+    key = poison_key(seen._store)
+    return any(key in keys.keys for _, _, kept in batches for keys in kept)
 
 
 # Where each step is entered, and how it knows the record by what it is given.

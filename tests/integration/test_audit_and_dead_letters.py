@@ -46,13 +46,14 @@ def test_dead_letters_are_listed_corrected_and_replayed_once(stack: Stack, tmp_p
     account = {"account_id": 402, "domain": "go.example", "link_id": "a"}
     stack.admin("PUT", "/admin/catalog", {"accounts": [{"account_id": 402, "plan": "Business"}]})
     wrong = {**account, "clicked_at": "yesterday at noon"}
-    soon = {**account, "clicked_at": int(time.time() * 1000) + 3_700_000}
+    soon = {**account, "clicked_at": int(time.time() * 1000) + 3_700_000, "ip": "203.0.113.9"}
     asyncio.run(produce(stack, [json.dumps(wrong).encode(), json.dumps(soon).encode()]))
     stack.wait_counted()
     letters = [json.loads(line) for line in stack.run("dlq", "list", "--json").stdout.splitlines()]
     [letter] = [letter for letter in letters if "yesterday" in (letter["raw"] or "")]
     assert (letter["reason"], letter["error"]) == ("invalid", "time_invalid")
     [early] = [letter for letter in letters if letter["reason"] == "future"]
+    assert json.loads(early["raw"])["ip"].startswith("h:")
     table = stack.run("dlq", "list", "--reason", "future").stdout
     assert early["id"] in table
     assert letter["id"] not in table

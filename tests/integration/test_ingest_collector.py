@@ -17,6 +17,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from starlette.applications import Starlette
 
 from ingest import collector
+from ingest.addresses import Addresses
 from ingest.collector import MAX_BODY_BYTES, Verdict, collector_routes
 from ingest.producer import ClickProducer
 from ingest.settings import Settings
@@ -112,6 +113,17 @@ def test_events_in_every_form_are_in_the_topic(broker: Tansu) -> None:
         ["line0", "line1", "line2"] * 2
     )
     assert len(set(ids)) == 7  # the others were stamped
+
+
+def test_addresses_and_missing_ids_are_replaced_on_the_way(broker: Tansu) -> None:
+    async def scenario(running: Collector) -> None:
+        for content in (GOOD | {"ip": "203.0.113.9", "event_id": ""}, [GOOD | {"ip": "203.0.113.9", "event_id": "e"}]):
+            assert (await running.post(content)).status_code == 202
+
+    run(broker, scenario, visitor_secret="secret of the tests")
+    events = published(broker)
+    assert {event["ip"] for event in events} == {Addresses("secret of the tests").hashed("203.0.113.9")}
+    assert sorted((len(event["event_id"]), event.get("id_assigned")) for event in events) == [(1, None), (36, True)]
 
 
 def test_bad_items_are_named_beside_good_ones(broker: Tansu) -> None:

@@ -137,6 +137,12 @@ def _fetch(target: Path) -> None:
         Path(scratch, "jars").rename(target)
 
 
+def java_program(source: str, *arguments: str) -> list[str]:
+    """The command that runs a Java file of `tests/support/kafka` with Kafka's client; it compiles it first."""
+    require(missing_reason())
+    return [_java(), *_JVM, "-cp", f"{_jars()}/*", str(_HERE / source), *arguments]
+
+
 class KafkaBroker:
     """One broker over one directory; cluster id and port stay the same from start to start."""
 

@@ -17,7 +17,7 @@ class Record:
     offset: int
     value: bytes | None
     timestamp: int = LOG_TIME_MS
-    key: bytes | None = None
+    key: bytes | None = b"key"
     partition: int = 0
 
 
@@ -31,11 +31,15 @@ class MemoryLog:
     replaced: bool = False
 
     def append(
-        self, partition: int, value: bytes | dict[str, object] | list[object] | None, at: int = LOG_TIME_MS
+        self,
+        partition: int,
+        value: bytes | dict[str, object] | list[object] | None,
+        at: int = LOG_TIME_MS,
+        key: bytes | None = b"key",
     ) -> None:
         records = self.partitions.setdefault(partition, [])
         raw = json.dumps(value).encode() if isinstance(value, dict | list) else value
-        records.append(Record(self.end(partition), raw, at, partition=partition))
+        records.append(Record(self.end(partition), raw, at, key, partition))
 
     def end(self, partition: int) -> int:
         return self.first.get(partition, 0) + len(self.partitions.get(partition, []))

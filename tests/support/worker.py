@@ -10,6 +10,8 @@ from ingest.settings import Settings
 from rollups.claims import Claims
 from rollups.columns import Columns
 from rollups.dead_letters import DeadLetter
+from rollups.identity import Identify
+from rollups.installation import event_id_key
 from rollups.markers import Markers
 from rollups.pipeline import Pipeline
 from rollups.prepare import Prepare
@@ -30,7 +32,8 @@ class Harness:
         zones = OwnerZones(store, "accounts", "account_id"), OwnerZones(store, "publishers", "publisher_id")
         settings = settings or Settings(batch_linger_ms=0)
         self.seen = Seen(store, source, "clicks")
-        self.prepare = Prepare(settings, source, Columns(*zones), self.seen)
+        identify = Identify(settings.visitor_secret, event_id_key(store))
+        self.prepare = Prepare(settings, source, Columns(*zones), self.seen, identify)
         self.pipeline = Pipeline(settings, store, source, self.prepare, self.seen, self._bury)
         self.claims = Claims(Markers(store, source), log, self.pipeline)
         self.pipeline.claims = self.claims

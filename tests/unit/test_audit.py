@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from ingest.addresses import Addresses
 from ingest.settings import Settings
 from rollups.audit import audit, clicks_by_day
 from rollups.recount import Recount, Zones
@@ -73,11 +74,14 @@ events = st.lists(
                 )
             },
             optional={
-                "event_id": st.sampled_from("abcde"),
+                "event_id": st.sampled_from(["a", "b", "c", "d", ""]),
+                "id_assigned": st.just(True),
+                "account_id": st.just(2),
                 "visitor_id": st.sampled_from("vw"),
+                "ip": st.sampled_from(["192.0.2.1", Addresses("").hashed("192.0.2.1"), ""]),
                 "method": st.just("HEAD"),
                 "user_agent": st.just("Googlebot/2.1"),
-                "publisher_id": st.just(5),
+                "publisher_id": st.sampled_from([5, 6]),
             },
         ),
     ),
@@ -85,7 +89,7 @@ events = st.lists(
 )
 
 
-@hypothesis_settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(events, st.integers(1, 30))
 def test_the_recount_is_what_the_workers_count(
     engine: Store, drawn: list[tuple[int, int, dict[str, Any]]], most: int

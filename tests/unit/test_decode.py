@@ -19,7 +19,8 @@ from tests.unit.test_event import AFFILIATE, FAULTS, GOOD
 
 MANY = 1_000_000
 slashes = "vvd.bz" + "/" * MAX_DOMAIN
-texts = st.sampled_from([None, "", "a", "HTTPS://VVD.bz/", slashes, "two words", "ü" * 70, "d" * (MAX_DOMAIN + 1), 1])
+lengths = ["ü" * 70, "d" * (MAX_DOMAIN + 1), "d" * (MAX_DOMAIN - 5), "İ" * 151]
+texts = st.sampled_from([None, "", "a", "HTTPS://VVD.bz/", slashes, "two words", *lengths, 1])
 numbers = st.sampled_from([None, 0, 1, 7, -1, MAX_ID, MAX_ID + 1, 2**70, "1", 1.5])
 moments = [1, LATEST_MS, LATEST_MS + 1, -1, "2026-01-01T00:00:00.0006Z", "2026-01-01T00:00:00", 2**65, None]
 fields: dict[str, Any] = {

@@ -74,6 +74,8 @@ FAULTS: dict[Fault, list[Any]] = {
         without(visitor_id="v" * (MAX_VISITOR_ID + 1)),
         without(link_id="l" * (MAX_LINK_ID + 1)),
         without(domain="d" * (MAX_DOMAIN + 1)),
+        without(domain="d" * (MAX_DOMAIN + 1 - len("https://"))),
+        without(domain="İ" * 200),  # 400 characters in lower case
     ],
 }
 
@@ -98,7 +100,8 @@ def test_every_fault_is_tested() -> None:
         {"event_id": "e" * MAX_EVENT_ID},
         {"visitor_id": "v" * MAX_VISITOR_ID},
         {"link_id": "l" * MAX_LINK_ID},
-        {"domain": "d" * MAX_DOMAIN},
+        {"domain": "d" * (MAX_DOMAIN - len("https://"))},
+        {"domain": "https://" + "d" * (MAX_DOMAIN - len("https://"))},
         {"account_id": MAX_ID},
         {"clicked_at": 0},
         {"clicked_at": LATEST_MS},
@@ -178,7 +181,11 @@ def test_what_is_encoded_decodes_to_the_same(click: Click) -> None:
     assert decode_record(encode(click)) == [click]
 
 
-@given(st.text() | st.from_regex(r"(https?://)?[A-Za-z0-9.-]{1,20}(:\d{1,4})?/{0,3}", fullmatch=True))
+@given(
+    st.text()
+    | st.text("İßΣDd.:/ ", max_size=MAX_DOMAIN + 5)
+    | st.from_regex(r"(https?://)?[A-Za-z0-9.-]{1,20}(:\d{1,4})?/{0,3}", fullmatch=True)
+)
 def test_a_normal_domain_stays_as_it_is(text: str) -> None:
     domain = normal_domain(text)
     assert domain is None or normal_domain(domain) == domain
@@ -213,4 +220,9 @@ def test_a_stamp_is_a_fresh_uuid_and_keeps_what_there_is() -> None:
     assert first.event_id != second.event_id
     assert first.event_id is not None
     assert first.event_id[14] == "7"
-    assert stamped(Click(1, event_id="mine")).event_id == "mine"
+    assert first.id_assigned
+    mine, empty = stamped(Click(1, event_id="mine")), stamped(Click(1, event_id=""))
+    assert (mine.event_id, mine.id_assigned) == ("mine", False)
+    assert (len(empty.event_id or ""), empty.id_assigned) == (36, True)
+    assert b"id_assigned" not in encode(mine)
+    assert b'"id_assigned":true' in encode(empty)

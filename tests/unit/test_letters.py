@@ -12,6 +12,7 @@ class Record:
     value: bytes | None
     headers: list[tuple[str, bytes]]
     timestamp: int = 1
+    key: bytes | None = b"key"
 
 
 def letter(offset: int, raw: bytes | None, reason: str = "invalid", index: int | None = None) -> Record:
@@ -31,6 +32,7 @@ def read(*records: Record) -> Letters:
 def test_letters_of_one_origin_are_one() -> None:
     letters = read(letter(1, b"{"), letter(1, b"{"), letter(1, b"{", index=0), letter(2, None, "future"))
     assert [one.origin for one in letters.open()] == ["clicks/3/1", "clicks/3/1[0]", "clicks/3/2"]
+    assert {one.key for one in letters.open()} == {b"key"}
     assert [one.reason for one in letters.open(["future"])] == ["future"]
 
 

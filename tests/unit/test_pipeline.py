@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from ingest.addresses import Addresses
 from ingest.settings import Settings
 from rollups.claims import SourceReplaced
 from rollups.lease import State
@@ -305,6 +306,57 @@ def test_what_could_not_be_verified_is_counted_as_such(store: Store) -> None:
     log.append(0, click(4))  # does not fit
     asyncio.run(consumed(store, log, {0}, settings=Settings(batch_linger_ms=0, dedupe_max_keys=3)))
     assert store.query("SELECT reason, records, unverified FROM ledger") == [("counted", 5, 4)]
+
+
+def test_a_click_whose_client_gave_no_id_is_not_verified(store: Store) -> None:
+    log = MemoryLog()
+    log.append(0, click(0))
+    log.append(0, click(1, id_assigned=True))
+    log.append(0, click(2, event_id=""))
+    log.append(0, click(3, event_id="", id_assigned=True))
+    log.append(0, click(1, id_assigned=True))
+    asyncio.run(consumed(store, log, {0}))
+    found = store.query("SELECT reason, events, unverified FROM ledger ORDER BY reason")
+    assert found == [("counted", 4, 3), ("duplicate", 1, 0)]
+
+
+def test_a_click_of_a_record_without_a_key_is_not_verified(store: Store) -> None:
+    log = MemoryLog()
+    log.append(0, [click(0), click(1)], key=None)
+    log.append(0, click(2), key=b"")
+    log.append(0, click(3))
+    asyncio.run(consumed(store, log, {0}))
+    assert store.query("SELECT reason, events, unverified FROM ledger") == [("counted", 4, 3)]
+
+
+def test_the_id_of_another_owner_is_another_id(store: Store) -> None:
+    log = MemoryLog()
+    linked = click(1, publisher_id=None, advertiser_id=None, network_id=None)
+    placed = click(1, account_id=None, domain=None, link_id=None)
+    for number, event in enumerate((click(1), click(1, account_id=2), click(1, publisher_id=6), linked, placed)):
+        for _ in range(2):
+            log.append(0, event | {"visitor_id": f"v{number}"})
+    asyncio.run(consumed(store, log, {0}))
+    assert ledger(store) == {"counted": 5, "duplicate": 5}
+
+
+def test_an_event_is_known_under_another_visitor_secret(store: Store) -> None:
+    log = MemoryLog()
+    for secret in ("one secret of the tests", "two secrets of the tests"):
+        log.append(0, click(0, visitor_id=None, ip="192.0.2.1", user_agent="a"))
+        log.append(0, click(1))
+        asyncio.run(consumed(store, log, {0}, settings=Settings(batch_linger_ms=0, visitor_secret=secret)))
+    assert ledger(store) == {"counted": 2, "duplicate": 2}
+
+
+def test_a_visitor_who_comes_both_ways_is_one_user(store: Store) -> None:
+    log = MemoryLog()
+    for number, ip in enumerate(("192.0.2.1", Addresses("secret of the tests").hashed("192.0.2.1"))):
+        log.append(0, click(number, visitor_id=None, ip=ip, user_agent="a"))
+    log.append(0, click(2, clicked_at=LOG_TIME_MS, visitor_id=None, ip="192.0.2.1", user_agent="a"))
+    asyncio.run(consumed(store, log, {0}, settings=Settings(batch_linger_ms=0, visitor_secret="secret of the tests")))
+    assert hourly(store) == [(1, "https://vvd.bz", "a", 0, 2, 0, 1)]
+    assert ledger(store) == {"counted": 2, "repeat": 1}
 
 
 def person(number: int) -> dict[str, object]:

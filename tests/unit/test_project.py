@@ -59,6 +59,11 @@ def test_a_composed_service_has_a_health_check(name: str) -> None:
     assert COMPOSE["services"][name]["healthcheck"]["test"]
 
 
+def test_collectors_and_workers_hash_under_one_secret() -> None:
+    secrets = {OURS[name]["environment"]["CLICKMILL_VISITOR_SECRET"] for name in ("collector", "worker")}
+    assert len(secrets) == 1
+
+
 @pytest.mark.parametrize("name", ["collector", "worker", "api"])
 def test_a_health_check_asks_the_port_that_is_served(name: str) -> None:
     service = OURS[name]
@@ -80,6 +85,16 @@ def test_the_api_reads_with_a_user_of_its_own_within_its_own_limits() -> None:
     assert {name: float(profile.findtext(name, "nan")) for name in limits} == limits
     for name in ("max_execution_time", "max_rows_to_read", "max_memory_usage"):
         assert float(profile.findtext(f"constraints/{name}/max", "nan")) == limits[name]
+
+
+def test_commands_that_publish_addresses_want_the_secret_that_hides_them(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("")
+    addresses = {"CLICKMILL_KAFKA_URL": "127.0.0.1:1", "CLICKMILL_CLICKHOUSE_URL": f"chdb://{tmp_path}/engine"}
+    for arguments in (["collector"], ["import", str(log), "--format", "events"], ["dlq", "replay"]):
+        result = CliRunner().invoke(main, arguments, env=addresses | {"CLICKMILL_VISITOR_SECRET": ""})
+        assert result.exit_code == 2
+        assert "CLICKMILL_VISITOR_SECRET" in result.output
 
 
 def test_docker_compose_takes_the_file() -> None:

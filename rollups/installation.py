@@ -1,0 +1,56 @@
+"""What a database keeps for good: the key that event ids are hashed under, and which visitor secret it has seen."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import secrets
+
+from rollups.store import Store, StoreError
+
+log = logging.getLogger(__name__)
+
+EVENT_ID_KEY, VISITOR_SECRET = "event_id_key", "visitor_secret"
+_KEY_BYTES = 16
+
+
+def new_key() -> str:
+    return secrets.token_hex(_KEY_BYTES)
+
+
+def ensure_event_id_key(store: Store) -> None:
+    """Makes the key where there is none. Of two that were made at once the earlier is used."""
+    if not _values(store, EVENT_ID_KEY):
+        store.insert("installation", [(EVENT_ID_KEY, new_key())], ["name", "value"])
+
+
+def event_id_key(store: Store) -> bytes:
+    """StoreError if the database has none."""
+    values = _values(store, EVENT_ID_KEY)
+    if not values:
+        raise StoreError("the database has no key for event ids: run `clickmill migrate`")
+    return bytes.fromhex(values[0])
+
+
+def note_visitor_secret(store: Store, visitor_secret: str, key: bytes) -> None:
+    """Says in the log if users were last counted under another secret. Blocks for 50 ms.
+
+    The database keeps a slow hash of the secret only, salted with its own key.
+    """
+    digest = hashlib.scrypt(visitor_secret.encode(), salt=key, n=2**14, r=8, p=1, dklen=16).hex()
+    seen = _values(store, VISITOR_SECRET)
+    if seen[-1:] == [digest]:
+        return
+    store.insert("installation", [(VISITOR_SECRET, digest)], ["name", "value"])
+    if seen:
+        log.warning(
+            "CLICKMILL_VISITOR_SECRET is not the one that users were last counted under: those who click again in an "
+            "hour that is open count as other users. Event ids stay known. If that was not meant, set the old one in "
+            "every collector, producer and worker"
+        )
+
+
+def _values(store: Store, name: str) -> list[str]:
+    """The oldest first."""
+    sql = "SELECT value FROM installation WHERE name = {name:String} ORDER BY created_at, value"
+    return [str(value) for (value,) in store.query(sql, {"name": name})]
