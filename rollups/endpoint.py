@@ -68,6 +68,8 @@ class Endpoint:
 
     def _ask(self, connections: int) -> set[_Server]:
         with ExitStack() as opened:
-            asides = [opened.enter_context(closing(self._store.aside(_SECONDS))) for _ in range(connections)]
+            asides = [self._store.apart(_SECONDS) for _ in range(connections)]
+            for store in asides:
+                opened.enter_context(closing(store))
             answers = [store.query(_WHO)[0] for store in (self._store, *asides)]
         return {_Server(host, uuid, database, bool(shared)) for host, uuid, database, shared in answers}

@@ -81,6 +81,7 @@ class Store:
         settings: Mapping[str, Any] | None = None,
     ) -> None:
         self.url = url
+        self._own_socket = False
         self._connect_seconds, self._timeout, self._patience = connect, timeout, patience
         self._settings = dict(settings or {})
         self._slots: queue.LifoQueue[Client | None] = queue.LifoQueue()
@@ -111,6 +112,12 @@ class Store:
     def aside(self, timeout: float) -> Store:
         """One connection more to the same database, for what must not wait until one of the others is free."""
         return Store(self.url, connections=1, connect=self._connect_seconds, timeout=timeout, settings=self._settings)
+
+    def apart(self, timeout: float) -> Store:
+        """As `aside`, over a socket that is opened for it: the others come from a pool of the whole process."""
+        store = self.aside(timeout)
+        store._own_socket = True
+        return store
 
     def kill(self, comment: str) -> None:
         """Ends what runs under this log comment; all connections may be busy with it."""
@@ -205,6 +212,7 @@ class Store:
             send_receive_timeout=self._timeout,
             query_retries=0,
             settings=self._settings,
+            dedicated_pool=self._own_socket,
         )
 
 
