@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -62,7 +63,7 @@ class Observer:
     def look(self, before: Look | None) -> Look:
         # The time first: what is read later holds at least that much.
         milliseconds = self._store.query(_AS_OF, {"topic": self._topic})[0][0]
-        header = {HEADER: iso_utc(milliseconds / 1000)} if milliseconds else {}
+        header = {HEADER: iso_utc(min(milliseconds / 1000, time.time()))} if milliseconds else {}
         parts = {table: (content, block) for table, content, block in self._store.query(_PARTS)}
         _, block = parts.pop("rollup", (0, 0))
         catalog = {table: content for table, (content, _) in parts.items()}

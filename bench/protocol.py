@@ -17,6 +17,7 @@ import numpy as np
 
 from bench.results import runs_of, show
 from ingest.settings import Settings
+from rollups.broker_clock import wall_ms
 from rollups.memory import PartitionMemory, SeenKeys
 from rollups.migrate import migrate
 from rollups.seen import Seen
@@ -121,6 +122,6 @@ def rebuilt(store: Store) -> float:
     for _ in range(_REBUILDS):
         memory = PartitionMemory(Settings(), 10**6)
         started = time.perf_counter()
-        seen.load(0, memory)
+        seen.load(0, memory, wall_ms())
         seconds.append(time.perf_counter() - started)
     return sum(len(kind) for kind in memory.kinds.values()) / median(seconds)

@@ -23,6 +23,7 @@ _FIRST_BACKOFF = 0.1  # seconds
 _LAST_BACKOFF = 5.0
 _FIRST_PAUSE = 0.05  # after a batch that failed; twice as long after the next
 _FAILING = 3  # failures in a row that are no accident
+_READ_AGAIN = 1.0
 
 
 class SourceReplaced(Exception):
@@ -37,6 +38,12 @@ class Log(Protocol):
 
     async def check_source(self) -> None:
         """Raises SourceReplaced if the topic was deleted and made again."""
+
+    async def fingerprints(self, stretches: Mapping[int, tuple[int, int]]) -> Mapping[int, Mapping[int, int]]:
+        """CRCs (rollups/tail.py) of the records at offsets [start, end) of each partition, by offset.
+
+        A partition is absent if its log ends before, or does not answer in time.
+        """
 
     async def seek(self, cursors: Mapping[int, Cursor]) -> None:
         """Fetching of these partitions goes on at their cursors."""
@@ -152,14 +159,17 @@ class Claims:
         if len(won) < len(leases):
             log.warning("somebody else claims partitions too: %s", sorted({*partitions} - {w.partition for w in won}))
             await asyncio.sleep(_FIRST_BACKOFF)
+        same = await self._have_same_log(won, markers, bounds)
         for lease in won:
             marker = markers[lease.partition]
-            lease.epoch, lease.next = marker.epoch, marker.next
+            lease.epoch, lease.next, lease.settled_ms = marker.epoch, marker.next, marker.tail.settled_ms
             if lease.next != lease.failed_at:
                 lease.failures = 0
-            await self._check_bounds(lease, marker, *bounds[lease.partition])
             if lease.state is State.CLAIMING:
+                await self._check_bounds(lease, marker, *bounds[lease.partition])
+            if lease.state is State.CLAIMING and lease.partition in same:
                 await asyncio.to_thread(self._owner.recall, lease)
+        won = [lease for lease in won if lease.partition in same]
         ready = [lease for lease in won if lease.state is State.CLAIMING and self.leases.get(lease.partition) is lease]
         for lease in ready:
             lease.tail, lease.cursor = lease.next, Cursor(lease.next)
@@ -174,6 +184,30 @@ class Claims:
         epochs = self._markers.raise_fences(partitions)
         self._markers.drain(partitions)
         return epochs, self._markers.read()
+
+    async def _have_same_log(
+        self, leases: list[Lease], markers: dict[int, Marker], bounds: Mapping[int, tuple[int, int]]
+    ) -> set[int]:
+        """The partitions that may go on. Where the log is another one they halt, where it does not say they wait."""
+        tails = {lease.partition: markers[lease.partition].tail for lease in leases}
+        there = {p: tail for p, tail in tails.items() if tail.crc and tail.offset >= bounds[p][0]}
+        stretches = {p: tail.stretch(markers[p].next) for p, tail in there.items()}
+        found = await self._log.fingerprints(stretches) if stretches else {}
+        ends = await self._log.bounds(there.keys() - found.keys())
+        waiting = set()
+        for lease in leases:
+            partition, watermark = lease.partition, markers[lease.partition].next
+            if partition in found:
+                if why := there[partition].objection(found[partition]):
+                    self._halt(lease, why)
+            elif partition in ends and ends[partition][1] < watermark:
+                self._halt(lease, f"the log ends at {ends[partition][1]}, before the watermark {watermark}")
+            elif partition in ends:
+                log.warning("partition %d does not show what was counted last; asking again", partition)
+                lease.due = time.monotonic() + _READ_AGAIN
+                asyncio.get_running_loop().call_later(_READ_AGAIN, self._wake.set)
+                waiting.add(partition)
+        return tails.keys() - waiting
 
     async def _check_bounds(self, lease: Lease, marker: Marker, first: int, end: int) -> None:
         if first > lease.next and not marker.started:

@@ -11,6 +11,7 @@ WORKERS, API = "clickmill", "clickmill_api"
 
 _SHARDED = ("rollup", "seen")
 _OF_WORKERS = (*_SHARDED, "sources", "installation", "topic_partitions", "partition_states", "log_marks")
+_ON_WORKERS_ONLY = ("landing", "rollup_mv")
 _OBJECT = re.compile(r"^CREATE (?:OR REPLACE )?(TABLE|VIEW|MATERIALIZED VIEW)(?: IF NOT EXISTS)? (\w+)")
 _ALTER = re.compile(r"^ALTER TABLE (\w+)")
 _ENGINE = re.compile(r"ENGINE = (\w*MergeTree)(?:\((\w+)\))?")
@@ -40,16 +41,14 @@ def _event_id_key() -> str:
 
 def _on_cluster(statement: str, cluster: str) -> list[str]:
     if altered := _ALTER.match(statement):  # the table with the rows and the one that reaches it
-        return [
-            f"ALTER TABLE {database}.{altered[1]} ON CLUSTER '{cluster}'{statement[altered.end() :]}"
-            for database in (WORKERS, API)
-        ]
+        databases = (WORKERS,) if altered[1] in _ON_WORKERS_ONLY else (WORKERS, API)
+        return [_placed(statement, altered, database, cluster) for database in databases]
     found = _OBJECT.match(statement)
     if found is None:
         raise ValueError(f"no rule for the cluster: {statement[:60]}")
     kind, name = found.groups()
-    if kind == "VIEW":  # for people, so over every shard
-        return [_placed(statement, found, API, cluster)]
+    if kind == "VIEW":  # over every shard for people, over their own for workers
+        return [_placed(statement, found, database, cluster) for database in (WORKERS, API)]
     if kind == "MATERIALIZED VIEW" or "ENGINE = Null" in statement:
         return [_placed(statement, found, WORKERS, cluster)]
     sharded = name in _SHARDED
@@ -62,7 +61,8 @@ def _on_cluster(statement: str, cluster: str) -> list[str]:
 
 def _placed(statement: str, found: re.Match[str], database: str, cluster: str) -> str:
     """The statement with its object in the database, on every node."""
-    head = f"{found.group()[: -len(found[2])]}{database}.{found[2]} ON CLUSTER '{cluster}'"
+    name = found[found.lastindex or 0]
+    head = f"{found.group()[: -len(name)]}{database}.{name} ON CLUSTER '{cluster}'"
     placed = head + statement[found.end() :]
     return re.sub(r"\b(TO|FROM) (rollup|landing)\b", rf"\1 {database}.\2", placed)
 

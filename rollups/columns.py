@@ -8,6 +8,7 @@ import pyarrow as pa
 from rollups.decode import Reason, Rows
 from rollups.identity import Identities
 from rollups.lease import Lease
+from rollups.tail import NO_TAIL, Tail
 from rollups.zones import OwnerZones, cut
 
 _SHOWN = (Reason.COUNTED, Reason.BOT, Reason.PREFETCH)
@@ -20,12 +21,13 @@ class Columns:
         self._account_zones = account_zones
         self._publisher_zones = publisher_zones
 
-    def of(self, rows: Rows, who: Identities, lease: Lease, source: int, expect: int) -> pa.Table:
+    def of(self, rows: Rows, who: Identities, lease: Lease, source: int, expect: int, tail: Tail = NO_TAIL) -> pa.Table:
         """One landing row each, in log order. Rows that no grain shows belong to nobody."""
         fields, count = rows.fields, len(rows)
         shown = np.isin(rows.reasons, _SHOWN)
         accounts, publishers = fields.account_id * shown, fields.publisher_id * shown
         link_day, link_hour = cut(fields.clicked_ms, accounts, self._account_zones)
+        settled = np.full(count, rows.settled_ms[-1] if count else 0)
         affiliate_day, _ = cut(fields.clicked_ms, publishers, self._publisher_zones)
         return pa.table(
             {
@@ -34,7 +36,8 @@ class Columns:
                 "offset": rows.offsets.astype(np.uint64),
                 "epoch": np.full(count, lease.epoch, np.uint64),
                 "expect": np.full(count, expect, np.uint64),
-                "log_time": pa.array(rows.log_time_ms).cast(pa.timestamp("ms", "UTC")),
+                "log_time": pa.array(settled).cast(pa.timestamp("ms", "UTC")),
+                "crc": np.where(rows.offsets == tail.offset, tail.crc, 0).astype(np.uint32),
                 "records": rows.records.astype(np.uint64),
                 "reason": rows.reasons,
                 "verified": rows.verified,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ingest.event import MAX_RECORD_EVENTS, UNPARSABLE, Click, Fault, Rejected, check, decode_record, parse_record
 from rollups.fields import BLANK, Fields, Ints, Mask
 from rollups.lease import LogBatch, Records
+from rollups.log_time import LATEST, LogClock, LogTimes
 
 
 class Reason(IntEnum):
@@ -33,6 +34,7 @@ class Rows:
     """The lines of the landing table, a column each: clicks in log order, or what stands in a record's place.
 
     `records` is how many offsets a row accounts for: 1, 0 for a further click of the same record, n for a gap.
+    `log_time_ms` and `settled_ms` are `taken_in` and `settled` of its record (rollups/log_time.py).
     `verified` is False if an earlier delivery of the same click, or a repeat, may have gone unnoticed: at first where
     the record has no key, so that its client may have sent it to any partition.
     """
@@ -43,6 +45,7 @@ class Rows:
     reasons: NDArray[np.int8]
     fields: Fields
     verified: Mask
+    settled_ms: Ints
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -59,33 +62,38 @@ class Decoded:
     rows: Rows
     counts: Ints
     problems: dict[int, Problem]
+    times: LogTimes
 
 
-def decode(batch: LogBatch, most: int, poison: Mapping[int, str]) -> tuple[Decoded, LogBatch | None]:
+def decode(
+    batch: LogBatch, most: int, poison: Mapping[int, str], clock: LogClock | None = None, now_ms: int = LATEST
+) -> tuple[Decoded, LogBatch | None]:
     """Rows for exactly the offsets of the batch, in log order, and what is left of it once there are `most` clicks.
 
     A record is taken whole, so there may be up to MAX_RECORD_EVENTS more. `poison` says why records at some offsets
-    cannot be counted; they are not looked at.
+    cannot be counted; they are not looked at. `clock` is that of the records before.
     """
     clicks, counts, problems = _parse(batch.records, most, poison)
     batch, rest = batch.cut(len(counts))
     log = batch.records
+    times = (clock or LogClock.at(0)).read(log, now_ms)
     missing = batch.end - batch.start - len(log)  # offsets that hold no record
     fields, faults = _sift([*clicks, BLANK] if missing else clicks)
     problems.update((row, (Reason.INVALID, fault.value, message)) for row, (fault, message) in faults.items())
     reasons = np.full(len(clicks), Reason.COUNTED, np.int8)
     reasons[list(problems)] = Reason.INVALID
     offsets = np.repeat(np.array(log.offsets, np.int64), counts)
-    log_times = np.repeat(np.array(log.log_times_ms, np.int64), counts)
+    taken_in, settled = np.repeat(times.taken_in, counts), np.repeat(times.settled, counts)
     keyed = np.repeat(np.array([bool(key) for key in log.keys], bool), counts)
     records = np.zeros(len(clicks), np.int64)
     records[np.cumsum(counts) - counts] = 1
     if missing:
         offsets, records = np.append(offsets, batch.end - 1), np.append(records, missing)
-        log_times = np.append(log_times, log_times[-1] if len(log_times) else 0)
+        taken_in = np.append(taken_in, taken_in[-1] if len(taken_in) else 0)
+        settled = np.append(settled, times.after.settled_ms)
         reasons, keyed = np.append(reasons, np.int8(Reason.GAP)), np.append(keyed, True)
-    rows = Rows(offsets, np.maximum(log_times, 0), records, reasons, fields, keyed)
-    return Decoded(batch, rows, counts, problems), rest
+    rows = Rows(offsets, taken_in, records, reasons, fields, keyed, settled)
+    return Decoded(batch, rows, counts, problems, times), rest
 
 
 def _parse(log: Records, most: int, poison: Mapping[int, str]) -> tuple[list[Click], Ints, dict[int, Problem]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from datetime import datetime
 from typing import Any
 
 import faust
@@ -13,15 +12,18 @@ from faust.exceptions import ProducerSendError
 from faust.types import TP
 
 from ingest.kafka import ssl_context
+from ingest.reader import read_stretches
 from ingest.settings import Settings
 from rollups.claims import SourceReplaced
 from rollups.dead_letters import RecordTooLarge
 from rollups.lease import Cursor
 from rollups.pipeline import Pipeline
+from rollups.tail import fingerprint
 from rollups.transport import BatchSchema, ClickApp
 
 _MIB = 1024 * 1024
 _METADATA_MS = 5000  # by then the group shares out partitions that were added
+_READ_BACK_SECONDS = 3.0
 
 
 def build_app(settings: Settings, pipeline: Pipeline) -> ClickApp:
@@ -84,7 +86,8 @@ async def send_record(
 class FaustLog:
     """The log as a claim needs it, by way of the app's consumer thread."""
 
-    def __init__(self, app: ClickApp, identity: Callable[[], Awaitable[int]], source: int) -> None:
+    def __init__(self, settings: Settings, app: ClickApp, identity: Callable[[], Awaitable[int]], source: int) -> None:
+        self._settings = settings
         self._app = app
         self._identity = identity
         self._source = source
@@ -105,6 +108,15 @@ class FaustLog:
         fetched = await self._app.consumer._thread.high_watermarks()
         return {tp.partition: (first[tp], max(end[tp], fetched.get(tp.partition, 0))) for tp in tps}
 
+    async def fingerprints(self, stretches: Mapping[int, tuple[int, int]]) -> Mapping[int, Mapping[int, int]]:
+        found: dict[int, dict[int, int]] = {partition: {} for partition in stretches}
+
+        def take(record: Any) -> None:
+            found[record.partition][record.offset] = fingerprint(record.timestamp, record.key, record.value)
+
+        whole = await read_stretches(self._settings, self._app.clicks_topic, stretches, take, _READ_BACK_SECONDS)
+        return {partition: found[partition] for partition in whole}
+
     async def seek(self, cursors: Mapping[int, Cursor]) -> None:
         topic = self._app.clicks_topic
         await self._app.consumer._thread.seek_cursors({TP(topic, p): cursor for p, cursor in cursors.items()})
@@ -112,5 +124,5 @@ class FaustLog:
     async def forget(self, partitions: Iterable[int]) -> None:
         await self._app.consumer._thread.forget_cursors(self._tps(partitions))
 
-    async def empty_tails(self) -> dict[int, tuple[int, datetime]]:
+    async def empty_tails(self) -> dict[int, tuple[int, int]]:
         return await self._app.consumer._thread.empty_tails()  # type: ignore[no-any-return]

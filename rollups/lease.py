@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+LOG_APPEND_TIME = 1  # a record's timestamp_type where the broker has set the time
+
 
 class State(StrEnum):
     CLAIMING = "claiming"
@@ -32,6 +34,7 @@ class Lease:
     next: int = 0
     tail: int = 0
     cursor: Cursor | None = None
+    settled_ms: int = 0  # up to when the log had come at `next`, as far as it was noted (rollups/log_time.py)
     out_of_range: bool = False  # the broker has refused the last position that was asked for
     due: float = 0.0  # not to be claimed before this time of the monotonic clock
     failures: int = 0  # in a row, of batches that start at `failed_at`
@@ -49,6 +52,7 @@ class Records:
     def __init__(self) -> None:
         self.offsets = array("q")
         self.log_times_ms = array("q")
+        self.appended = bytearray()  # 1 where the broker has set the time, 0 where a producer has
         self.keys: list[bytes | None] = []
         self.values: list[bytes | None] = []
         self.nbytes = 0  # of the values
@@ -57,10 +61,11 @@ class Records:
         return len(self.offsets)
 
     def add(self, records: Iterable[Any]) -> Records:
-        """Of anything with offset, timestamp (ms), key and value, as aiokafka has them."""
+        """Of anything with offset, timestamp (ms), timestamp_type, key and value, as aiokafka has them."""
         for record in records:
             self.offsets.append(record.offset)
             self.log_times_ms.append(record.timestamp)
+            self.appended.append(record.timestamp_type == LOG_APPEND_TIME)
             self.keys.append(record.key)
             self.values.append(record.value)
             self.nbytes += len(record.value or b"")  # later it would have to be fetched into the cache again
@@ -69,6 +74,7 @@ class Records:
     def extend(self, other: Records) -> None:
         self.offsets.extend(other.offsets)
         self.log_times_ms.extend(other.log_times_ms)
+        self.appended.extend(other.appended)
         self.keys.extend(other.keys)
         self.values.extend(other.values)
         self.nbytes += other.nbytes
@@ -77,6 +83,7 @@ class Records:
         """The records from place `start` to before `end`."""
         part = Records()
         part.offsets, part.log_times_ms = self.offsets[start:end], self.log_times_ms[start:end]
+        part.appended = self.appended[start:end]
         part.keys, part.values = self.keys[start:end], self.values[start:end]
         part.nbytes = sum(len(value or b"") for value in part.values)
         return part

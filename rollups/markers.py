@@ -12,17 +12,24 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from rollups.store import Store
+from rollups.tail import NO_TAIL, Tail
 
-_EPOCH_COUNTER_SHIFT = 20  # low bits are random, so that two claimers of one counter differ
+_RANDOM_BITS = 32  # the low ones, so that two claimers of one counter differ
 
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """What ClickHouse says of a partition: the newest epoch, and the next offset to apply."""
+    """What ClickHouse says of a partition: the newest epoch, the next offset to apply, the last record before it."""
 
     epoch: int = 0
     next: int = 0
-    started: bool = False  # a watermark has been written, so an offset that is gone was lost, not never seen
+    as_of_ms: int = 0
+    tail: Tail = NO_TAIL
+
+    @property
+    def started(self) -> bool:
+        """A watermark has been written, so an offset that is gone was lost, not never seen."""
+        return self.next > 0 or self.as_of_ms > 0
 
 
 class Markers:
@@ -33,11 +40,14 @@ class Markers:
     def read(self) -> dict[int, Marker]:
         """Markers by partition; a partition without any is absent."""
         rows = self._store.query(
-            "SELECT partition, epoch, next, next > 0 OR as_of > toDateTime64(0, 3, 'UTC') FROM watermarks "
-            "WHERE source = {source:UInt32}",
+            "SELECT partition, epoch, next, toUnixTimestamp64Milli(as_of), tail.offset, "
+            "toUnixTimestamp64Milli(tail.settled), tail.crc FROM watermarks WHERE source = {source:UInt32}",
             {"source": self.source},
         )
-        return {partition: Marker(epoch, next_offset, bool(started)) for partition, epoch, next_offset, started in rows}
+        return {
+            partition: Marker(epoch, next_offset, as_of_ms, Tail(*tail))
+            for partition, epoch, next_offset, as_of_ms, *tail in rows
+        }
 
     def raise_fences(self, partitions: Iterable[int]) -> dict[int, int]:
         """Writes an epoch above the highest known one for each partition; returns the epochs written."""
@@ -59,17 +69,20 @@ class Markers:
                 {"prefix": comment_prefix(self.source), "partition": f",{partition},"},
             )
 
-    def touch(self, seen: Mapping[int, tuple[int, datetime]]) -> None:
-        """Notes that the log of each partition was empty after offset `next` at the given time."""
+    def touch(self, seen: Mapping[int, tuple[int, int, datetime]]) -> None:
+        """Notes (epoch, next, time) of each partition: its log was empty after offset `next` at that time."""
         self._store.insert(
             "rollup",
-            [("watermark", self.source, partition, next_offset, at) for partition, (next_offset, at) in seen.items()],
-            ["grain", "source", "partition", "next", "as_of"],
+            [
+                ("watermark", self.source, partition, next_offset, (epoch, at))
+                for partition, (epoch, next_offset, at) in seen.items()
+            ],
+            ["grain", "source", "partition", "next", "reached"],
         )
 
 
 def next_epoch(epoch: int) -> int:
-    return ((epoch >> _EPOCH_COUNTER_SHIFT) + 1) << _EPOCH_COUNTER_SHIFT | secrets.randbits(_EPOCH_COUNTER_SHIFT)
+    return ((epoch >> _RANDOM_BITS) + 1) << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
 
 
 def comment_prefix(source: int) -> str:

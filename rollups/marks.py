@@ -6,9 +6,7 @@ what the log has before it is not what was counted.
 
 from __future__ import annotations
 
-import struct
 import time
-import zlib
 from collections import defaultdict, deque
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -16,6 +14,7 @@ from typing import Any
 
 from rollups.lease import Records
 from rollups.store import Store
+from rollups.tail import fingerprint
 
 _MARK_SECONDS = 30.0
 
@@ -62,11 +61,6 @@ class Marks:
             self._due[partition] = now + _MARK_SECONDS
             newer = [mark for mark in self._taken[partition] if mark > ready[partition]]
             self._taken[partition] = deque(newer, maxlen=2)
-
-
-def fingerprint(stamp_ms: int, key: bytes | None, value: bytes | None) -> int:
-    """CRC-32 of a record with its time."""
-    return zlib.crc32(value or b"", zlib.crc32(key or b"", zlib.crc32(struct.pack("<q", stamp_ms))))
 
 
 def fingerprint_of(record: Any) -> int:

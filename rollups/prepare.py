@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import gc
-import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +11,7 @@ import pyarrow as pa
 
 from ingest.settings import Settings
 from rollups.admit import admit
+from rollups.broker_clock import wall_ms
 from rollups.columns import Columns
 from rollups.dead_letters import DeadLetter, dead_letters
 from rollups.decode import Reason, decode
@@ -20,6 +20,7 @@ from rollups.isolation import Isolation
 from rollups.lease import Cursor, Lease, LogBatch
 from rollups.memory import PartitionMemory, SeenKeys
 from rollups.seen import Seen
+from rollups.tail import tail_of
 
 Held = tuple[Lease, LogBatch]
 
@@ -49,21 +50,30 @@ class Prepared:
 class Prepare:
     """Keeps the memory of each partition in step with what it has prepared."""
 
-    def __init__(self, settings: Settings, source: int, columns: Columns, seen: Seen, identify: Identify) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        source: int,
+        columns: Columns,
+        seen: Seen,
+        identify: Identify,
+        now_ms: Callable[[], int] = wall_ms,
+    ) -> None:
         self.isolation = Isolation()
         self._settings = settings
         self._source = source
         self._columns = columns
         self._identify = identify
         self._seen = seen
+        self._now_ms = now_ms
         self._memory: dict[int, PartitionMemory] = {}
 
     def recall(self, lease: Lease) -> None:
         """Sees that the memory of the partition is that of all records before `lease.next`. Blocks."""
         memory = self._memory.get(lease.partition)
         if memory is None or memory.next != lease.next:
-            memory = PartitionMemory(self._settings, lease.next)
-            self._seen.load(lease.partition, memory)
+            memory = PartitionMemory(self._settings, lease.next, min(lease.settled_ms, self._now_ms()))
+            self._seen.load(lease.partition, memory, self._now_ms())
             self._memory[lease.partition] = memory
 
     def forget_all_but(self, partitions: Iterable[int]) -> None:
@@ -113,18 +123,20 @@ class Prepare:
         self, lease: Lease, batch: LogBatch, memory: PartitionMemory, room: int
     ) -> tuple[Portion, LogBatch | None]:
         """The first clicks of a batch, and what is left of it."""
-        decoded, rest = decode(batch, room, self.isolation.poison(lease.partition))
-        admit(decoded, time.time_ns() // 1_000_000, self._settings.future_tolerance_minutes * 60_000)
-        rows, batch = decoded.rows, decoded.batch
+        now_ms = self._now_ms()
+        decoded, rest = decode(batch, room, self.isolation.poison(lease.partition), memory.clock, now_ms)
+        admit(decoded, now_ms, self._settings.future_tolerance_minutes * 60_000)
+        rows, batch, clock = decoded.rows, decoded.batch, decoded.times.after
         who = self._identify.of(rows.fields)
-        seen = memory.mark(rows, who, batch)
+        seen = memory.mark(rows, who, batch, clock)
+        tail = tail_of(batch.records, clock.settled_ms)
         counts = np.bincount(rows.reasons, minlength=len(Reason)).tolist()
         portion = Portion(
             lease,
             batch,
             dead_letters(decoded),
             seen,
-            self._columns.of(rows, who, lease, self._source, expect=batch.start),
+            self._columns.of(rows, who, lease, self._source, expect=batch.start, tail=tail),
             {reason.name.lower(): counts[reason] for reason in Reason if counts[reason]},
             int(np.count_nonzero(~rows.verified & (rows.reasons == Reason.COUNTED))),
         )

@@ -6,7 +6,7 @@ It shares decoding and the rules of what a click is with the workers, and none o
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, tzinfo
@@ -17,6 +17,8 @@ from ingest.addresses import Addresses
 from ingest.event import Click, Rejected, clicked_at_ms, decode_record, user_identity
 from ingest.settings import Settings
 from rollups.bots import is_bot, is_prefetch
+from rollups.lease import LOG_APPEND_TIME
+from rollups.log_time import WINDOW
 
 
 @dataclass
@@ -39,11 +41,26 @@ class Known:
     newest: int = 0
     last: dict[Any, int] = field(default_factory=dict)
 
-    def take(self, log_minute: int, key: Any) -> bool:
-        generation = max(log_minute - log_minute % self.width, self.newest)
-        known = self.last.get(key, -1) >= generation - 2 * self.width
-        self.last[key] = self.newest = generation
+    def take(self, taken_in: int, settled: int, key: Any) -> bool:
+        now = settled - settled % self.width
+        self.newest = max(taken_in - taken_in % self.width, now, self.newest)
+        known = key in self.last and self.last[key] >= now - 2 * self.width
+        self.last[key] = self.newest
         return known
+
+
+@dataclass
+class Clock:
+    """Up to when the log of one partition had come, by its stamps; see rollups/log_time.py for the rule."""
+
+    settled_ms: int = 0
+    stamps: deque[int] = field(default_factory=lambda: deque(maxlen=WINDOW))
+
+    def read(self, taken_in_ms: int, appended: bool) -> int:
+        self.stamps.append(taken_in_ms or (self.stamps[-1] if self.stamps else 0))
+        median = sorted(self.stamps)[(len(self.stamps) - 1) // 2] if len(self.stamps) > 2 else 0
+        self.settled_ms = max(self.settled_ms, taken_in_ms if appended else median)
+        return self.settled_ms
 
 
 @dataclass
@@ -87,31 +104,34 @@ class Recount:
         self._undecodable = undecodable
         self._elsewhere = Elsewhere(settings.dedupe_horizon_minutes * 60_000)
         self.ledgers: defaultdict[int, Ledger] = defaultdict(Ledger)
+        self._clocks: defaultdict[int, Clock] = defaultdict(Clock)
         self.links: Counter[date] = Counter()
         self.placements: Counter[date] = Counter()
 
     def add(self, record: Any) -> None:
         """Takes an aiokafka ConsumerRecord."""
-        partition, log_time_ms = record.partition, max(0, record.timestamp)  # below 0 there is none
+        partition, taken_in = record.partition, min(max(0, record.timestamp), self._now_ms)
+        settled = self._clocks[partition].read(taken_in, record.timestamp_type == LOG_APPEND_TIME)
+        times = taken_in and max(taken_in, settled), settled
         lost = (partition, record.offset) in self._undecodable
         for number, item in enumerate([None] if lost else decode_record(record.value)):
             if item is None or isinstance(item, Rejected):
                 reason = "invalid"
             else:
-                reason = self._reason(item, partition, log_time_ms)
+                reason = self._reason(item, partition, *times)
                 if reason == "counted":
-                    self._count(item, partition, log_time_ms)
+                    self._count(item, partition, max(times), keyed=bool(record.key))
             self.ledgers[partition].events[reason] += 1
             self.ledgers[partition].records[reason] += number == 0
 
-    def _count(self, click: Click, partition: int, log_time_ms: int) -> None:
+    def _count(self, click: Click, partition: int, log_time_ms: int, *, keyed: bool) -> None:
         at = clicked_at_ms(click)
         if click.account_id is not None:
             self.links[self._zones.day(at, self._zones.accounts.get(click.account_id))] += 1
         if click.publisher_id is not None:
             self.placements[self._zones.day(at, self._zones.publishers.get(click.publisher_id))] += 1
         late = at // 60_000 < log_time_ms // 60_000 - self._settings.dedupe_horizon_minutes
-        if late or not click.event_id or getattr(click, "id_assigned", False):
+        if late or not keyed or not click.event_id or click.id_assigned:
             self.ledgers[partition].unverified += 1
             return
         key = (click.event_id, click.account_id, click.publisher_id)
@@ -119,12 +139,12 @@ class Recount:
         if repeats is not None:
             self.ledgers[repeats].unverified += 1
 
-    def _reason(self, click: Click, partition: int, log_time_ms: int) -> str:
-        at, minute = clicked_at_ms(click), log_time_ms // 60_000
-        if at - min(log_time_ms or self._now_ms, self._now_ms) > self._settings.future_tolerance_minutes * 60_000:
+    def _reason(self, click: Click, partition: int, taken_in: int, settled: int) -> str:
+        at, minutes = clicked_at_ms(click), (taken_in // 60_000, settled // 60_000)
+        if at - (taken_in or self._now_ms) > self._settings.future_tolerance_minutes * 60_000:
             return "future"
         event = (click.event_id, click.account_id, click.publisher_id)
-        if click.event_id and self._take(partition, "id", minute, event):
+        if click.event_id and self._take(partition, "id", minutes, event):
             return "duplicate"
         if is_prefetch(click.method, click.purpose):
             return "prefetch"
@@ -136,8 +156,10 @@ class Recount:
             return "counted"
         link = (click.account_id, click.domain, click.link_id)
         place = link if click.link_id else (click.publisher_id, click.advertiser_id, click.network_id)
-        return "repeat" if self._take(partition, "repeat", minute, (user, place, at // (seconds * 1000))) else "counted"
+        return (
+            "repeat" if self._take(partition, "repeat", minutes, (user, place, at // (seconds * 1000))) else "counted"
+        )
 
-    def _take(self, partition: int, kind: str, minute: int, key: Any) -> bool:
+    def _take(self, partition: int, kind: str, minutes: tuple[int, int], key: Any) -> bool:
         known = self._known.setdefault((partition, kind), Known(self._width))
-        return known.take(minute, key)
+        return known.take(*minutes, key)

@@ -11,7 +11,6 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from aiokafka.consumer.fetcher import FetchResult, PartitionRecords
@@ -20,6 +19,7 @@ from faust import App, Schema
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport, ensure_aiokafka_TP
 from faust.types import TP, ConsumerMessage
 
+from rollups.broker_clock import wall_ms
 from rollups.lease import Cursor, LogBatch, Records
 
 log = logging.getLogger(__name__)
@@ -67,6 +67,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
     def _create_worker_consumer(self, transport: Transport) -> Any:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = _FETCH_WAIT_MS
+        consumer._isolation_level = "read_committed"  # Faust asks for it only where it produces in transactions itself
         return consumer
 
     async def on_thread_stop(self) -> None:
@@ -125,17 +126,19 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         for tp in tps:
             self._cursors.pop(tp, None)
 
-    async def empty_tails(self) -> dict[int, tuple[int, datetime]]:
-        """(position, time of the look) of each partition of which the last fetch found nothing more."""
+    async def empty_tails(self) -> dict[int, tuple[int, int]]:
+        """(position, milliseconds since) of each partition of which the last fetch found nothing more."""
         return await self.call_thread(self._empty_tails)  # type: ignore[no-any-return]
 
-    async def _empty_tails(self) -> dict[int, tuple[int, datetime]]:
-        consumer = self._ensure_consumer()
+    async def _empty_tails(self) -> dict[int, tuple[int, int]]:
+        consumer, now_ms = self._ensure_consumer(), wall_ms()
         tails = {}
         for tp, cursor in self._cursors.items():
             state = _state(consumer, tp)
-            if state is not None and state.timestamp and state.highwater == cursor.position == state.position:
-                tails[tp.partition] = (cursor.position, datetime.fromtimestamp(state.timestamp / 1000, UTC))
+            if state is None or not state.timestamp or state.timestamp > now_ms:  # our clock has been set back
+                continue
+            if state.highwater == cursor.position == state.position:
+                tails[tp.partition] = (cursor.position, now_ms - state.timestamp)
         return tails
 
     async def high_watermarks(self) -> dict[int, int]:

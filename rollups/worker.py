@@ -10,8 +10,10 @@ from functools import partial
 from typing import Any
 
 from ingest.addresses import Addresses
+from ingest.broker_time import append_time
 from ingest.kafka import ensure_topics, wait_for_broker
 from ingest.settings import Settings
+from rollups.broker_clock import BrokerClock
 from rollups.claims import Claims, SourceReplaced
 from rollups.columns import Columns
 from rollups.dead_letters import DeadLetter, publish
@@ -26,6 +28,7 @@ from rollups.reporting import Reporter
 from rollups.seen import Seen
 from rollups.store import Store, StoreError
 from rollups.topic import Topic
+from rollups.touch import take_back, touch
 from rollups.transport import ClickApp
 from rollups.waiting import every, wait_for_store
 from rollups.zones import OwnerZones
@@ -37,6 +40,7 @@ _REPORT_EVERY = 5.0
 _ZONES_EVERY = 10.0
 _FORGET_EVERY = 60.0
 _SOURCE_EVERY = 5.0
+_CLOCK_EVERY = 3600.0
 _LAST_BACKOFF = 10.0
 _STOP_SECONDS = 10.0
 
@@ -120,11 +124,12 @@ class Session:
         self._zones = [OwnerZones(store, "accounts", "account_id"), OwnerZones(store, "publishers", "publisher_id")]
         self._markers = Markers(store, source)
         self._seen = Seen(store, source, settings.topic)
-        self._prepare = Prepare(settings, source, Columns(*self._zones), self._seen, identify)
+        self._clock = BrokerClock(partial(append_time, settings), store)
+        self._prepare = Prepare(settings, source, Columns(*self._zones), self._seen, identify, self._clock.now_ms)
         self._pipeline = Pipeline(settings, store, source, self._prepare, self._seen, self._bury)
         self._pipeline.tally = tally
         self._app: ClickApp = build_app(settings, self._pipeline)
-        self._log = FaustLog(self._app, self._identity, source)
+        self._log = FaustLog(settings, self._app, self._identity, source)
         self._claims = Claims(self._markers, self._log, self._pipeline)
         self._pipeline.claims = self._claims
         self._reporter = Reporter(store, source, self._claims)
@@ -157,6 +162,7 @@ class Session:
         tasks: list[asyncio.Task[Any]] = []
         try:
             await self._refresh_zones()
+            await self._clock.learn()
             await self._app.start()
             tasks += [
                 asyncio.create_task(work, name=name)
@@ -170,6 +176,7 @@ class Session:
                     "zones": every(_ZONES_EVERY, self._refresh_zones),
                     "forget": every(_FORGET_EVERY, self._forget),
                     "source": every(_SOURCE_EVERY, self._log.check_source),
+                    "clock": every(_CLOCK_EVERY, self._clock.learn),
                 }.items()
             ]
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -238,15 +245,12 @@ class Session:
 
     async def _touch(self) -> None:
         self.last_lag = await self.lag()
-        tails = await self._log.empty_tails()
-        leases = self._claims.leases
-        idle = {p: tail for p, tail in tails.items() if p in leases and leases[p].ready and leases[p].next == tail[0]}
-        if idle:
-            await asyncio.to_thread(self._markers.touch, idle)
+        await touch(await self._log.empty_tails(), self._claims, self._markers, self._clock)
 
     async def _refresh_zones(self) -> None:
         for zones in self._zones:
             await asyncio.to_thread(zones.refresh)
 
     async def _forget(self) -> None:
+        await take_back(self._claims, self._markers, self._clock)
         await asyncio.to_thread(self._seen.forget, 2 * self._settings.dedupe_horizon_minutes + 5)

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from rollups.claims import SourceReplaced
-from rollups.lease import Cursor, Lease, LogBatch, Records
+from rollups.lease import LOG_APPEND_TIME, Cursor, Lease, LogBatch, Records
+from rollups.tail import fingerprint
 
 LOG_TIME_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 
@@ -19,6 +20,7 @@ class Record:
     timestamp: int = LOG_TIME_MS
     key: bytes | None = b"key"
     partition: int = 0
+    timestamp_type: int = LOG_APPEND_TIME
 
 
 @dataclass
@@ -29,6 +31,7 @@ class MemoryLog:
     first: dict[int, int] = field(default_factory=dict)
     sought: dict[int, Cursor] = field(default_factory=dict)
     replaced: bool = False
+    slow: set[int] = field(default_factory=set)  # partitions that do not show in time what they have
 
     def append(
         self,
@@ -36,10 +39,11 @@ class MemoryLog:
         value: bytes | dict[str, object] | list[object] | None,
         at: int = LOG_TIME_MS,
         key: bytes | None = b"key",
+        kind: int = LOG_APPEND_TIME,
     ) -> None:
         records = self.partitions.setdefault(partition, [])
         raw = json.dumps(value).encode() if isinstance(value, dict | list) else value
-        records.append(Record(self.end(partition), raw, at, key, partition))
+        records.append(Record(self.end(partition), raw, at, key, partition, kind))
 
     def end(self, partition: int) -> int:
         return self.first.get(partition, 0) + len(self.partitions.get(partition, []))
@@ -50,6 +54,17 @@ class MemoryLog:
     async def check_source(self) -> None:
         if self.replaced:
             raise SourceReplaced("the topic was made again")
+
+    async def fingerprints(self, stretches: Mapping[int, tuple[int, int]]) -> Mapping[int, Mapping[int, int]]:
+        return {
+            partition: {
+                record.offset: fingerprint(record.timestamp, record.key, record.value)
+                for record in self.partitions.get(partition, [])
+                if start <= record.offset < end
+            }
+            for partition, (start, end) in stretches.items()
+            if end <= self.end(partition) and partition not in self.slow
+        }
 
     async def seek(self, cursors: Mapping[int, Cursor]) -> None:
         self.sought.update(cursors)

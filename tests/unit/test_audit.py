@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ingest.addresses import Addresses
 from ingest.settings import Settings
 from rollups.audit import audit, clicks_by_day
+from rollups.broker_clock import wall_ms
 from rollups.recount import Recount, Zones
 from rollups.store import Store
 from tests.support.log import LOG_TIME_MS, MemoryLog
@@ -67,6 +68,7 @@ events = st.lists(
     st.tuples(
         st.integers(0, 1),  # partition
         st.integers(0, 200),  # log minute
+        st.sampled_from([None] * 9 + [2**62, -(2**62), 0, -1, LOG_TIME_MS + 10**8]),  # a stamp in its place
         st.fixed_dictionaries(
             {
                 "clicked_at": st.sampled_from(
@@ -89,24 +91,24 @@ events = st.lists(
 )
 
 
-@hypothesis_settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(events, st.integers(1, 30))
+@hypothesis_settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(events, st.integers(1, 30), st.sampled_from([0, 1]))
 def test_the_recount_is_what_the_workers_count(
-    engine: Store, drawn: list[tuple[int, int, dict[str, Any]]], most: int
+    engine: Store, drawn: list[tuple[int, int, int | None, dict[str, Any]]], most: int, kind: int
 ) -> None:
     for table in ("rollup", "seen"):
         engine.command(f"TRUNCATE TABLE {table}")
-    log, recount = MemoryLog({0: [], 1: []}), Recount(Settings(), Zones({1: "Asia/Kolkata"}, {}), LOG_TIME_MS + 10**9)
+    log, recount = MemoryLog({0: [], 1: []}), Recount(Settings(), Zones({1: "Asia/Kolkata"}, {}), wall_ms())
     engine.insert("accounts", [(1, "Asia/Kolkata")], ["account_id", "time_zone"])
     minutes = 0
-    for partition, minute, event in drawn:
+    for partition, minute, stamp, event in drawn:
         minutes += minute
         affiliate = {"advertiser_id": 6, "network_id": 7} if "publisher_id" in event else {}
         if "event_id" in event:  # a producer sends an id to one partition
             event["event_id"] += str(partition)
-        log.append(partition, {**LINK, **event, **affiliate}, at=LOG_TIME_MS + minutes * 60_000)
-        record = log.partitions[partition][-1]
-        recount.add(record)
+        at = LOG_TIME_MS + minutes * 60_000 if stamp is None else stamp
+        log.append(partition, {**LINK, **event, **affiliate}, at=at, kind=kind)
+        recount.add(log.partitions[partition][-1])
     asyncio.run(consumed(engine, log, most))
     served = clicks_by_day(engine, date(2025, 12, 1), date(2026, 2, 1))
     assert served.links == {day.isoformat(): clicks for day, clicks in recount.links.items()}

@@ -15,7 +15,8 @@ ORIGINAL = [statement for _, _, file in migrations() for statement in statements
 
 
 def named(name: str) -> str:
-    [found] = [statement for statement in DDL if re.search(rf"(TABLE|VIEW)[\w ]* {name} ON CLUSTER 'click'", statement)]
+    pattern = rf"^CREATE [\w ]*(TABLE|VIEW)[\w ]* {name} ON CLUSTER 'click'"
+    [found] = [statement for statement in DDL if re.search(pattern, statement)]
     return found
 
 
@@ -44,10 +45,17 @@ def test_a_table_is_altered_where_it_is_and_where_it_is_reached_from() -> None:
     assert altered == [f"ALTER TABLE {database}.{added}" for database in ("clickmill", "clickmill_api")]
 
 
-def test_the_compare_and_set_is_the_same() -> None:
-    [original] = [s for s in ORIGINAL if "rollup_mv" in s]
-    ours = named("clickmill.rollup_mv").replace(" ON CLUSTER 'click'", "").replace("clickmill.", "")
-    assert ours == original
+def test_the_compare_and_set_is_the_same_and_of_the_workers_only() -> None:
+    ours = [s.replace(" ON CLUSTER 'click'", "").replace("clickmill.", "") for s in DDL if "rollup_mv" in s]
+    assert ours == [s for s in ORIGINAL if "rollup_mv" in s]
+    assert all("clickmill_api" not in s for s in DDL if "rollup_mv" in s or ".landing" in s)
+    assert all("FROM clickmill.landing" in s and "FROM clickmill.rollup" in s for s in DDL if "rollup_mv" in s)
+
+
+def test_workers_have_the_view_that_they_read() -> None:
+    for database in ("clickmill", "clickmill_api"):
+        placed = [s for s in DDL if f"VIEW {database}.watermarks ON CLUSTER" in s]
+        assert f"FROM {database}.rollup AS r" in placed[-1]
 
 
 @pytest.mark.parametrize("table", ["sources", "topic_partitions", "partition_states", "log_marks"])
