@@ -94,7 +94,8 @@ def test_a_batch_is_cut_by_clicks_between_records(most: int) -> None:
     assert rows - int(found.counts[-1]) < most
     seen = list(found.batch.records.values)
     while rest is not None:
-        assert {len(column) for column in vars(rest.records).values() if not isinstance(column, int)} == {len(rest.records)}
+        columns = [column for column in vars(rest.records).values() if not isinstance(column, int)]
+        assert {len(column) for column in columns} == {len(rest.records)}
         assert rest.start == found.batch.end
         found, rest = decode(rest, most, {})
         seen += found.batch.records.values
