@@ -98,7 +98,7 @@ def test_what_is_acknowledged_is_in_the_topic(settings: Settings) -> None:
 
 def test_a_broker_without_idempotence_is_no_alarm(broker: Tansu, caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
-        async with ClickProducer(broker.settings()) as producer:
+        async with ClickProducer(broker.settings(visitor_secret="secret of the tests")) as producer:
             await (await producer.send(click()))
 
     run(main())

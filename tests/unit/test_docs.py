@@ -37,6 +37,7 @@ def test_limits_are_those_of_the_code() -> None:
     for text in (
         f"{collector.MAX_BODY_BYTES >> 20} MiB, unpacked",
         f"{collector.MAX_EVENTS:,} events",
+        f"| an event | {checks.MAX_EVENT_BYTES >> 10} KiB ",
         f"| `event_id` | {checks.MAX_EVENT_ID} characters |",
         f"| `visitor_id` | {checks.MAX_VISITOR_ID} |",
         f"| `domain` | {checks.MAX_DOMAIN} ",
