@@ -14,7 +14,7 @@ from api.strangers import PacedRefusals
 from ingest.settings import Settings, listed
 
 _MCP = ["Mcp-Method", "Mcp-Name", "Mcp-Protocol-Version", "Mcp-Session-Id"]
-_ASKED = ["Authorization", "Content-Type", "If-None-Match", "X-Api-Key", "X-Request-Id", *_MCP]
+_ASKED = ["Authorization", "Content-Encoding", "Content-Type", "If-None-Match", "X-Api-Key", "X-Request-Id", *_MCP]
 _ANSWERED = ["ETag", "Retry-After", "X-Data-As-Of", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"]
 
 

@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from ingest.content_encoding import ACCEPTED, Unpackable, unpacked
 from ingest.event import UNPARSABLE, Click, Rejected, check, check_size, clicked_at_ms, decode_one, parse_record
 from ingest.producer import BufferFull, ClickProducer
 from ingest.settings import Settings
@@ -94,7 +95,10 @@ async def _body(request: Request) -> bytes:
                 raise too_large
     except ClientDisconnect as error:
         raise Refusal(400, "BAD_REQUEST", "The body ended early.") from error
-    return bytes(body)
+    try:
+        return unpacked(bytes(body), request.headers.getlist("content-encoding"), MAX_BODY_BYTES)
+    except Unpackable as error:
+        raise Refusal(error.status, error.code, str(error)) from error
 
 
 def split_items(body: bytes, content_type: str) -> list[bytes]:
@@ -187,4 +191,6 @@ def _error(request: Request, refusal: Refusal) -> JSONResponse:
         "request_id": request.scope.get("state", {}).get("request_id") or uuid.uuid4().hex,
     }
     headers = {"Retry-After": _RETRY_AFTER} if refusal.status in (429, 503) else None
+    if refusal.status == 415:
+        headers = {"Accept-Encoding": ACCEPTED}
     return JSONResponse({"error": error}, refusal.status, headers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -10,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import cramjam
 import httpx
 import msgspec
 import pytest
@@ -124,6 +126,37 @@ def test_addresses_and_missing_ids_are_replaced_on_the_way(broker: Tansu) -> Non
     events = published(broker)
     assert {event["ip"] for event in events} == {Addresses("secret of the tests").hashed("203.0.113.9")}
     assert sorted((len(event["event_id"]), event.get("id_assigned")) for event in events) == [(1, None), (36, True)]
+
+
+PACKED: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "zstd": lambda body: bytes(cramjam.zstd.compress(body)),
+}
+
+
+@pytest.mark.parametrize("coding", PACKED)
+def test_packed_events_are_in_the_topic(broker: Tansu, coding: str) -> None:
+    lines = b"\n".join(json.dumps(GOOD | {"event_id": f"line{n}"}).encode() for n in range(3))
+    pack = PACKED[coding]
+
+    async def scenario(running: Collector) -> None:
+        async def post(body: bytes, named: str = coding) -> httpx.Response:
+            return await running.post(body, **{"Content-Encoding": named})
+
+        assert (await post(pack(lines))).json() == {"accepted": 3, "rejected": []}
+        largest = json.dumps(GOOD | {"note": "x" * MAX_BODY_BYTES}).encode()
+        for body, named, status in [
+            (pack(largest), coding, 413),
+            (pack(lines)[:-3], coding, 400),
+            (lines, coding, 400),
+            (pack(lines), "br", 415),
+        ]:
+            answer = await post(body, named)
+            assert (answer.status_code, "error" in answer.json()) == (status, True)
+            assert answer.headers.get("Accept-Encoding") == ("gzip, zstd" if status == 415 else None)
+
+    run(broker, scenario)
+    assert sorted(event["event_id"] for event in published(broker)) == ["line0", "line1", "line2"]
 
 
 def test_bad_items_are_named_beside_good_ones(broker: Tansu) -> None:

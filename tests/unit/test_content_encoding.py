@@ -1,0 +1,115 @@
+"""Packed bodies: unpacked whole, refused where they are not what they say, and never larger than the limit."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import cramjam
+import pyarrow as pa
+import pytest
+
+from ingest.content_encoding import Unpackable, unpacked
+
+MOST = 1_000_000
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "x-gzip": gzip.compress,
+    "GZip": gzip.compress,
+    "zstd": lambda body: bytes(cramjam.zstd.compress(body)),
+}
+BODIES = [b"{}", os.urandom(MOST), b"0" * MOST]
+
+
+@pytest.mark.parametrize("coding", PACKERS)
+@pytest.mark.parametrize("body", BODIES, ids=["small", "random", "largest"])
+def test_a_packed_body_is_unpacked(coding: str, body: bytes) -> None:
+    assert unpacked(PACKERS[coding](body), [f" {coding} "], MOST) == body
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+def test_members_one_behind_the_other_are_one_body(coding: str) -> None:
+    pack = PACKERS[coding]
+    assert unpacked(pack(b"[1,") + pack(b"2]"), [coding], MOST) == b"[1,2]"
+
+
+@pytest.mark.parametrize("encodings", [[], [""], ["identity"], [" Identity"]])
+def test_an_unpacked_body_is_what_it_is(encodings: list[str]) -> None:
+    assert unpacked(b"\x1f\x8b", encodings, MOST) == b"\x1f\x8b"
+
+
+@pytest.mark.parametrize(
+    "encodings", [["br"], ["deflate"], ["gzip, zstd"], ["gzip", "gzip"], ["gzip;q=1"], ["x" * 9999]]
+)
+def test_another_coding_is_415(encodings: list[str]) -> None:
+    with pytest.raises(Unpackable, match="gzip, zstd") as refused:
+        unpacked(gzip.compress(b"{}"), encodings, MOST)
+    assert refused.value.status == 415
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+def test_what_is_not_of_its_coding_is_400(coding: str) -> None:
+    packed = PACKERS[coding](os.urandom(10_000))
+    other = PACKERS["zstd" if coding == "gzip" else "gzip"](b"{}")
+    half, garbage = packed[: len(packed) // 2], packed + b"garbage"
+    for bad in (b"", b"{}", other, half, packed[:-1], garbage, b"\0" * 100):
+        with pytest.raises(Unpackable) as refused:
+            unpacked(bad, [coding], MOST)
+        assert refused.value.status == 400
+
+
+def test_a_gzip_whose_checksum_is_wrong_is_400() -> None:
+    packed = bytearray(gzip.compress(b"[1, 2, 3]"))
+    packed[-6] ^= 1
+    with pytest.raises(Unpackable) as refused:
+        unpacked(bytes(packed), ["gzip"], MOST)
+    assert refused.value.status == 400
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+def test_a_byte_more_than_the_limit_is_413(coding: str) -> None:
+    with pytest.raises(Unpackable) as refused:
+        unpacked(PACKERS[coding](b"0" * (MOST + 1)), [coding], MOST)
+    assert refused.value.status == 413
+
+
+def bomb(coding: str) -> bytes:
+    """Four gigabytes of nothing."""
+    member = PACKERS[coding](b"\0" * 64_000_000)
+    return member * 64
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+def test_a_bomb_takes_time_and_memory_of_the_limit_only(coding: str) -> None:
+    packed = bomb(coding)
+    began, before = time.process_time(), pa.total_allocated_bytes()
+    for _ in range(20):
+        with pytest.raises(Unpackable) as refused:
+            unpacked(packed, [coding], MOST)
+        assert refused.value.status == 413
+    assert time.process_time() - began < 1.0
+    assert pa.total_allocated_bytes() - before < 10 * MOST
+
+
+def test_a_bomb_with_a_large_window_touches_no_more_memory() -> None:
+    """A zstd frame may ask for a window of 128 MB; only what is written of it is taken from the system."""
+    head = b"\x28\xb5\x2f\xfd\x00\x88"  # no content size, window of 2^27 bytes
+    block = (100_000 << 3 | 1 << 1).to_bytes(3, "little") + b"\0"  # 100,000 times the same byte, more follow
+    program = (
+        "import resource, sys\n"
+        "from ingest.content_encoding import Unpackable, unpacked\n"
+        f"body = {head!r} + {block!r} * 40_000\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "try:\n"
+        f"    unpacked(body, ['zstd'], {MOST})\n"
+        "except Unpackable as error:\n"
+        "    print(error.status, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    status, kilobytes = done.stdout.split()
+    assert status == "413"
+    assert int(kilobytes) < 20_000
