@@ -88,7 +88,7 @@ class Layout:
 
     def mark(self, portion: Portion) -> None:
         """Takes back that clicks were verified whose key may have been in another partition."""
-        moved = portion.table["log_time"].cast(pa.int64()).to_numpy() < self._unverified_until_ms
+        moved = portion.settled_ms < self._unverified_until_ms
         if not moved.any():
             return
         verified = portion.table["verified"].to_numpy() & ~moved

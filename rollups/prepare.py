@@ -15,6 +15,7 @@ from rollups.broker_clock import wall_ms
 from rollups.columns import Columns
 from rollups.dead_letters import DeadLetter, dead_letters
 from rollups.decode import Reason, decode
+from rollups.fields import Ints
 from rollups.identity import Identify
 from rollups.isolation import Isolation
 from rollups.lease import Cursor, Lease, LogBatch
@@ -34,6 +35,7 @@ class Portion:
     dead: list[DeadLetter]
     seen: list[SeenKeys]
     table: pa.Table
+    settled_ms: Ints  # of each row of the table, up to when the log had come
     events: dict[str, int]  # clicks by reason
     unverified: int
 
@@ -137,6 +139,7 @@ class Prepare:
             dead_letters(decoded),
             seen,
             self._columns.of(rows, who, lease, self._source, expect=batch.start, tail=tail),
+            rows.settled_ms,
             {reason.name.lower(): counts[reason] for reason in Reason if counts[reason]},
             int(np.count_nonzero(~rows.verified & (rows.reasons == Reason.COUNTED))),
         )
