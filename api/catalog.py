@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from api.groups_write import write_groups
+from api.newest import write_newest
 from api.plans import DEFAULT_PLAN, Plan, Plans, plan_name
 from ingest.event import MAX_ID, MAX_LINK_ID, normal_domain
 from rollups.store import Store
@@ -174,9 +175,8 @@ class Catalog:
         }
         if table == "groups":
             write_groups(self._store, list(rows.values()))
-        elif rows:
-            columns = list(next(iter(rows.values())))
-            self._store.insert(table, [tuple(row.values()) for row in rows.values()], columns)
+        elif entries:
+            write_newest(self._store, table, entries[0].identity, rows.values())
         return len(rows)
 
     def account(self, account_id: int) -> Account:

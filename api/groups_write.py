@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from api.newest import write_newest
 from rollups.store import Store
 
 _ASKED_AT_ONCE = 1000  # ClickHouse takes no parameter above 128 KiB
@@ -34,8 +35,7 @@ def write_groups(store: Store, entries: Sequence[Entry]) -> None:
             elif (name, memo) != (entry["name"], entry["memo"]):
                 changed.append({**entry, "created_at": created_at})
     for written in (new, changed):
-        if written:
-            store.insert("groups", [tuple(entry.values()) for entry in written], list(written[0]))
+        write_newest(store, "groups", ("account_id", "grp_idx"), written)
 
 
 def _known(store: Store, entries: Sequence[Entry]) -> dict[Key, tuple[str, str, datetime]]:
