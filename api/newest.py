@@ -45,5 +45,6 @@ def _next_version(store: Store, table: str) -> datetime:
 
 def _later(store: Store, table: str, identity: Sequence[str], version: datetime) -> set[tuple[Any, ...]]:
     """Identities of rows that are newer than this version."""
-    sql = f"SELECT {', '.join(identity)} FROM {table} WHERE version > {{version:DateTime64(6, 'UTC')}} LIMIT {_MOST_LATER}"
+    condition = f"version > {{version:DateTime64(6, 'UTC')}} LIMIT {_MOST_LATER}"
+    sql = f"SELECT {', '.join(identity)} FROM {table} WHERE {condition}"
     return set(map(tuple, store.query(sql, {"version": version})))

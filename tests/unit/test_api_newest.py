@@ -15,10 +15,7 @@ from tests.support.seed import upsert
 
 # An entry of each table, what is written after it, and the columns that tell.
 TABLES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "accounts": (
-        {"account_id": 7, "plan": "Free", "time_zone": "UTC"},
-        {"plan": "Business", "time_zone": "Asia/Seoul"},
-    ),
+    "accounts": ({"account_id": 7, "plan": "Free", "time_zone": "UTC"}, {"time_zone": "Asia/Seoul"}),
     "links": ({"account_id": 7, "domain": "https://a.example", "link_id": "x", "grp_idx": 1}, {"grp_idx": 2}),
     "groups": ({"account_id": 7, "grp_idx": 1, "name": "old", "memo": ""}, {"name": "new"}),
     "publishers": ({"publisher_id": 5, "name": "old", "time_zone": "UTC"}, {"name": "new"}),
