@@ -52,13 +52,14 @@ class Worker:
     def __init__(self, name: str, broker: Broker, clickhouse: str, directory: Path, settings: dict[str, str]) -> None:
         port = free_port()
         environment = {
+            "CLICKMILL_METRICS_PORT": str(port),
             "CLICKMILL_KAFKA_URL": broker.address,
             "CLICKMILL_CLICKHOUSE_URL": clickhouse,
             "CLICKMILL_VISITOR_SECRET": "secret of the benchmarks",
             "CLICKMILL_SESSION_TIMEOUT_SECONDS": "6",
             **settings,
         }
-        self.child = clickmill(name, directory, environment, "worker", "--port", str(port))
+        self.child = clickmill(name, directory, environment, "worker", "--port", "0")
         self._http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
 
     def look(self) -> tuple[int, int]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from api.app import create_app
 from api.reading import PATIENCE_SECONDS, reading_store
 from deploy.http_server import HttpServer
-from deploy.lifecycle import metrics_route, serve_until, stop_on_signals
+from deploy.lifecycle import serve_until, stop_on_signals
+from deploy.metrics import MetricsListener
 from ingest.settings import Settings
 from rollups.store import Store
 
@@ -14,5 +15,5 @@ async def run_api(settings: Settings, host: str, port: int) -> None:
     stop = stop_on_signals()
     store = Store(settings.clickhouse_url, connect=1.0, timeout=15.0, patience=PATIENCE_SECONDS)
     app = create_app(store, settings, reader=reading_store(settings))
-    app.router.routes.append(metrics_route(app.state.metrics))
-    await serve_until(stop, HttpServer(app, settings, host, port))
+    metrics, server = MetricsListener(settings), HttpServer(app, settings, host, port)
+    await metrics.beside(serve_until(stop, server), app.state.metrics)

@@ -15,6 +15,7 @@ from api.health import health_router
 from api.keys import KeyRing
 from deploy.http_server import HttpServer
 from deploy.lifecycle import serve_until, stop_on_signals
+from deploy.metrics import MetricsListener
 from ingest.collector import Verdict, collector_routes
 from ingest.kafka import ensure_topics, wait_for_broker
 from ingest.producer import ClickProducer
@@ -31,7 +32,8 @@ async def run_collector(settings: Settings, host: str, port: int) -> None:
     stop = stop_on_signals()
     gate = Gate(settings)
     app = collector_app(Store(settings.clickhouse_url), settings, gate)
-    await serve_until(stop, HttpServer(app, settings, host, port), gate.run(stop))
+    metrics, server = MetricsListener(settings), HttpServer(app, settings, host, port)
+    await metrics.beside(serve_until(stop, server, gate.run(stop)))
 
 
 def collector_app(store: Store, settings: Settings, gate: Gate) -> FastAPI:

@@ -62,8 +62,9 @@ class HttpServer(uvicorn.Server):
         await self.serve(sockets=[self._socket])
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A socket that has the port and takes no connections yet; 0 gives a free port. Errors: RuntimeError."""
+def bind(host: str, port: int, option: str = "--port") -> socket.socket:
+    """A socket that has the port and takes no connections yet; 0 gives a free port. Errors: RuntimeError, which names
+    the option to change."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # Without the protocol asyncio does not turn Nagle's algorithm off, and each answer waits 40 ms for an ACK.
     bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -72,7 +73,7 @@ def bind(host: str, port: int) -> socket.socket:
         bound.bind((host, port))
     except OSError as error:
         bound.close()
-        raise RuntimeError(f"cannot listen on {host}:{port} ({error.strerror}): choose another --port") from error
+        raise RuntimeError(f"cannot listen on {host}:{port} ({error.strerror}): choose another {option}") from error
     return bound
 
 

@@ -1,4 +1,4 @@
-"""What every serving process has: signals that stop it, an HTTP server that ends with its work, its metrics."""
+"""What every serving process has: signals that stop it, and an HTTP server that ends with its work."""
 
 from __future__ import annotations
 
@@ -8,13 +8,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable
 
-from prometheus_client import CollectorRegistry
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
-
 from deploy.http_server import HttpServer
-from rollups.metrics import exposition
 
 log = logging.getLogger(__name__)
 
@@ -56,13 +50,3 @@ async def serve_until(stop: asyncio.Event, server: HttpServer, *work: Awaitable[
         server.should_exit = True
         stopping.cancel()
         await asyncio.gather(*tasks)
-
-
-def metrics_route(*registries: CollectorRegistry) -> Route:
-    """`GET /metrics`, for Prometheus. It names no key, link or user."""
-
-    def metrics(_request: Request) -> Response:
-        text, content_type = exposition(*registries)
-        return Response(text, media_type=content_type)
-
-    return Route("/metrics", metrics)

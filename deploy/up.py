@@ -20,7 +20,8 @@ from deploy.dead_letters import open_letters
 from deploy.embedded import EmbeddedBroker, choose_port
 from deploy.home import Addresses, Home
 from deploy.http_server import HttpServer, bind
-from deploy.lifecycle import metrics_route, stop_on_signals
+from deploy.lifecycle import stop_on_signals
+from deploy.metrics import MetricsListener
 from deploy.working import worker_parts
 from ingest.settings import EMBEDDED, Settings
 from rollups.metrics import worker_registry
@@ -55,14 +56,14 @@ async def run_up(settings: Settings, host: str, port: int, kafka_port: int | Non
     """
     home = Home(settings.data_dir.resolve())
     home.take()
-    bound = bind(host, port)
+    bound, metrics = bind(host, port), MetricsListener(settings)
     broker = _broker(settings, home, kafka_port, bound)
     settings = _complete(settings, home, broker)
     stop = stop_on_signals(broker.kill if broker else lambda: None)
     try:
         if broker:
             broker.start()
-        await _run(settings, home, broker, host, bound, stop, on_ready)
+        await _run(settings, home, broker, host, bound, metrics, stop, on_ready)
     finally:
         home.withdraw()
         if broker:
@@ -99,6 +100,7 @@ async def _run(
     broker: EmbeddedBroker | None,
     host: str,
     bound: socket.socket,
+    metrics: MetricsListener,
     stop: asyncio.Event,
     on_ready: OnReady,
 ) -> None:
@@ -113,12 +115,13 @@ async def _run(
             keys=keys,
             reader=reading_store(settings),
         )
-        app.router.routes.extend([*gate.routes(keys), metrics_route(worker_registry(worker), app.state.metrics)])
+        app.router.routes.extend(gate.routes(keys))
         server = HttpServer(app, settings, host, bound.getsockname()[1], bound)
         url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{server.port}"
         home.publish(Addresses(os.getpid(), settings.kafka_url, url))
         running = Running(settings, keys, gate, home, url)
-        await _serve(server, gate, worker, broker, stop, lambda: _greet(running, worker, on_ready))
+        serving = _serve(server, gate, worker, broker, stop, lambda: _greet(running, worker, on_ready))
+        await metrics.beside(serving, worker_registry(worker), app.state.metrics)
         if broker and broker.running():
             await _say_what_ends(settings)
     finally:

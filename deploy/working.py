@@ -10,7 +10,8 @@ from fastapi import FastAPI
 from api.guard import guard
 from api.health import health_router
 from deploy.http_server import HttpServer
-from deploy.lifecycle import metrics_route, serve_until, stop_on_signals
+from deploy.lifecycle import serve_until, stop_on_signals
+from deploy.metrics import MetricsListener
 from ingest.settings import Settings
 from rollups.metrics import worker_registry
 from rollups.store import Store
@@ -29,8 +30,8 @@ async def run_worker(settings: Settings, host: str, port: int) -> None:
     app = FastAPI(title="Clickmill worker", openapi_url=None)
     guard(app, settings)
     app.include_router(health_router(store, lambda: worker_parts(worker)))
-    app.router.routes.append(metrics_route(worker_registry(worker)))
-    await serve_until(stop, HttpServer(app, settings, host, port), worker.run(stop))
+    metrics, server = MetricsListener(settings), HttpServer(app, settings, host, port)
+    await metrics.beside(serve_until(stop, server, worker.run(stop)), worker_registry(worker))
 
 
 def worker_parts(worker: Worker) -> Mapping[str, bool | str]:

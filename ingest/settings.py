@@ -145,6 +145,13 @@ class Settings(BaseSettings):
         description="Comma-separated addresses or networks of proxies whose `X-Forwarded-For` and "
         "`X-Forwarded-Proto` are believed; default: none.",
     )
+    metrics_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="Port of `/metrics` for Prometheus, of `api`, `worker`, `collector` and `up`; 0 serves none.",
+    )
+    metrics_host: str = Field("127.0.0.1", description="Address that `/metrics` listens on.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Level of the process log.")
 
     @field_validator("admin_key", "visitor_secret")

@@ -12,7 +12,6 @@ from starlette.routing import BaseRoute, Route
 from api.app import create_app
 from api.keys import KeyRing
 from deploy.collecting import Gate
-from deploy.lifecycle import metrics_route
 from ingest.settings import Settings
 from rollups.store import Store
 from tests.support.clock import Clock
@@ -45,7 +44,6 @@ INGEST = ({"settings", "admin", "ingest"}, {"publisher", "account"})
 CALLS = {
     ("GET", "/healthz"): ANYBODY,
     ("GET", "/readyz"): ANYBODY,
-    ("GET", "/metrics"): ANYBODY,
     ("GET", "/api/v1/schema"): ANYBODY,
     ("GET", "/api/v1/tools"): ANYBODY,
     ("GET", "/mcp/integration.json"): ANYBODY,
@@ -77,7 +75,7 @@ def whole(store: Store, ring: KeyRing) -> TestClient:
     """Everything that `clickmill up` serves on its port."""
     settings = Settings(admin_key=ADMIN_KEY, rate_limits="off")
     app = create_app(store, settings, keys=ring)
-    app.router.routes.extend([*Gate(settings).routes(ring), metrics_route(app.state.metrics)])
+    app.router.routes.extend(Gate(settings).routes(ring))
     return TestClient(app, raise_server_exceptions=False)
 
 

@@ -6,11 +6,13 @@ import logging
 from datetime import date
 
 import pytest
+from fastapi.testclient import TestClient
 from prometheus_client import CollectorRegistry
 
 from api.counts import Count, Counts
 from api.scopes import AccountScope
-from deploy.lifecycle import metrics_route
+from deploy.metrics import metrics_app
+from ingest.settings import Settings
 from rollups.store import Store
 from tests.support.seed import ACCOUNT, Hourly, account_on, callers, insert_hourly
 
@@ -52,13 +54,12 @@ def test_a_large_set_that_is_estimated_too_high_is_no_damage(store: Store, caplo
     assert not caplog.messages
 
 
-def test_the_metric_is_served_by_the_api(store: Store) -> None:
+def test_the_metric_is_told_to_prometheus(store: Store) -> None:
     account_on(store, "Enterprise")
     insert_hourly(store, [Hourly("2026-03-31", 4, clicks=1, users=[1, 2], link="")])
     api = callers(store)
-    app = api.client.app
-    app.router.routes.append(metrics_route(app.state.metrics))  # type: ignore[attr-defined]
+    registry = api.client.app.state.metrics  # type: ignore[attr-defined]
     assert api.hourly().json()["result"][0]["pernCnt"] == 1
-    text = api.client.get("/metrics").text
+    text = TestClient(metrics_app(Settings(), registry)).get("/metrics").text
     assert 'clickmill_users_above_clicks_total{cause="damage"} 1.0' in text
     assert 'clickmill_users_above_clicks_total{cause="estimate"} 0.0' in text

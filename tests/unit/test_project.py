@@ -27,7 +27,7 @@ LAYERS = ["ingest", "rollups", "api", "deploy"]
 HOMES = {
     "clickhouse_connect": ["rollups/store.py"],
     "faust": ["rollups/faust_app.py", "rollups/transport.py"],
-    "fastapi": ["api/", "deploy/collecting.py", "deploy/working.py", "deploy/http_server.py"],
+    "fastapi": ["api/", "deploy/collecting.py", "deploy/working.py", "deploy/http_server.py", "deploy/metrics.py"],
     "aiokafka": ["ingest/", "rollups/faust_app.py", "rollups/transport.py"],
     "mcp": ["api/mcp_", "api/integration.py"],
     "ahocorasick_rs": ["rollups/bot_judge.py"],
