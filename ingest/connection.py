@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -48,8 +49,8 @@ class Connection:
             await self.producer.stop()
 
 
-def _partitioner(key: bytes, partitions: Sequence[int], _available: Sequence[int]) -> int:
-    return partitions[partition_of(key, len(partitions))]
+def _partitioner(key: bytes | None, partitions: Sequence[int], available: Sequence[int]) -> int:
+    return random.choice(available or partitions) if key is None else partitions[partition_of(key, len(partitions))]
 
 
 def _is_news(record: logging.LogRecord) -> bool:

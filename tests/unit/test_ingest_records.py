@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from ingest.addresses import Addresses
 from ingest.checks import check_size
+from ingest.connection import _partitioner
 from ingest.event import Click, Fault, decode_one, decode_record, partition_key
 from ingest.partitioner import murmur2, partition_of
 from ingest.records import MAX_VALUE_BYTES, Packer
@@ -39,6 +40,11 @@ def test_the_partition_is_that_of_kafkas_own_clients(key: bytes) -> None:
     assert murmur2(key) == reference(key)
     for count in (1, 3, 12, 4096):
         assert partition_of(key, count) == DefaultPartitioner()(key, range(count), range(count))
+
+
+def test_a_record_without_a_key_goes_to_any_partition() -> None:
+    assert {_partitioner(None, [0, 1, 2, 3], [1, 2]) for _ in range(100)} == {1, 2}
+    assert {_partitioner(None, [0, 1, 2], []) for _ in range(100)} == {0, 1, 2}
 
 
 def test_addresses_do_not_reach_kafka() -> None:
