@@ -65,7 +65,7 @@ async def dead_letters(stack: Stack) -> list[tuple[bytes | None, dict[str, str]]
         letters = []
         while records := (await consumer.getmany(timeout_ms=2000)).get(partition):
             letters += [(r.value, {name: text.decode() for name, text in r.headers}) for r in records]
-        return letters
+        return [(value, headers) for value, headers in letters if "reason" in headers]  # the others are notes
     finally:
         await consumer.stop()
 
