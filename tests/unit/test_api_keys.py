@@ -155,10 +155,7 @@ def test_a_key_unknown_a_moment_ago_is_looked_up_again(store: Store, ring: KeyRi
         "SELECT id, {hash:String}, role, name, created_at FROM api_keys WHERE id = {id:String}",
         {"hash": digest, "id": record.id},
     )
-    clock.now += UNKNOWN_SECONDS - 0.01
-    assert resolved(ring, key) is None
-    clock.now += 0.01
-    assert resolved(ring, key) is not None
+    assert resolved(ring, key) is not None, "who has it waits for the next look"
 
 
 def test_a_clock_set_back_makes_answers_old(store: Store, ring: KeyRing, clock: Clock) -> None:
@@ -195,7 +192,7 @@ class Asked(Store):
         return super().query(sql, *arguments, **more)
 
 
-def test_made_up_keys_ask_the_database_once_a_second_at_most(store: Store, ring: KeyRing, clock: Clock) -> None:
+def test_made_up_keys_share_a_look_at_the_database(store: Store, ring: KeyRing, clock: Clock) -> None:
     asked = Asked(store.url)
     _, key = ring.create("admin")
     here = KeyRing(asked, Settings(), clock)
@@ -207,11 +204,9 @@ def test_made_up_keys_ask_the_database_once_a_second_at_most(store: Store, ring:
 
     asyncio.run(strangers(2000))
     assert len(asked.questions) == 2, "the parts, and the keys"
-    clock.now += UNKNOWN_SECONDS - 0.01
+    began = time.monotonic()
     asyncio.run(strangers(2000))
-    assert len(asked.questions) == 2
-    clock.now += 0.01
-    asyncio.run(strangers(2000))
+    assert time.monotonic() - began >= UNKNOWN_SECONDS, "they wait for it"
     assert len(asked.questions) == 3, "the parts, which are the same"
 
 
