@@ -58,10 +58,11 @@ class KeyTable:
             stale = self._began_before(now)
         elif not stale and age >= _RENEWED_AFTER:
             self._renewal()
-        while stale:
+        if stale:
             async with patience(self._store, "look up a key"):
                 await asyncio.shield(self._renewal())
-            stale = not known and self._began_before(now)  # it was under way already
+                if not known and self._began_before(now):  # it was under way already
+                    await asyncio.shield(self._renewal())
         return self.find(digest)
 
     def _began_before(self, moment: float) -> bool:

@@ -22,7 +22,7 @@ def admit(decoded: Decoded, now_ms: int, future_tolerance_ms: int) -> None:
     prefetch = _verdicts(fields.method, lambda method: is_prefetch(method, None))
     prefetch |= _verdicts(fields.purpose, lambda purpose: is_prefetch(None, purpose))
     bot = bot_mask(fields.user_agent)
-    taken_in = np.minimum(np.where(rows.log_time_ms == 0, now_ms, rows.log_time_ms), now_ms)
+    taken_in = np.where(rows.log_time_ms == 0, now_ms, rows.log_time_ms)
     ahead = fields.clicked_ms - taken_in
     counted = rows.reasons == Reason.COUNTED
     future = counted & (ahead > future_tolerance_ms)

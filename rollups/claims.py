@@ -15,7 +15,7 @@ from typing import Protocol
 
 from rollups.lease import Cursor, Lease, State
 from rollups.markers import Marker, Markers
-from rollups.store import StoreError
+from rollups.store import StoreError, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +57,9 @@ class Owner(Protocol):
 
     def claimed(self, lease: Lease) -> None:
         """The lease is ready."""
+
+    def isolating(self) -> Mapping[int, str]:
+        """Partitions in which records are being left out, and why."""
 
     def skip_to(self, lease: Lease, offset: int) -> None:
         """Accounts for offsets before `offset`, which the log no longer has. Blocks."""
@@ -121,7 +124,7 @@ class Claims:
             lease.partition: f"{lease.failures} batches in a row failed at offset {lease.failed_at}: {lease.why}"
             for lease in self.leases.values()
             if lease.failures >= _FAILING and lease.state is not State.HALTED
-        }
+        } | {partition: why for partition, why in self._owner.isolating().items() if partition in self.leases}
 
     def troubled(self) -> dict[int, str]:
         """Why partitions are not counted, by partition: halted or failing."""
@@ -165,10 +168,9 @@ class Claims:
             lease.epoch, lease.next, lease.settled_ms = marker.epoch, marker.next, marker.tail.settled_ms
             if lease.next != lease.failed_at:
                 lease.failures = 0
-            if lease.state is State.CLAIMING:
-                await self._check_bounds(lease, marker, *bounds[lease.partition])
-            if lease.state is State.CLAIMING and lease.partition in same:
-                await asyncio.to_thread(self._owner.recall, lease)
+            first_and_end = bounds[lease.partition]
+            if lease.state is State.CLAIMING and not await self._recalled(lease, marker, first_and_end, same):
+                same.discard(lease.partition)
         won = [lease for lease in won if lease.partition in same]
         ready = [lease for lease in won if lease.state is State.CLAIMING and self.leases.get(lease.partition) is lease]
         for lease in ready:
@@ -179,6 +181,24 @@ class Claims:
             self._owner.claimed(lease)
         if ready:
             log.info("ready: %s", ", ".join(f"{lease.partition} from {lease.next}" for lease in ready))
+
+    async def _recalled(self, lease: Lease, marker: Marker, bounds: tuple[int, int], same: set[int]) -> bool:
+        """Whether what a partition needs is there; what fails for one partition holds up no other."""
+        try:
+            await self._check_bounds(lease, marker, *bounds)
+            if lease.state is State.CLAIMING and lease.partition in same:
+                await asyncio.to_thread(self._owner.recall, lease)
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            log.error("partition %d was not claimed: %s", lease.partition, error, exc_info=error)
+            lease.failures, lease.failed_at = lease.failures + 1, lease.next
+            lease.why = f"it could not be claimed: {type(error).__name__}: {error}"[:300]
+            pause = min(_FIRST_PAUSE * 2**lease.failures, _LAST_BACKOFF)
+            lease.due = time.monotonic() + pause
+            asyncio.get_running_loop().call_later(pause, self._wake.set)
+            return False
+        return True
 
     def _fence(self, partitions: list[int]) -> tuple[dict[int, int], dict[int, Marker]]:
         epochs = self._markers.raise_fences(partitions)

@@ -23,7 +23,7 @@ from rollups.transport import BatchSchema, ClickApp
 
 _MIB = 1024 * 1024
 _METADATA_MS = 5000  # by then the group shares out partitions that were added
-_READ_BACK_SECONDS = 3.0
+_READ_BACK_SECONDS, _LONGEST_READ_BACK = 3.0, 60.0  # at first, and for a broker that is far or slow
 
 
 def build_app(settings: Settings, pipeline: Pipeline) -> ClickApp:
@@ -91,6 +91,7 @@ class FaustLog:
         self._app = app
         self._identity = identity
         self._source = source
+        self._read_back_seconds = _READ_BACK_SECONDS
 
     async def check_source(self) -> None:
         if (source := await self._identity()) != self._source:
@@ -114,7 +115,10 @@ class FaustLog:
         def take(record: Any) -> None:
             found[record.partition][record.offset] = fingerprint(record.timestamp, record.key, record.value)
 
-        whole = await read_stretches(self._settings, self._app.clicks_topic, stretches, take, _READ_BACK_SECONDS)
+        whole = await read_stretches(self._settings, self._app.clicks_topic, stretches, take, self._read_back_seconds)
+        in_time = len(whole) == len(stretches)
+        longer = min(2 * self._read_back_seconds, _LONGEST_READ_BACK)
+        self._read_back_seconds = _READ_BACK_SECONDS if in_time else longer
         return {partition: found[partition] for partition in whole}
 
     async def seek(self, cursors: Mapping[int, Cursor]) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 
-_WHOLE_TRIES = 3  # what fails once may work the next time
+_TRIES = 3  # of the whole, and of a record alone: what fails once may work the next time
 _MOST_WHY = 300  # characters
 
 
@@ -16,6 +16,9 @@ class _Stretch:
     start: int
     until: int
     failures: int = 0
+    alone: int = 0  # failures in a row of the first record by itself
+    found: int = 0  # records that were left out
+    why: str = ""
     most: int | None = None  # records of a batch, None for all
     poison: dict[int, str] = field(default_factory=dict)
     acquitted: bool = False  # the first record fails as a dead letter too, so its content is not the cause
@@ -47,12 +50,14 @@ class Isolation:
         if stretch is None or stretch.start != start:
             stretch = self._stretches[partition] = _Stretch(start, end)
         stretch.failures += 1
-        if stretch.failures < _WHOLE_TRIES or stretch.acquitted or not offsets:
+        stretch.why = why[:_MOST_WHY]
+        stretch.alone = stretch.alone + 1 if len(offsets) == 1 else 0
+        if stretch.failures < _TRIES or stretch.acquitted or not offsets:
             return False
         stretch.most = max(1, len(offsets) // 2)
-        if len(offsets) == 1:
+        if stretch.alone >= _TRIES:
             stretch.acquitted = offsets[0] in stretch.poison
-            stretch.poison = {} if stretch.acquitted else {offsets[0]: why[:_MOST_WHY]}
+            stretch.poison = {} if stretch.acquitted else {offsets[0]: stretch.why}
         return not stretch.acquitted
 
     def applied(self, partition: int, end: int) -> None:
@@ -63,8 +68,17 @@ class Isolation:
         if end >= stretch.until:
             del self._stretches[partition]
             return
-        stretch.start, stretch.poison, stretch.acquitted = end, {}, False
+        stretch.found += len(stretch.poison)
+        stretch.start, stretch.alone, stretch.poison, stretch.acquitted = end, 0, {}, False
         stretch.most = stretch.most and 2 * stretch.most
 
-    def forget_all_but(self, partitions: Mapping[int, object]) -> None:
+    def under_way(self) -> dict[int, str]:
+        """What is being looked for, by partition, where a record was left out already: it may not be the only one."""
+        return {
+            partition: f"{stretch.found} records up to offset {stretch.start} could not be counted: {stretch.why}"
+            for partition, stretch in self._stretches.items()
+            if stretch.found
+        }
+
+    def forget_all_but(self, partitions: Container[int]) -> None:
         self._stretches = {p: stretch for p, stretch in self._stretches.items() if p in partitions}

@@ -46,10 +46,12 @@ class LogClock:
         return cls(settled_ms, np.full(WINDOW - 1 if settled_ms else 0, settled_ms, np.int64))
 
     def read(self, records: Records, now_ms: int = LATEST) -> LogTimes:
-        """The times of the records that follow. None is above `now_ms`, none below 0."""
+        """The times of the records that follow, none below 0. None is above `now_ms` but the broker's own stamps in
+        `taken_in`: a worker whose clock is behind must not take clicks for those of the future."""
         now_ms = min(now_ms, LATEST)
-        taken_in = np.array(records.log_times_ms, np.int64).clip(0, now_ms)
         appended = np.array(records.appended, np.bool_)
+        stamps = np.array(records.log_times_ms, np.int64)
+        taken_in = np.where(appended, stamps.clip(0, LATEST), stamps.clip(0, now_ms))
         series = _without_holes(np.concatenate([self.window, taken_in]))
         times = taken_in if appended.all() else np.where(appended, taken_in, _medians(series)[len(self.window) :])
         settled = np.maximum.accumulate(np.maximum(times, self.settled_ms)).clip(0, now_ms)

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 _MOST_BYTES = 64 * 1024 * 1024
 _ISOLATING_PAUSE = 0.05  # seconds until a smaller batch is tried
+_BURYING_SECONDS = 5.0  # that dead letters of a batch may take; it comes again, and with it they do
 
 
 @dataclass(slots=True)
@@ -106,6 +107,9 @@ class Pipeline:
         self._prepare.forget_all_but(self.claims.leases)
         self.tally.claims += 1
 
+    def isolating(self) -> dict[int, str]:
+        return self._prepare.isolation.under_way()
+
     @property
     def idle(self) -> bool:
         """Nothing is pending and nothing under way."""
@@ -156,17 +160,36 @@ class Pipeline:
     async def _apply(self, portions: list[Portion]) -> None:
         """Those of which the lease still holds: what was prepared while the insert before it failed is void."""
         portions = [portion for portion in portions if self.claims.holds(portion.lease) and self._is_sound(portion)]
-        suspected = [portion for portion in portions if self._prepare.isolation.suspected(portion.lease.partition)]
+        buried = await asyncio.gather(*map(self._is_buried, portions))
+        portions = [portion for portion, done in zip(portions, buried, strict=True) if done]
+        suspected = [portion for portion in portions if self._is_suspected(portion.lease)]
         sound = [portion for portion in portions if portion not in suspected]
         for together in [sound, *([portion] for portion in suspected)]:
             if together:
                 await self._insert(together)
 
+    def _is_suspected(self, lease: Lease) -> bool:
+        return lease.failures > 0 or self._prepare.isolation.suspected(lease.partition)
+
+    async def _is_buried(self, portion: Portion) -> bool:
+        """Whether its dead letters are acknowledged. Others do not depend on them, nor wait for long."""
+        if not portion.dead:
+            return True
+        try:
+            async with asyncio.timeout(_BURYING_SECONDS):
+                await self._bury(portion.lease.partition, portion.dead)
+        except Exception as error:
+            self._start_over([(portion.lease, portion.batch)], *_named(error))
+            return False
+        return True
+
     async def _insert(self, portions: list[Portion]) -> None:
         try:
             await self.confirm(portions)
-            for portion in portions:
-                await self._bury(portion.lease.partition, portion.dead)
+        except Exception as error:  # it is of the topic and the database, not of what the batch holds
+            self._start_over([(p.lease, p.batch) for p in portions], Outcome.UNKNOWN, _named(error)[1])
+            return
+        try:
             seen = [(portion.lease.partition, portion.batch.end, portion.seen) for portion in portions]
             await asyncio.to_thread(self._seen.write, seen)
             partitions = [portion.lease.partition for portion in portions]
@@ -220,7 +243,7 @@ def _named(error: Exception) -> tuple[Outcome, str]:
     """What an exception on the way to an insert means; it is logged, as it may be a defect of ours."""
     if isinstance(error, OutOfStep):
         return Outcome.STALE, str(error)
-    expected = isinstance(error, StoreError | OSError | SourceReplaced)
+    expected = isinstance(error, StoreError | OSError | SourceReplaced | MemoryError)
     log.error("a batch was not applied: %s", error, exc_info=None if expected else error)
     refused = error.refuses_content if isinstance(error, StoreError) else not expected
     return Outcome.REFUSED if refused else Outcome.UNKNOWN, f"{type(error).__name__}: {error}"

@@ -81,6 +81,7 @@ class Prepare:
     def forget_all_but(self, partitions: Iterable[int]) -> None:
         kept = set(partitions)
         self._memory = {partition: memory for partition, memory in self._memory.items() if partition in kept}
+        self.isolation.forget_all_but(kept)
 
     def remembered(self) -> tuple[int, int]:
         """(keys, bytes) in memory to tell duplicates and repeats."""

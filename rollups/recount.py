@@ -110,8 +110,9 @@ class Recount:
 
     def add(self, record: Any) -> None:
         """Takes an aiokafka ConsumerRecord."""
-        partition, taken_in = record.partition, min(max(0, record.timestamp), self._now_ms)
-        settled = self._clocks[partition].read(taken_in, record.timestamp_type == LOG_APPEND_TIME)
+        partition, appended = record.partition, record.timestamp_type == LOG_APPEND_TIME
+        taken_in = max(0, record.timestamp) if appended else min(max(0, record.timestamp), self._now_ms)
+        settled = self._clocks[partition].read(taken_in, appended)
         times = taken_in and max(taken_in, settled), settled
         lost = (partition, record.offset) in self._undecodable
         for number, item in enumerate([None] if lost else decode_record(record.value)):

@@ -24,7 +24,7 @@ from rollups.seen import Seen
 from rollups.store import Store, StoreError
 from tests.faults.conftest import Record
 from tests.support.log import LOG_TIME_MS, MemoryLog
-from tests.support.worker import Harness, harness
+from tests.support.worker import Harness, harness, until
 
 RECORDS = 100_000
 POISON = 61_803
@@ -95,6 +95,64 @@ def break_step(step: str, monkeypatch: pytest.MonkeyPatch, store: Store) -> None
         refuse_insert(monkeypatch, store)
     else:
         wrap(monkeypatch, *STEPS[step])
+
+
+def test_a_partition_that_cannot_be_claimed_holds_up_no_other(
+    store: Store, monkeypatch: pytest.MonkeyPatch, record: Record
+) -> None:
+    log = MemoryLog()
+    for partition in (0, BYSTANDER):
+        log.append(partition, value(partition))
+    broken = True
+    wrap(monkeypatch, Seen, "load", lambda _, partition, *_more: broken and partition == 0)
+
+    async def scenario() -> None:
+        nonlocal broken
+        async with harness(store, log) as worker:
+            worker.claims.assigned({0, BYSTANDER})
+            await until(lambda: worker.claims.leases[BYSTANDER].ready)
+            await until(lambda: WHY in worker.claims.failing().get(0, ""))
+            assert BYSTANDER not in worker.claims.troubled()
+            broken = False
+            await until(lambda: worker.claims.leases[0].ready)
+            await worker.consume()
+            assert worker.claims.troubled() == {}
+
+    asyncio.run(scenario())
+    record("a partition cannot be claimed: the others are", 1)
+
+
+@pytest.mark.parametrize("away", [ConnectionError, TimeoutError])
+def test_a_dead_letter_topic_that_takes_nothing_holds_up_only_who_has_letters(
+    away: type[Exception], store: Store, monkeypatch: pytest.MonkeyPatch, record: Record
+) -> None:
+    log = MemoryLog()
+    log.append(0, value(0, visitor_id="v" * 500))
+    for number in range(1, 40):
+        log.append(BYSTANDER, value(number))
+    taking = False
+
+    async def bury(self: Harness, partition: int, letters: list[Any]) -> None:
+        if letters and not taking:
+            raise away("the dead-letter topic takes nothing")
+        self.dead.extend((partition, letter) for letter in letters)
+
+    monkeypatch.setattr(Harness, "_bury", bury)
+
+    async def scenario() -> None:
+        nonlocal taking
+        async with harness(store, log) as worker:
+            await worker.claim({0, BYSTANDER})
+            consuming = asyncio.create_task(worker.consume(5))
+            await until(lambda: worker.claims.leases[BYSTANDER].next == 39)
+            await until(lambda: 0 in worker.claims.failing())
+            assert BYSTANDER not in worker.claims.troubled()
+            taking = True
+            await asyncio.wait_for(consuming, 20)
+            assert [letter.error for _, letter in worker.dead] == ["text_too_long"]
+
+    asyncio.run(scenario())
+    record("the dead-letter topic takes nothing: other partitions go on", 1)
 
 
 @pytest.mark.parametrize("step", [*STEPS, "insert"])

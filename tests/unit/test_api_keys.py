@@ -212,6 +212,18 @@ def test_made_up_keys_share_a_look_at_the_database(store: Store, ring: KeyRing, 
     assert len(asked.questions) == 3, "the parts, which are the same"
 
 
+def test_a_clock_set_back_meanwhile_makes_no_one_ask_for_ever(store: Store, clock: Clock) -> None:
+    class SetBack(Asked):
+        def query(self, sql: str, *arguments: Any, **more: Any) -> Sequence[Row]:
+            clock.now -= 600
+            return super().query(sql, *arguments, **more)
+
+    asked = SetBack(store.url)
+    here = KeyRing(asked, Settings(), clock)
+    assert asyncio.run(here.resolve(f"cm_{1:043}")) is None
+    assert len(asked.questions) <= 4
+
+
 def test_nobody_with_a_key_waits_behind_strangers(store: Store, ring: KeyRing, clock: Clock) -> None:
     asked = Asked(store.url)
     _, key = ring.create("admin")

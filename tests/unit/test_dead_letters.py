@@ -76,6 +76,15 @@ def test_an_array_is_taken_apart_once_however_many_items_are_from_the_future() -
     assert time.monotonic() - started < 3  # 12 s when each item was looked for in the whole array
 
 
+def test_a_worker_whose_clock_is_behind_takes_no_click_for_one_of_the_future() -> None:
+    records = Records().add([Record(0, json.dumps(GOOD).encode(), LOG_TIME_MS)])  # with the broker's stamp
+    behind_ms = LOG_TIME_MS - 7_200_000
+    found, _ = decode(LogBatch(0, Cursor(0), 0, 1, records), MANY, {}, now_ms=behind_ms)
+    admit(found, behind_ms, 0)
+    assert dead_letters(found) == []
+    assert found.rows.settled_ms.tolist() == [behind_ms], "as-of is never above what is known of the time"
+
+
 def test_as_many_events_as_a_record_may_hold_are_counted_and_no_more() -> None:
     most = [GOOD] * MAX_RECORD_EVENTS
     assert all(isinstance(item, Click) for item in decode_record(json.dumps(most).encode()))

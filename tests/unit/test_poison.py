@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from rollups.poison import PoisonGuard
+from rollups.dead_letters import DeadLetter
+from rollups.decode import Reason
+from rollups.poison import PoisonGuard, releases_fault
 
 
 def taken(guard: PoisonGuard, start: int, count: int, dead: int, batch: int) -> str:
@@ -27,6 +29,14 @@ def test_a_bad_release_stops_after_the_window_whatever_came_before(batch: int) -
 def test_a_few_records_say_nothing() -> None:
     assert taken(PoisonGuard(0.5), 0, 999, 999, 10) == ""
     assert taken(PoisonGuard(0.5), 0, 1_000, 1_000, 10) != ""
+
+
+def test_what_visitors_send_stops_nobody_and_what_is_ours_does() -> None:
+    letters = [
+        DeadLetter(offset, Reason.INVALID, error, "", b"", None, None)
+        for offset, error in enumerate(["text_too_long", "not_json", "too_large", "undecodable"])
+    ]
+    assert releases_fault(letters) == [1, 3]
 
 
 def test_a_batch_that_is_tried_again_counts_once() -> None:
