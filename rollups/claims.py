@@ -104,8 +104,7 @@ class Claims:
         if not self.holds(lease):
             return
         failures = 1 + (lease.failures if lease.failed_at == lease.next else 0)
-        pause = min(_FIRST_PAUSE * 2**failures, _LAST_BACKOFF) if after is None else after
-        self.reclaim([lease], why, after=pause)
+        self.reclaim([lease], why, after=_pause(failures) if after is None else after)
         renewed = self.leases[lease.partition]
         renewed.failures, renewed.failed_at, renewed.why = failures, lease.next, why
 
@@ -194,11 +193,13 @@ class Claims:
             log.error("partition %d was not claimed: %s", lease.partition, error, exc_info=error)
             lease.failures, lease.failed_at = lease.failures + 1, lease.next
             lease.why = f"it could not be claimed: {type(error).__name__}: {error}"[:300]
-            pause = min(_FIRST_PAUSE * 2**lease.failures, _LAST_BACKOFF)
-            lease.due = time.monotonic() + pause
-            asyncio.get_running_loop().call_later(pause, self._wake.set)
+            self._postpone(lease, _pause(lease.failures))
             return False
         return True
+
+    def _postpone(self, lease: Lease, seconds: float) -> None:
+        lease.due = time.monotonic() + seconds
+        asyncio.get_running_loop().call_later(seconds, self._wake.set)
 
     def _fence(self, partitions: list[int]) -> tuple[dict[int, int], dict[int, Marker]]:
         epochs = self._markers.raise_fences(partitions)
@@ -224,8 +225,7 @@ class Claims:
                 self._halt(lease, f"the log ends at {ends[partition][1]}, before the watermark {watermark}")
             elif partition in ends:
                 log.warning("partition %d does not show what was counted last; asking again", partition)
-                lease.due = time.monotonic() + _READ_AGAIN
-                asyncio.get_running_loop().call_later(_READ_AGAIN, self._wake.set)
+                self._postpone(lease, _READ_AGAIN)
                 waiting.add(partition)
         return tails.keys() - waiting
 
@@ -251,3 +251,8 @@ class Claims:
         """Fetch again from the tail, after Faust dropped a batch on its way."""
         lease.cursor = Cursor(lease.tail)
         await self._log.seek({lease.partition: lease.cursor})
+
+
+def _pause(failures: int) -> float:
+    """Seconds to wait after so many failures in a row."""
+    return min(_FIRST_PAUSE * 2.0 ** min(failures, 10), _LAST_BACKOFF)  # a power of thousands is no float

@@ -449,3 +449,18 @@ def test_what_no_partition_needs_is_forgotten_by_the_logs_time(store: Store) -> 
     asyncio.run(consumed(store, log, {0}))
     seen.forget(2 * 60)
     assert store.query("SELECT uniq(generation) FROM seen") == [(2,)], "one partition has not come so far"
+
+
+def test_a_partition_that_has_failed_for_hours_is_still_tried_again(store: Store) -> None:
+    log = MemoryLog()
+
+    async def scenario() -> None:
+        async with harness(store, log) as worker:
+            await worker.claim({0})
+            lease = worker.claims.leases[0]
+            lease.failures, lease.failed_at = 5000, lease.next
+            worker.claims.fail(lease, "why")
+            assert worker.claims.leases[0].failures == 5001
+            assert "5001 batches in a row failed" in worker.claims.failing()[0]
+
+    asyncio.run(scenario())
