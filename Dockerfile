@@ -15,7 +15,7 @@ ENV PATH=/opt/clickmill/bin:$PATH PYTHONUNBUFFERED=1 MALLOC_ARENA_MAX=2
 USER clickmill
 WORKDIR /home/clickmill
 # Compiled here rather than at every start of a container.
-RUN python -c 'import rollups.hashset, rollups.siphash'
+RUN python -c 'import rollups.compiled.hash_set, rollups.compiled.siphash'
 EXPOSE 8080
 ENTRYPOINT ["clickmill"]
 CMD ["up", "--host", "0.0.0.0", "--demo"]

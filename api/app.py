@@ -11,29 +11,29 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 from starlette.routing import Route
 
-from api.admin import admin_router
-from api.answers import Answers
-from api.audit import audit_router
-from api.catalog import Catalog
-from api.clicks import clicks_router
-from api.counts import Counts
-from api.cursor import Cursors
-from api.daily import daily_router
-from api.discovery import discovery_router
-from api.freshness import Observer
-from api.groups import groups_router
-from api.groups_clicks import groups_clicks_router
-from api.guard import guard
+from api.access.keys import KeyRing
+from api.access.plans import read_plans
+from api.access.rate_limits import Limits
+from api.admin.audit import audit_router
+from api.admin.endpoints import admin_router
+from api.catalog.catalog import Catalog
+from api.clicks.cursor import Cursors
+from api.clicks.endpoint import clicks_router
 from api.health import Ready, health_router
-from api.hourly import hourly_router
-from api.keys import KeyRing
-from api.limits import Limits
-from api.mcp_http import McpEndpoint
-from api.openapi import Documented, schema_router
-from api.plans import read_plans
-from api.statistics import Statistics
+from api.http.middleware import guard
+from api.http.openapi import Documented, schema_router
+from api.mcp.discovery import discovery_router
+from api.mcp.endpoint import McpEndpoint
+from api.query.change_detection import Observer
+from api.query.response_cache import Answers
+from api.statistics.clicks_by_date import daily_router
+from api.statistics.clicks_by_group import groups_clicks_router
+from api.statistics.clicks_by_hour import hourly_router
+from api.statistics.common import Statistics
+from api.statistics.group_list import groups_router
+from api.statistics.queries import Counts
 from ingest.settings import Settings
-from rollups.store import Store
+from rollups.clickhouse import Store
 
 
 def create_app(

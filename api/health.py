@@ -11,9 +11,9 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from typing_extensions import TypedDict
 
-from api.openapi import example
-from api.pulse import Pulse
-from rollups.store import Store
+from api.http.openapi import example
+from api.query.pulse import Pulse
+from rollups.clickhouse import Store
 
 Ready = Callable[[], Mapping[str, bool | str]]  # by part; a text says why it is away
 

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 
 from bench.events import ACCOUNTS, LINKS, USERS
-from rollups.store import Store
+from rollups.clickhouse import Store
 
 DAYS = 30
 PUBLISHERS = 500

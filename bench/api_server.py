@@ -18,13 +18,13 @@ from typing import Any
 
 import clickhouse_connect
 
+from api.access.keys import KeyRing
 from api.app import create_app
-from api.clicks_query import ClicksQuery
-from api.clicks_rows import read_page
-from api.counts import Counts
-from api.errors import StatisticsError
-from api.keys import KeyRing
-from api.scopes import AccountScope, LinkScope
+from api.clicks.parameters import ClicksQuery
+from api.clicks.queries import read_page
+from api.http.errors import StatisticsError
+from api.statistics.queries import Counts
+from api.statistics.scopes import AccountScope, LinkScope
 from bench.api_data import (
     ADVERTISERS,
     LINK_DOMAIN,
@@ -38,10 +38,10 @@ from bench.api_data import (
 )
 from bench.api_questions import ACCOUNTS_ASKED, PUBLISHERS_ASKED, Question, questions
 from bench.events import ACCOUNTS, LINKS
-from deploy.http_server import HttpServer
+from deploy.processes.http_server import HttpServer
 from ingest.settings import Settings
-from rollups.migrate import migrate
-from rollups.store import Row, Store
+from rollups.clickhouse import Row, Store
+from rollups.migrations.migrate import migrate
 
 _BATCH_SECONDS = 0.1
 _BATCH = f"""

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.embedded import EmbeddedBroker
+from deploy.embedded.broker import EmbeddedBroker
 from ingest.settings import Settings
 from tests.support.kafka_broker import KafkaBroker, missing_reason
 

@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from rollups.audit import audit
-from rollups.store import Store
+from rollups.clickhouse import Store
 
 
 def counted(store: Store) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 
 import msgspec
 
-from ingest.demo_world import BOTS
+from ingest.simulator.world import BOTS
 
 _REPEAT_MS = 5_000
 _BOTS = frozenset(BOTS)

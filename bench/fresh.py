@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import sys
 
-from rollups.migrate import migrate
-from rollups.store import Store
+from rollups.clickhouse import Store
+from rollups.migrations.migrate import migrate
 
 _TABLES = ("rollup", "seen", "sources")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.fresh import make_fresh
 from bench.processes import cpu_of, peak_rss_mb
-from rollups.store import Store
+from rollups.clickhouse import Store
 
 _EPOCH = 1
 _STRUCTURE = "event_id String, clicked_at UInt64, account_id UInt64, domain String, link_id String, visitor_id String"

@@ -11,7 +11,7 @@ import httpx
 from aiokafka import AIOKafkaProducer
 
 from bench.brokers import Broker
-from ingest.kafka import connection
+from ingest.kafka.admin import connection
 
 _MARKER_EVERY, _ASK_EVERY = 0.1, 0.1
 _PATIENCE = 60.0

@@ -17,11 +17,11 @@ import numpy as np
 
 from bench.results import runs_of, show
 from ingest.settings import Settings
-from rollups.broker_clock import wall_ms
-from rollups.memory import PartitionMemory, SeenKeys
-from rollups.migrate import migrate
-from rollups.seen import Seen
-from rollups.store import Store
+from rollups.clickhouse import Store
+from rollups.kafka_log.broker_clock import wall_ms
+from rollups.migrations.migrate import migrate
+from rollups.transform.memory import PartitionMemory, SeenKeys
+from rollups.transform.seen import Seen
 from tests.faults.views import COMPARE, FENCE, changed_view
 from tests.support.log import LOG_TIME_MS, MemoryLog
 from tests.support.worker import SOURCE, Harness, harness

@@ -21,8 +21,8 @@ from aiokafka.partitioner import murmur2
 from bench.events import events
 from bench.hostile_events import hostile_events
 from bench.topic import PARTITIONS
-from ingest.connection import COMPRESSION
-from ingest.kafka import connection
+from ingest.kafka.admin import connection
+from ingest.kafka.producer_connection import COMPRESSION
 from ingest.settings import Settings
 
 _TICK = 0.05  # seconds of events that are sent at once

@@ -9,7 +9,7 @@ from typing import Any
 from bench.events import events
 from bench.limit import load, prepare
 from bench.results import show
-from rollups.store import Store
+from rollups.clickhouse import Store
 
 _EVENTS, _QUICK_EVENTS = 2_000_000, 500_000
 _GRAINS = ("link_hour", "account_hour")

@@ -13,8 +13,8 @@ from aiokafka.partitioner import murmur2
 from bench.brokers import Broker
 from bench.events import events
 from bench.expected import Counts, Model
-from ingest.connection import COMPRESSION
-from ingest.kafka import MAX_RECORD_BYTES, connection, ensure_topics, wait_for_broker
+from ingest.kafka.admin import MAX_RECORD_BYTES, connection, ensure_topics, wait_for_broker
+from ingest.kafka.producer_connection import COMPRESSION
 from ingest.settings import Settings
 
 PARTITIONS = 12

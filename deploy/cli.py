@@ -6,12 +6,12 @@ import logging
 
 import click
 
-from deploy.administering import catalog, keys
-from deploy.auditing import audit
-from deploy.dead_letters import dlq
-from deploy.feeding import import_file, simulate
-from deploy.options import read_settings
-from deploy.serving import api, collector, migrate, up, worker
+from deploy.commands.admin import catalog, keys
+from deploy.commands.audit import audit
+from deploy.commands.dlq import dlq
+from deploy.commands.options import read_settings
+from deploy.commands.send_clicks import import_file, simulate
+from deploy.commands.serve import api, collector, migrate, up, worker
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -26,7 +26,7 @@ def main() -> None:
     """
     level = read_settings().log_level
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for noisy in ("faust", "mode", "aiokafka", "rollups.transport", "mcp"):
+    for noisy in ("faust", "mode", "aiokafka", "rollups.consumer.faust_transport", "mcp"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level)))
     logging.getLogger("httpx").setLevel(logging.WARNING)
     for reported_by_us in ("aiokafka", "clickhouse_connect", "urllib3"):

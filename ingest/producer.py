@@ -12,9 +12,9 @@ from typing import Any
 from aiokafka.errors import KafkaError
 
 from ingest.buffer import Acknowledgement, Buffer, BufferFull, DeliveryFailed
-from ingest.click import Click
-from ingest.connection import Connection, connect
-from ingest.records import Packer, Record
+from ingest.event.click import Click
+from ingest.kafka.producer_connection import Connection, connect
+from ingest.kafka.records import Packer, Record
 from ingest.settings import Settings
 
 __all__ = ["BufferFull", "ClickProducer", "DeliveryFailed"]

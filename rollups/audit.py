@@ -6,8 +6,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import date
 
-from rollups.migrate import has_retention
-from rollups.store import Store
+from rollups.clickhouse import Store
+from rollups.migrations.migrate import has_retention
 
 _AS_OF = "SELECT source, partition, toUnixTimestamp64Milli(as_of) FROM watermarks"
 

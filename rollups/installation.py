@@ -6,7 +6,7 @@ import hashlib
 import logging
 import secrets
 
-from rollups.store import Store, StoreError
+from rollups.clickhouse import Store, StoreError
 
 log = logging.getLogger(__name__)
 

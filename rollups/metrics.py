@@ -10,7 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from rollups.lease import State
+from rollups.model import State
 
 if TYPE_CHECKING:  # an API has metrics too, and no use for what a worker loads
     from rollups.worker import Worker

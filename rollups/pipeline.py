@@ -16,15 +16,15 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from ingest.settings import Settings
-from rollups.claims import Claims, SourceReplaced
-from rollups.dead_letters import DeadLetter
-from rollups.insert import Outcome, insert_batch
-from rollups.lease import Lease, LogBatch
-from rollups.memory import OutOfStep
-from rollups.poison import PoisonGuard, releases_fault
-from rollups.prepare import Held, Portion, Prepare
-from rollups.seen import Seen
-from rollups.store import Store, StoreError
+from rollups.clickhouse import Store, StoreError
+from rollups.delivery.circuit_breaker import PoisonGuard, releases_fault
+from rollups.delivery.claims import Claims, SourceReplaced
+from rollups.delivery.dead_letters import DeadLetter
+from rollups.delivery.insert import Outcome, insert_batch
+from rollups.model import Lease, LogBatch
+from rollups.transform.memory import OutOfStep
+from rollups.transform.prepare import Held, Portion, Prepare
+from rollups.transform.seen import Seen
 
 log = logging.getLogger(__name__)
 

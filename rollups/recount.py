@@ -13,12 +13,12 @@ from datetime import UTC, date, datetime, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from ingest.addresses import Addresses
 from ingest.event import Click, Rejected, clicked_at_ms, decode_record, user_identity
+from ingest.event.addresses import Addresses
 from ingest.settings import Settings
-from rollups.bots import is_bot, is_prefetch
-from rollups.lease import LOG_APPEND_TIME
-from rollups.log_time import WINDOW
+from rollups.bots.detection import is_bot, is_prefetch
+from rollups.kafka_log.timestamps import WINDOW
+from rollups.model import LOG_APPEND_TIME
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Zones:
 
 @dataclass
 class Known:
-    """Keys of one partition by the generation they last came in; see rollups/dedupe.py for the rule."""
+    """Keys of one partition by the generation they last came in; see rollups/transform/dedupe.py for the rule."""
 
     width: int
     newest: int = 0
@@ -51,7 +51,7 @@ class Known:
 
 @dataclass
 class Clock:
-    """Up to when the log of one partition had come, by its stamps; see rollups/log_time.py for the rule."""
+    """Up to when the log of one partition had come, by its stamps; see rollups/kafka_log/timestamps.py for the rule."""
 
     settled_ms: int = 0
     stamps: deque[int] = field(default_factory=lambda: deque(maxlen=WINDOW))

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from rollups.store import Store, StoreError, StoreUnavailable
+from rollups.clickhouse import Store, StoreError, StoreUnavailable
 
 log = logging.getLogger(__name__)
 

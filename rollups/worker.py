@@ -9,29 +9,29 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from ingest.addresses import Addresses
-from ingest.broker_time import append_time
-from ingest.kafka import ensure_topics, wait_for_broker
+from ingest.event.addresses import Addresses
+from ingest.kafka.admin import ensure_topics, wait_for_broker
+from ingest.kafka.broker_time import append_time
 from ingest.settings import Settings
-from rollups.broker_clock import BrokerClock
-from rollups.claims import Claims, SourceReplaced
-from rollups.columns import Columns
-from rollups.dead_letters import DeadLetter, publish
-from rollups.endpoint import FEW_CONNECTIONS, MANY_CONNECTIONS, Endpoint, SeveralServers
-from rollups.faust_app import FaustLog, build_app, send_record
-from rollups.identity import Identify, identify_as
-from rollups.lease import Lease, State
-from rollups.markers import Markers
+from rollups.clickhouse import Store, StoreError
+from rollups.consumer.faust_app import FaustLog, build_app, send_record
+from rollups.consumer.faust_transport import ClickApp
+from rollups.consumer.topic import Topic
+from rollups.delivery.claims import Claims, SourceReplaced
+from rollups.delivery.dead_letters import DeadLetter, publish
+from rollups.delivery.markers import Markers
+from rollups.delivery.server_identity import FEW_CONNECTIONS, MANY_CONNECTIONS, Endpoint, SeveralServers
+from rollups.delivery.touch import take_back, touch
+from rollups.kafka_log.broker_clock import BrokerClock
+from rollups.model import Lease, State
 from rollups.pipeline import Pipeline, Tally
-from rollups.prepare import Portion, Prepare
-from rollups.reporting import Reporter
-from rollups.seen import Seen
-from rollups.store import Store, StoreError
-from rollups.topic import Topic
-from rollups.touch import take_back, touch
-from rollups.transport import ClickApp
+from rollups.reporting.reporter import Reporter
+from rollups.transform.identity import Identify, identify_as
+from rollups.transform.landing import Columns
+from rollups.transform.prepare import Portion, Prepare
+from rollups.transform.seen import Seen
+from rollups.transform.timezones import OwnerZones
 from rollups.waiting import every, wait_for_store
-from rollups.zones import OwnerZones
 
 log = logging.getLogger(__name__)
 

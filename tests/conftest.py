@@ -8,8 +8,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from rollups.migrate import migrate
-from rollups.store import Store
+from rollups.clickhouse import Store
+from rollups.migrations.migrate import migrate
 
 hypothesis.settings.register_profile("tests", deadline=None)  # two processes of tests share the machine
 hypothesis.settings.load_profile("tests")

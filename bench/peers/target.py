@@ -20,8 +20,8 @@ import crawleruseragents
 from aiokafka import ConsumerRebalanceListener
 
 from bench.processes import cpu_of, peak_rss_mb
-from rollups.migrate import migrate, migrations, statements
-from rollups.store import Store
+from rollups.clickhouse import Store
+from rollups.migrations.migrate import migrate, migrations, statements
 from tests.faults.views import COMPARE, FENCE
 
 BATCH = 20_000  # rows of one insert

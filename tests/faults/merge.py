@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 
 from rollups.audit import audit
-from rollups.store import Store, StoreError
+from rollups.clickhouse import Store, StoreError
 from tests.faults.world import World
 
 

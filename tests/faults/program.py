@@ -18,9 +18,9 @@ import pyarrow as pa
 
 from ingest.settings import Settings
 from rollups.audit import audit
-from rollups.migrate import migrate
-from rollups.readback import ReadBack
-from rollups.store import Store, StoreUnavailable
+from rollups.chdb_readback import ReadBack
+from rollups.clickhouse import Store, StoreUnavailable
+from rollups.migrations.migrate import migrate
 from tests.faults.world import World
 from tests.support.worker import harness
 

@@ -15,18 +15,18 @@ import numpy as np
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from deploy import audit_log
+from deploy.commands import audit_log
 from ingest.event import Click
-from ingest.kafka import ensure_topics
+from ingest.kafka.admin import ensure_topics
 from ingest.settings import Settings
-from rollups import marks
-from rollups.claims import Claims
-from rollups.columns import Columns
-from rollups.isolation import Isolation
-from rollups.layout import Layout
-from rollups.memory import PartitionMemory
-from rollups.store import Store
-from rollups.transport import BatchConsumerThread
+from rollups.clickhouse import Store
+from rollups.consumer.faust_transport import BatchConsumerThread
+from rollups.consumer.partition_layout import Layout
+from rollups.delivery.claims import Claims
+from rollups.reporting import marks
+from rollups.transform.isolation import Isolation
+from rollups.transform.landing import Columns
+from rollups.transform.memory import PartitionMemory
 from tests.faults.conftest import Record
 from tests.support.kafka_broker import KafkaBroker, missing_reason, require
 from tests.support.live import applied, audited, grow, ledger, live_worker, publish

@@ -10,11 +10,11 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 
 from ingest.settings import Settings
 from rollups.audit import audit
-from rollups.insert import Outcome, insert_batch
-from rollups.lease import Cursor, Lease, State
-from rollups.markers import Markers
-from rollups.prepare import Portion
-from rollups.store import Store
+from rollups.clickhouse import Store
+from rollups.delivery.insert import Outcome, insert_batch
+from rollups.delivery.markers import Markers
+from rollups.model import Cursor, Lease, State
+from rollups.transform.prepare import Portion
 from tests.faults.conftest import Record
 from tests.faults.processes import LONG
 from tests.faults.world import differences, served_counts, truth

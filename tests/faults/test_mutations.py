@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from rollups.columns import Columns
-from rollups.insert import PINNED, insert_batch
-from rollups.markers import Markers
-from rollups.store import Store
+from rollups.clickhouse import Store
+from rollups.delivery.insert import PINNED, insert_batch
+from rollups.delivery.markers import Markers
+from rollups.transform.landing import Columns
 from tests.faults.conftest import Record
 from tests.faults.processes import ROOT, Strace, needs_strace
 from tests.faults.test_protocol import claim
 from tests.faults.views import NO_COMPARE, NO_FENCE, SLOW, changed_view
-from tests.unit.test_insert import SOURCE, columns, table, total
+from tests.unit.rollups.delivery.test_insert import SOURCE, columns, table, total
 
 __all__ = ["columns"]
 
@@ -85,7 +85,7 @@ def parts(store: Store) -> int:
 
 _TOKENS = """
 import sys
-from rollups.store import Store, StoreError
+from rollups.clickhouse import Store, StoreError
 import pyarrow as pa
 store = Store(f"chdb://{sys.argv[1]}")
 store.command("CREATE TABLE IF NOT EXISTS clicks (n UInt64) ENGINE = MergeTree ORDER BY n "

@@ -13,15 +13,15 @@ import pytest
 
 from ingest.event import Click, parse_record
 from ingest.settings import Settings
-from rollups import decode, prepare
 from rollups.audit import audit
-from rollups.columns import Columns
-from rollups.fields import Fields
-from rollups.identity import Identify
+from rollups.clickhouse import Store, StoreError
 from rollups.installation import event_id_key
-from rollups.memory import PartitionMemory, SeenKeys
-from rollups.seen import Seen
-from rollups.store import Store, StoreError
+from rollups.transform import decode, prepare
+from rollups.transform.click_columns import Fields
+from rollups.transform.identity import Identify
+from rollups.transform.landing import Columns
+from rollups.transform.memory import PartitionMemory, SeenKeys
+from rollups.transform.seen import Seen
 from tests.faults.conftest import Record
 from tests.support.log import LOG_TIME_MS, MemoryLog
 from tests.support.worker import Harness, harness, until

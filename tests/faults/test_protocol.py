@@ -12,17 +12,17 @@ import httpx
 import pyarrow as pa
 import pytest
 
-from rollups.columns import Columns
-from rollups.insert import PINNED, Outcome, insert_batch
-from rollups.markers import Markers
-from rollups.migrate import migrate
-from rollups.store import Store
-from rollups.zones import OwnerZones
+from rollups.clickhouse import Store
+from rollups.delivery.insert import PINNED, Outcome, insert_batch
+from rollups.delivery.markers import Markers
+from rollups.migrations.migrate import migrate
+from rollups.transform.landing import Columns
+from rollups.transform.timezones import OwnerZones
 from tests.faults.conftest import Record
 from tests.faults.processes import LONG
 from tests.faults.views import COMPARE, SLOW, changed_view
 from tests.support.chdb_server import start_chdb_server
-from tests.unit.test_insert import SOURCE, columns, table, total
+from tests.unit.rollups.delivery.test_insert import SOURCE, columns, table, total
 
 __all__ = ["columns"]
 
@@ -34,7 +34,7 @@ def columns_of(store: Store) -> Columns:
 
 
 def claim(store: Store, partition: int = 0) -> tuple[int, int, bool]:
-    """(epoch, watermark, whether the claim is ours) by the steps of rollups/claims.py."""
+    """(epoch, watermark, whether the claim is ours) by the steps of rollups/delivery/claims.py."""
     markers = Markers(store, SOURCE)
     epoch = markers.raise_fences([partition])[partition]
     markers.drain([partition])

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from rollups.store import Store
+from rollups.clickhouse import Store
 from tests.faults.conftest import Record
 from tests.faults.processes import LONG, Program
 from tests.support.chdb_server import ChdbServer, start_chdb_server

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rollups.migrate import migrations, statements
-from rollups.store import Store
+from rollups.clickhouse import Store
+from rollups.migrations.migrate import migrations, statements
 
 COMPARE = "AND throwIf(expect != markers[source * 131072 + partition * 2], 'EXPECT') = 0"
 FENCE = "throwIf(epoch != markers[source * 131072 + partition * 2 + 1], 'FENCED') = 0"

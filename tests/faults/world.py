@@ -8,7 +8,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
-from rollups.store import Store
+from rollups.clickhouse import Store
 from tests.support.log import LOG_TIME_MS, MemoryLog
 
 Counts = Counter[tuple[Any, ...]]

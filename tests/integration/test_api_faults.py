@@ -20,8 +20,8 @@ import pytest
 from click.testing import CliRunner
 
 from deploy.cli import main
-from rollups.migrate import migrate
-from rollups.store import Store
+from rollups.clickhouse import Store
+from rollups.migrations.migrate import migrate
 from tests.support import free_port
 from tests.support.chdb_server import ChdbServer, start_chdb_server
 from tests.support.redis_server import RedisServer

@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from deploy.home import Home
+from deploy.embedded.data_dir import Home
 from tests.integration.conftest import started
 from tests.support import listens
 from tests.support.docs import examples

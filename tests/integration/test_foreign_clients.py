@@ -18,11 +18,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from confluent_kafka import Producer
 
 from ingest.event import Click, encode
-from ingest.kafka import ensure_topics
+from ingest.kafka.admin import ensure_topics
+from ingest.kafka.reader import log_bounds
 from ingest.producer import ClickProducer
-from ingest.reader import log_bounds
 from ingest.settings import Settings
-from rollups.store import Store
+from rollups.clickhouse import Store
 from tests.support import free_port
 from tests.support.kafka_broker import KafkaBroker, java_program, missing_reason, require
 from tests.support.log import MemoryLog

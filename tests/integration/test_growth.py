@@ -10,7 +10,7 @@ import pytest
 
 from ingest.event import Click
 from ingest.settings import Settings
-from rollups.store import Store
+from rollups.clickhouse import Store
 from tests.support.kafka_broker import KafkaBroker, missing_reason, require
 from tests.support.live import applied, audited, grow, ledger, live_worker, publish
 from tests.support.worker import until

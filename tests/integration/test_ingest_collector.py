@@ -19,8 +19,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from starlette.applications import Starlette
 
 from ingest import collector
-from ingest.addresses import Addresses
 from ingest.collector import MAX_BODY_BYTES, Verdict, collector_routes
+from ingest.event.addresses import Addresses
 from ingest.producer import ClickProducer
 from ingest.settings import Settings
 from tests.support.tansu import Tansu, tansu

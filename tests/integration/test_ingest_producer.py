@@ -16,7 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 
 from ingest.event import Click, Rejected, decode_record
-from ingest.kafka import ensure_topics, topic_identity, topics
+from ingest.kafka.admin import ensure_topics, topic_identity, topics
 from ingest.producer import BufferFull, ClickProducer, DeliveryFailed
 from ingest.settings import Settings
 from tests.support import free_port

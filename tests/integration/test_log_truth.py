@@ -15,10 +15,10 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from ingest.broker_time import append_time
-from ingest.reader import read_stretches, read_topic
+from ingest.kafka.broker_time import append_time
+from ingest.kafka.reader import read_stretches, read_topic
 from ingest.settings import Settings
-from rollups.letters import Letters
+from rollups.delivery.letters import Letters
 from tests.support.chdb_server import ChdbServer, start_chdb_server
 from tests.support.kafka_broker import KafkaBroker, missing_reason, require
 from tests.support.stack import Stack, separate_stack, wait_until

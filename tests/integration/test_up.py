@@ -17,7 +17,7 @@ import httpx
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from deploy.home import Home
+from deploy.embedded.data_dir import Home
 from tests.support import free_port
 from tests.support.stack import CLICKMILL, Process, wait_until
 

@@ -14,8 +14,8 @@ from typing import Any
 import pyarrow as pa
 import yaml
 
-from rollups.bot_judge import Judge
-from rollups.bot_rules import KEPT, OURS, Kind, Rules, kept_rules
+from rollups.bots.automaton import Judge
+from rollups.bots.rules import KEPT, OURS, Kind, Rules, kept_rules
 
 _LITERAL = re.compile(r"(\^?)((?:[^\\.^$*+?{}()|\[\]]|\\[^a-zA-Z0-9])+)(\$?)")
 _TAGS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from rollups.bot_rules import Kind, Rule, Rules
+from rollups.bots.rules import Kind, Rule, Rules
 
 
 @cache

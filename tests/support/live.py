@@ -12,13 +12,13 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from pydantic import TypeAdapter
 
-from api.audit import AuditAnswer, audit_answer
-from deploy.audit_log import compare_with_log
-from deploy.audit_recount import compare_with_recount
+from api.admin.audit import AuditAnswer, audit_answer
+from deploy.commands.audit_log import compare_with_log
+from deploy.commands.audit_recount import compare_with_recount
 from ingest.event import Click
 from ingest.producer import ClickProducer
 from ingest.settings import Settings
-from rollups.store import Store
+from rollups.clickhouse import Store
 from rollups.worker import Worker
 from tests.support.worker import until
 

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from rollups.claims import SourceReplaced
-from rollups.lease import LOG_APPEND_TIME, Cursor, Lease, LogBatch, Records
-from rollups.tail import fingerprint
+from rollups.delivery.claims import SourceReplaced
+from rollups.kafka_log.tail import fingerprint
+from rollups.model import LOG_APPEND_TIME, Cursor, Lease, LogBatch, Records
 
 LOG_TIME_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 

@@ -10,11 +10,11 @@ from typing import Any
 
 from fastapi.testclient import TestClient
 
+from api.access.keys import KeyRing
 from api.app import create_app
-from api.catalog import Catalog, CatalogUpload
-from api.keys import KeyRing
+from api.catalog.catalog import Catalog, CatalogUpload
 from ingest.settings import Settings
-from rollups.store import Store
+from rollups.clickhouse import Store
 
 ADMIN_KEY = "root-of-the-tests"
 UNKNOWN_KEY = f"cm_{'u' * 43}"  # it looks like a key

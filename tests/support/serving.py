@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from deploy.http_server import HttpServer
+from deploy.processes.http_server import HttpServer
 from ingest.settings import Settings
 from tests.support import listens
 from tests.support.seed import Callers

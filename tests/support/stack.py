@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from deploy.home import Home
+from deploy.embedded.data_dir import Home
 from tests.support import free_port
 
 ADMIN_KEY = "admin-key-of-the-tests"

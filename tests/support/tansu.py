@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from deploy.embedded import EmbeddedBroker
-from ingest.kafka import ensure_topics, wait_for_broker
+from deploy.embedded.broker import EmbeddedBroker
+from ingest.kafka.admin import ensure_topics, wait_for_broker
 from ingest.settings import Settings
 
 

@@ -7,17 +7,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from ingest.settings import Settings
-from rollups.claims import Claims
-from rollups.columns import Columns
-from rollups.dead_letters import DeadLetter
-from rollups.identity import Identify
+from rollups.clickhouse import Store
+from rollups.delivery.claims import Claims
+from rollups.delivery.dead_letters import DeadLetter
+from rollups.delivery.markers import Markers
 from rollups.installation import event_id_key
-from rollups.markers import Markers
 from rollups.pipeline import Pipeline
-from rollups.prepare import Prepare
-from rollups.seen import Seen
-from rollups.store import Store
-from rollups.zones import OwnerZones
+from rollups.transform.identity import Identify
+from rollups.transform.landing import Columns
+from rollups.transform.prepare import Prepare
+from rollups.transform.seen import Seen
+from rollups.transform.timezones import OwnerZones
 from tests.support.log import MemoryLog
 
 SOURCE = 7

@@ -14,7 +14,7 @@ from bench.expected import Model
 from bench.hostile_events import hostile_events
 from bench.results import medians, rounded, shaped
 from ingest.event import Click, decode_one
-from rollups.bots import is_bot
+from rollups.bots.detection import is_bot
 
 COUNT = 30_000
 

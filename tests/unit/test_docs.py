@@ -6,10 +6,11 @@ import re
 
 import pytest
 
-from api import patience
-from deploy.http_server import HEAD_SECONDS, KEEP_ALIVE_SECONDS, MAX_HEAD_BYTES
-from ingest import checks, collector
-from ingest.checks import Fault
+from api.http import patience
+from deploy.processes.http_server import HEAD_SECONDS, KEEP_ALIVE_SECONDS, MAX_HEAD_BYTES
+from ingest import collector
+from ingest.event import validation
+from ingest.event.validation import Fault
 from ingest.settings import Settings
 from tests.support.docs import DOCS
 
@@ -37,11 +38,11 @@ def test_limits_are_those_of_the_code() -> None:
     for text in (
         f"{collector.MAX_BODY_BYTES >> 20} MiB, unpacked",
         f"{collector.MAX_EVENTS:,} events",
-        f"| an event | {checks.MAX_EVENT_BYTES >> 10} KiB ",
-        f"| `event_id` | {checks.MAX_EVENT_ID} characters |",
-        f"| `visitor_id` | {checks.MAX_VISITOR_ID} |",
-        f"| `domain` | {checks.MAX_DOMAIN} ",
-        f"| `link_id` | {checks.MAX_LINK_ID:,} |",
+        f"| an event | {validation.MAX_EVENT_BYTES >> 10} KiB ",
+        f"| `event_id` | {validation.MAX_EVENT_ID} characters |",
+        f"| `visitor_id` | {validation.MAX_VISITOR_ID} |",
+        f"| `domain` | {validation.MAX_DOMAIN} ",
+        f"| `link_id` | {validation.MAX_LINK_ID:,} |",
         f"`CLICKMILL_COLLECTOR_BUFFER_EVENTS` ({buffer:,})",
         f"{collector._ROOM_WAIT:.0f} s for room",
         f"acknowledgement | {collector._BROKER_WAIT:.0f} s",

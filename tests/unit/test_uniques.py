@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from deploy.cli import main
-from rollups.store import Store
+from rollups.clickhouse import Store
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,0 +1,91 @@
+"""The audit as an admin call: what the rollups say of themselves, for `clickmill audit` to compare with Kafka."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, NotRequired
+
+from fastapi import APIRouter, Query
+from typing_extensions import TypedDict
+
+from api.access.keys import KeyRing
+from api.admin.endpoints import guarded_router
+from api.http.errors import BadRequest
+from api.http.openapi import example, refused
+from rollups.audit import Days, Growth, PartitionAccount, Trouble, audit, clicks_by_day
+from rollups.clickhouse import Store
+from rollups.reporting.marks import marks
+
+_FEW_MARKS, _MANY_MARKS = 8, 500  # of each partition: for a look, and where the log is read again
+
+
+class AuditAnswer(TypedDict):
+    """`marks`: source, partition, offset and CRC of records that were counted. `zones`: of accounts and of publishers,
+    by id, where it is not UTC."""
+
+    partitions: list[PartitionAccount]
+    problems: list[str]
+    troubles: list[Trouble]
+    growths: list[Growth]
+    marks: list[tuple[int, int, int, int]]
+    days: NotRequired[Days]
+    zones: NotRequired[dict[str, dict[int, str]]]
+
+
+_EXAMPLE = {
+    "partitions": [
+        {
+            "source": 7,
+            "partition": 0,
+            "watermark": 3,
+            "as_of_ms": 1767225600000,
+            "unverified": 0,
+            "records": {"counted": 2, "duplicate": 1},
+            "events": {"counted": 2, "duplicate": 1},
+        }
+    ],
+    "problems": [],
+    "troubles": [],
+    "growths": [],
+    "marks": [[7, 0, 2, 3632233996]],
+}
+
+
+def audit_router(store: Store, keys: KeyRing) -> APIRouter:
+    router = guarded_router(keys)
+
+    @router.get(
+        "/audit",
+        operation_id="getAudit",
+        summary="What was read of each partition, by reason, and whether it adds up",
+        responses={**example(200, _EXAMPLE), **refused(400)},
+    )
+    def get_audit(
+        first: Annotated[date | None, Query(alias="from")] = None,
+        last: Annotated[date | None, Query(alias="to")] = None,
+    ) -> AuditAnswer:
+        if (first is None) != (last is None) or (first and last and last < first):
+            raise BadRequest("from and to are two days, the second not before the first.", field="from")
+        return audit_answer(store, first, last)
+
+    return router
+
+
+def audit_answer(store: Store, first: date | None, last: date | None) -> AuditAnswer:
+    """What the rollups say of themselves, and of the days from `first` to `last` if there are such. Blocks."""
+    found = audit(store)
+    of_days = first is not None and last is not None
+    answer: AuditAnswer = {
+        "partitions": found.partitions,
+        "problems": found.problems,
+        "troubles": found.troubles,
+        "growths": found.growths,
+        "marks": marks(store, _MANY_MARKS if of_days else _FEW_MARKS),
+    }
+    if first is not None and last is not None:
+        answer["days"] = clicks_by_day(store, first, last)
+        answer["zones"] = {
+            table: dict(store.query(f"SELECT {owner}, time_zone FROM {table} FINAL WHERE time_zone != 'UTC'"))
+            for table, owner in (("accounts", "account_id"), ("publishers", "publisher_id"))
+        }
+    return answer

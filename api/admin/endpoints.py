@@ -1,0 +1,221 @@
+"""Admin calls: the catalogue and the API keys."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request, Response, Security
+from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+from fastapi.security import APIKeyHeader, HTTPBearer
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from typing_extensions import TypedDict
+
+from api.access.authentication import admin_caller
+from api.access.keys import KeyRing
+from api.access.principal import KeyRecord, Role
+from api.catalog.catalog import Catalog, CatalogUpload, Id, Text
+from api.dates import iso_utc
+from api.http.errors import BadRequest, NotFound
+from api.http.openapi import example, refused
+from api.query.response_cache import Answers
+
+_MOST_REQUESTS = 1_000_000_000
+_LONGEST_OVERLAP = 90 * 86_400
+_LATEST = 2**32 - 1  # seconds since 1970 that ClickHouse's DateTime can hold: early in 2106
+
+
+def _storable(at: AwareDatetime) -> AwareDatetime:
+    if not 0 < at.timestamp() <= _LATEST:
+        raise ValueError("the time must be between 1970 and 2106")
+    return at
+
+
+class KeyRequest(BaseModel):
+    """A publisher's key needs `publisher_id`, an account's `account_id`; other roles have neither."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"role": "publisher", "publisher_id": 45, "name": "Example Publisher"}]},
+    )
+
+    role: Role
+    publisher_id: Id | None = None
+    account_id: Id | None = None
+    name: Text = ""
+    expires_at: Annotated[AwareDatetime, AfterValidator(_storable)] | None = None
+    requests_per_hour: Annotated[int, Field(strict=True, ge=1, le=_MOST_REQUESTS)] | None = None
+
+
+class Rotation(BaseModel):
+    """How long the old key lives on, in seconds."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"overlap_seconds": 3600}]})
+
+    overlap_seconds: Annotated[int, Field(strict=True, ge=0, le=_LONGEST_OVERLAP)] = 86_400
+
+
+class KeyView(TypedDict):
+    id: str
+    role: Role
+    publisher_id: int | None
+    account_id: int | None
+    name: str
+    created_at: str
+    expires_at: str | None
+    requests_per_hour: int | None
+    revoked_at: str | None
+    last_used_at: str | None
+
+
+class NewKey(KeyView):
+    key: str
+
+
+class KeyList(TypedDict):
+    data: list[KeyView]
+
+
+_EXAMPLE = KeyRecord("5f0c9a7e21b3d468", "publisher", 45, None, "Example Publisher", 1_774_958_400, None)
+
+
+def guarded_router(keys: KeyRing) -> APIRouter:
+    """An empty router under /admin, for admins only."""
+    return APIRouter(
+        prefix="/admin",
+        tags=["admin"],
+        route_class=_guarded_by(keys),
+        dependencies=[
+            Security(APIKeyHeader(name="X-Api-Key", scheme_name="X-Api-Key", auto_error=False)),
+            Security(HTTPBearer(scheme_name="Bearer", auto_error=False)),
+        ],
+    )
+
+
+def admin_router(keys: KeyRing, catalog: Catalog, answers: Answers) -> APIRouter:
+    router = guarded_router(keys)
+
+    @router.put(
+        "/catalog",
+        operation_id="putCatalog",
+        summary="Add or replace catalogue entries",
+        responses={**example(200, {"publishers": 1, "networks": 2}), **refused(400)},
+    )
+    def put_catalog(upload: CatalogUpload) -> dict[str, int]:
+        try:
+            return catalog.upsert(upload)
+        finally:
+            answers.look_again()
+
+    @router.post(
+        "/keys",
+        operation_id="createKey",
+        status_code=201,
+        response_model=NewKey,
+        summary="Make a key, shown this once",
+        responses={**example(201, {**key_view(_EXAMPLE), "key": "cm_the-text-of-the-key"}), **refused(400)},
+    )
+    def post_key(request: KeyRequest) -> JSONResponse:
+        check_key_request(request, time.time())
+        expires_at = int(request.expires_at.timestamp()) if request.expires_at else None
+        record, key = keys.create(
+            request.role,
+            publisher_id=request.publisher_id,
+            account_id=request.account_id,
+            name=request.name,
+            expires_at=expires_at,
+            requests_per_hour=request.requests_per_hour,
+        )
+        return _shown_once(record, key)
+
+    @router.post(
+        "/keys/{key_id}/rotate",
+        operation_id="rotateKey",
+        status_code=201,
+        response_model=NewKey,
+        summary="Replace a key, which lives on a while",
+        responses={**example(201, {**key_view(_EXAMPLE), "key": "cm_the-text-of-the-key"}), **refused(400, 404)},
+    )
+    def rotate_key(key_id: str, rotation: Rotation) -> JSONResponse:
+        made = keys.rotate(key_id, rotation.overlap_seconds)
+        if made is None:
+            raise NotFound("There is no key with this id, or it has ended.")
+        return _shown_once(*made)
+
+    @router.get(
+        "/keys",
+        operation_id="listKeys",
+        summary="Every key, revoked ones included, without its text",
+        responses=example(200, {"data": [key_view(_EXAMPLE)]}),
+    )
+    def get_keys() -> KeyList:
+        used = keys.uses.read()
+        return {"data": [key_view(record, used.get(record.id)) for record in keys.records()]}
+
+    @router.delete(
+        "/keys/{key_id}", operation_id="revokeKey", status_code=204, summary="Revoke a key", responses=refused(404)
+    )
+    def delete_key(key_id: str) -> Response:
+        if not keys.revoke(key_id):
+            raise NotFound("There is no key with this id.")
+        return Response(status_code=204)
+
+    return router
+
+
+def check_key_request(request: KeyRequest, now: float) -> None:
+    """Each role has exactly the owner that it is for, and a key that expires does so later than now."""
+    for role, field, owner in (
+        ("publisher", "publisher_id", request.publisher_id),
+        ("account", "account_id", request.account_id),
+    ):
+        if (request.role == role) != (owner is not None):
+            wanted = "needs" if request.role == role else "must not have"
+            raise BadRequest(f"A key with role {request.role} {wanted} {field}.", field=field)
+    if request.requests_per_hour and request.role in ("account", "ingest"):
+        why = "calls of an account are limited by its plan" if request.role == "account" else "events are not limited"
+        raise BadRequest(f"A key with role {request.role} has no requests_per_hour: {why}.", field="requests_per_hour")
+    if request.expires_at and request.expires_at.timestamp() <= now:
+        raise BadRequest("expires_at is in the past.", field="expires_at")
+
+
+def key_view(record: KeyRecord, used_at: int | None = None) -> KeyView:
+    return {
+        "id": record.id,
+        "role": record.role,
+        "publisher_id": record.publisher_id,
+        "account_id": record.account_id,
+        "name": record.name,
+        "created_at": iso_utc(record.created_at),
+        "expires_at": _time(record.expires_at),
+        "requests_per_hour": record.requests_per_hour,
+        "revoked_at": _time(record.revoked_at),
+        "last_used_at": _time(used_at),
+    }
+
+
+def _time(seconds: int | None) -> str | None:
+    return None if seconds is None else iso_utc(seconds)
+
+
+def _shown_once(record: KeyRecord, key: str) -> JSONResponse:
+    new: NewKey = {**key_view(record), "key": key}
+    return JSONResponse(new, 201, headers={"Cache-Control": "no-store"})
+
+
+def _guarded_by(keys: KeyRing) -> type[APIRoute]:
+    """Routes that know their caller before a body is read: FastAPI reads bodies ahead of any dependency."""
+
+    class AdminRoute(APIRoute):
+        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+            handle = super().get_route_handler()
+
+            async def guarded(request: Request) -> Response:
+                await admin_caller(request, keys)
+                return await handle(request)
+
+            return guarded
+
+    return AdminRoute

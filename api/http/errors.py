@@ -1,0 +1,226 @@
+"""Every answer that is not a success: exceptions, the table from exception to status, and the two envelopes.
+
+The statistics calls answer `{"code", "message", "result": null}`, everything else `{"error": {…}}`. Neither
+ever holds a stack trace or HTML.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from http import HTTPStatus
+from typing import Any, NotRequired
+
+import msgspec
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from typing_extensions import TypedDict
+
+from api.dates import iso_utc
+from api.http.headers import standing_headers
+from api.http.methods import allowed_methods
+from api.http.request_id import choose_request_id, request_id
+from rollups.clickhouse import StoreBusy, StoreError, StoreTooLarge, StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+STATISTICS_PATHS = ("/api/statistics/", "/api/link/", "/api/link-group/")
+RETRY_AFTER_SECONDS = 5
+_TOO_LARGE = "This covers more than one answer may read; ask for fewer days, or for less of them."
+
+
+class ApiError(Exception):
+    """A refusal; `field` names the parameter or the place in the body that is to blame."""
+
+    headers: Mapping[str, str] | None = None
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class RateLimited(ApiError):
+    """Too many calls; `retry_after` is in seconds."""
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.headers = {"Retry-After": str(retry_after)}
+
+
+class BadRequest(ApiError):
+    pass
+
+
+class Unauthorized(ApiError):
+    pass
+
+
+class Forbidden(ApiError):
+    pass
+
+
+class NotFound(ApiError):
+    pass
+
+
+class StatisticsCode(IntEnum):
+    """Business errors of the statistics calls, sent with HTTP 200. Any other error has 1000 + its status."""
+
+    PARAMETER = 1001
+    LINK_INCOMPLETE = 1002
+    PLAN = 1003
+    UNKNOWN = 1004
+    RANGE = 1005
+
+
+class StatisticsError(Exception):
+    def __init__(self, code: StatisticsCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+# The first class that an exception is an instance of decides.
+STATUSES: tuple[tuple[type[Exception], int], ...] = (
+    (StatisticsError, 200),
+    (BadRequest, 400),
+    (RequestValidationError, 400),
+    (Unauthorized, 401),
+    (Forbidden, 403),
+    (NotFound, 404),
+    (RateLimited, 429),
+    (StoreTooLarge, 400),
+    (StoreUnavailable, 503),
+    (StoreError, 500),
+    (Exception, 500),
+)
+
+CODES = {
+    413: "PAYLOAD_TOO_LARGE",
+    429: "RATE_LIMITED",
+    500: "INTERNAL_ERROR",
+    503: "UNAVAILABLE",
+}  # any other code is the name of its HTTP status
+
+
+class ErrorDetail(TypedDict):
+    code: str
+    message: str
+    timestamp: str
+    request_id: str
+    details: NotRequired[dict[str, str]]
+
+
+class ErrorAnswer(TypedDict):
+    error: ErrorDetail
+
+
+class RefusedStatistics(TypedDict):
+    code: int
+    message: str
+    result: None
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What went wrong, before it is put into an envelope."""
+
+    status: int
+    message: str
+    number: int  # the statistics envelope's code
+    field: str | None = None
+    headers: Mapping[str, str] | None = None
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    for error in (ApiError, StatisticsError, RequestValidationError, HTTPException, StoreError, Exception):
+        app.add_exception_handler(error, answer)
+
+
+async def answer(request: Request, error: Exception) -> JSONResponse:
+    """The answer to a failed request, in the envelope of its path."""
+    statistics = request.url.path.startswith(STATISTICS_PATHS)
+    if statistics and isinstance(error, StoreTooLarge):
+        error = StatisticsError(StatisticsCode.RANGE, _TOO_LARGE)
+    problem = describe(error, scheme="APIKey" if statistics else "Bearer")
+    headers = dict(problem.headers or {})
+    if problem.status == 405 and (methods := allowed_methods(request.app, request.scope["path"])):
+        headers["Allow"] = ", ".join(methods)
+    identity = request_id(request)
+    if problem.status >= 500:
+        trace = None if isinstance(error, StoreUnavailable) else error
+        log.error("%s %r (request %s): %s", request.method, request.url.path, identity, error, exc_info=trace)
+    body: Any = statistics_body(problem) if statistics else error_body(problem, identity, time.time())
+    # An answer to a bug is sent from outside all middleware.
+    return JSONResponse(body, problem.status, headers={**headers, **standing_headers(request.scope)})
+
+
+def refusal(status: int, message: str) -> tuple[dict[str, str], bytes]:
+    """Headers and body of a refusal that no application has seen."""
+    scope = {"scheme": "http", "state": {"request_id": choose_request_id(None)}}
+    headers = standing_headers(scope)
+    body = msgspec.json.encode(error_body(_problem(status, message), headers["X-Request-Id"], time.time()))
+    return {**headers, "Content-Type": "application/json", "Content-Length": str(len(body))}, body
+
+
+def describe(error: Exception, scheme: str) -> Problem:
+    """Status and words of an exception; `scheme` is what a 401 asks for."""
+    if isinstance(error, HTTPException):
+        return _problem(error.status_code, error.detail, headers=error.headers)
+    status = next(status for kind, status in STATUSES if isinstance(error, kind))
+    if isinstance(error, StatisticsError):
+        return Problem(status, str(error), error.code)
+    if isinstance(error, RequestValidationError):
+        first = error.errors()[0]
+        return _problem(status, _words(first), field=_place(first["loc"]))
+    if isinstance(error, ApiError):
+        headers = {"WWW-Authenticate": scheme} if status == 401 else error.headers
+        return _problem(status, str(error), field=error.field, headers=headers)
+    if isinstance(error, StoreTooLarge):
+        return _problem(status, _TOO_LARGE)
+    if status == 503:
+        retry = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+        away = "is too busy for this" if isinstance(error, StoreBusy) else "cannot be reached"
+        return _problem(status, f"The database {away} at the moment; try again.", headers=retry)
+    return _problem(status, "Something went wrong on our side; the request id finds it in our log.")
+
+
+def _problem(
+    status: int, message: str, *, field: str | None = None, headers: Mapping[str, str] | None = None
+) -> Problem:
+    return Problem(status, message, 1000 + status, field, headers)
+
+
+def _words(fault: Mapping[str, Any]) -> str:
+    """What pydantic or FastAPI found wrong with a body, in a sentence that helps the caller."""
+    if fault["type"] == "json_invalid":
+        return f"The body is not JSON: {fault['ctx']['error']} at character {fault['loc'][-1]}."
+    if fault["loc"] == ("body",):
+        return "A JSON object is required as the body, with Content-Type: application/json."
+    return str(fault["msg"]).removeprefix("Value error, ")
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    """`("body", "links", 3, "domain")` → `links.3.domain`; a body that is no JSON is just `body`."""
+    parts = [str(part) for part in location[1:]]
+    return "body" if location[:1] == ("body",) and (not parts or parts[0].isdigit()) else ".".join(parts)
+
+
+def error_body(problem: Problem, identity: str, now: float) -> ErrorAnswer:
+    error: ErrorDetail = {
+        "code": CODES.get(problem.status, HTTPStatus(problem.status).name),
+        "message": problem.message,
+        "timestamp": iso_utc(now),
+        "request_id": identity,
+    }
+    if problem.field is not None:
+        error["details"] = {"field": problem.field}
+    return {"error": error}
+
+
+def statistics_body(problem: Problem) -> RefusedStatistics:
+    return {"code": int(problem.number), "message": problem.message, "result": None}

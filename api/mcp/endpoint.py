@@ -1,0 +1,150 @@
+"""`/mcp`: MCP over streamable HTTP, stateless, one JSON answer to a POST; for strict clients and for lenient ones."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
+from mcp.types import INVALID_REQUEST, jsonrpc_message_adapter
+from pydantic import ValidationError
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse
+from starlette.types import Message, Receive, Scope, Send
+
+from api.http.errors import RETRY_AFTER_SECONDS
+from api.http.patience import while_there
+from api.mcp.integration import mcp_greeting
+from api.mcp.server import mcp_server
+from ingest.settings import Settings, listed
+
+MAX_BODY = 256 * 1024
+_LATER = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+_NO_MESSAGE = {
+    "jsonrpc": "2.0",
+    "id": None,
+    "error": {
+        "code": INVALID_REQUEST,
+        "message": "The body must be one JSON-RPC 2.0 message, an object; send the messages of a batch one by one.",
+    },
+}
+_REFUSALS = {
+    400: "The body must be JSON, sent with Content-Type: application/json.",
+    403: "This Origin may not call /mcp: the operator allows it with CLICKMILL_CORS_ORIGINS.",
+    421: "/mcp is not served under this Host: the operator allows it with CLICKMILL_MCP_HOSTS.",
+}
+
+
+def transport_security(settings: Settings) -> TransportSecuritySettings:
+    """Hosts at any port, pages of these hosts, and pages that may call the API; a `*` among the hosts allows all."""
+    hosts = listed(settings.mcp_hosts.lower())
+    origins = [f"{scheme}://{host}" for scheme in ("http", "https") for host in hosts]
+    return TransportSecuritySettings(
+        enable_dns_rebinding_protection="*" not in hosts,
+        allowed_hosts=[*hosts, *(f"{host}:*" for host in hosts)],
+        allowed_origins=[*origins, *(f"{origin}:*" for origin in origins), *listed(settings.cors_origins)],
+    )
+
+
+class McpEndpoint:
+    """An ASGI application for the route `/mcp`. It answers POST while its `lifespan` is open."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._security = TransportSecurityMiddleware(transport_security(settings))
+        self._any_origin = "*" in listed(settings.cors_origins)
+        self._manager: StreamableHTTPSessionManager | None = None
+
+    @asynccontextmanager
+    async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
+        """Serves the tools of the application that it is the lifespan of."""
+        manager = StreamableHTTPSessionManager(mcp_server(app), json_response=True, stateless=True)
+        async with manager.run():
+            self._manager = manager
+            yield
+            self._manager = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        if request.method == "POST":
+            await self._post(request, send)
+        elif request.method in ("GET", "HEAD") and not _wants_stream(request):
+            await JSONResponse(mcp_greeting(str(request.base_url)))(scope, receive, send)
+        else:  # no session to stream from or to delete
+            raise HTTPException(405, "/mcp answers POST, and GET without a stream.", {"Allow": "GET, HEAD, POST"})
+
+    async def _post(self, request: Request, send: Send) -> None:
+        judged = _without_origin(request) if self._any_origin else request
+        if refused := await self._security.validate_request(judged, is_post=True):
+            raise HTTPException(refused.status_code, _REFUSALS[refused.status_code])
+        if self._manager is None:
+            raise HTTPException(503, "MCP is not served at the moment; try again.", _LATER)
+        try:
+            body = _completed(await _body(request))
+        except ClientDisconnect:
+            return
+        if body is None:
+            await JSONResponse(_NO_MESSAGE, 400)(request.scope, request.receive, send)
+            return
+        waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def receive() -> Message:
+            return waiting.pop() if waiting else await request.receive()
+
+        async def told(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(getattr(request.state, "told", {}))
+            await send(message)
+
+        # The SDK would let a tool go on whose caller has left, and the call inside it never learns of that.
+        await while_there(self._manager.handle_request, _with_accept(request.scope), receive, told)
+
+
+def _without_origin(request: Request) -> Request:
+    headers = [(name, value) for name, value in request.scope["headers"] if name != b"origin"]
+    return Request({**request.scope, "headers": headers})
+
+
+def _wants_stream(request: Request) -> bool:
+    accepted = request.headers.get("accept", "")
+    return "text/event-stream" in accepted and "application/json" not in accepted
+
+
+async def _body(request: Request) -> bytes:
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_BODY:
+            raise HTTPException(413, f"A message may have at most {MAX_BODY:,} bytes.")
+    return bytes(body)
+
+
+def _completed(body: bytes) -> bytes | None:
+    """The message, with what some clients leave out of an `initialize` and the protocol requires; None if it is none.
+
+    What is no JSON at all is left to the SDK to refuse, which says it well.
+    """
+    try:
+        message: Any = json.loads(body)
+    except (ValueError, RecursionError):
+        return body
+    if isinstance(message, dict) and message.get("method") == "initialize" and isinstance(message.get("params"), dict):
+        message["params"] = {"capabilities": {}, "clientInfo": {"name": "unnamed", "version": ""}, **message["params"]}
+        body = json.dumps(message).encode()
+    try:
+        jsonrpc_message_adapter.validate_python(message, by_name=False)
+    except ValidationError:
+        return None
+    return body
+
+
+def _with_accept(scope: Scope) -> Scope:
+    """The same request, with an Accept header if it had none."""
+    headers = MutableHeaders(raw=list(scope["headers"]))
+    headers.setdefault("accept", "application/json")
+    return {**scope, "headers": headers.raw}

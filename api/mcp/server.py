@@ -1,0 +1,139 @@
+"""What the MCP server offers: tools, two documents as resources, and a prompt."""
+
+from __future__ import annotations
+
+import logging
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+from mcp import MCPError, types
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.server.lowlevel import Server
+from pydantic import ValidationError
+from starlette.requests import Request
+
+from api.http.request_id import request_id
+from api.mcp.integration import integration_prompt
+from api.mcp.rest_calls import call_tool, read_document
+from api.mcp.tools import Json, catalogue
+
+log = logging.getLogger(__name__)
+
+NAME = "clickmill"
+INSTRUCTIONS = (
+    "Click counts by day (get_clicks: affiliate side) and by hour or date (get_clicks_by_hour, get_clicks_by_date: "
+    "short links). Days and hours are local to their owner. A failed tool answers `message` and `status`."
+)
+PROMPT = types.Prompt(
+    name="write_integration",
+    title="Write an integration",
+    description="Write the code that gets the described click figures from this API.",
+    arguments=[
+        types.PromptArgument(name="need", description="What is wanted, in plain words.", required=True),
+        types.PromptArgument(name="language", description="Programming language.", required=False),
+    ],
+)
+_RESOURCES = {
+    "clickmill://openapi": ("/api/v1/schema", "openapi", "OpenAPI document of every call"),
+    "clickmill://tools": ("/api/v1/tools", "tools", "Tool catalogue with JSON Schemas"),
+}
+
+Context = ServerRequestContext[Any, Any]
+Page = types.PaginatedRequestParams | None
+
+
+def mcp_server(app: FastAPI) -> Server[Any]:
+    """The server in front of the application, which must be complete: its OpenAPI document makes the tools."""
+    offer = Offer(app)
+    server: Server[Any] = Server(
+        NAME,
+        version=version("clickmill"),
+        title="Clickmill",
+        instructions=INSTRUCTIONS,
+        get_tool_input_schema=offer.input_schema,
+        on_list_tools=offer.list_tools,
+        on_call_tool=offer.call_tool,
+        on_list_resources=offer.list_resources,
+        on_list_resource_templates=offer.list_resource_templates,
+        on_read_resource=offer.read_resource,
+        on_list_prompts=offer.list_prompts,
+        on_get_prompt=offer.get_prompt,
+    )
+    server.middleware.append(_without_faults)
+    return server
+
+
+class Offer:
+    """The handlers. Raises MCPError for what there is not."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+        self._tools = {view["name"]: view for view in catalogue(app.openapi())}
+
+    def input_schema(self, name: str) -> Json | None:
+        return self._tools[name]["inputSchema"] if name in self._tools else None
+
+    async def list_tools(self, _: Context, _page: Page) -> types.ListToolsResult:
+        return types.ListToolsResult(tools=[types.Tool.model_validate(view) for view in self._tools.values()])
+
+    async def call_tool(self, context: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
+        if params.name not in self._tools:
+            raise _unknown(f"There is no tool {params.name!r}; tools/list names those there are.")
+        return await call_tool(self._app, self._tools[params.name], params.arguments or {}, _request(context))
+
+    async def list_resources(self, _: Context, _page: Page) -> types.ListResourcesResult:
+        return types.ListResourcesResult(
+            resources=[
+                types.Resource(uri=uri, name=name, title=title, mime_type="application/json")
+                for uri, (_, name, title) in _RESOURCES.items()
+            ]
+        )
+
+    async def list_resource_templates(self, _: Context, _page: Page) -> types.ListResourceTemplatesResult:
+        """None: clients ask for them wherever there are resources."""
+        return types.ListResourceTemplatesResult(resource_templates=[])
+
+    async def read_resource(
+        self, context: Context, params: types.ReadResourceRequestParams
+    ) -> types.ReadResourceResult:
+        if params.uri not in _RESOURCES:
+            why = f"There is no resource {params.uri!r}; resources/list names those there are."
+            raise _unknown(why, {"uri": params.uri})
+        text = await read_document(self._app, _RESOURCES[params.uri][0], _request(context))
+        contents = types.TextResourceContents(uri=params.uri, mime_type="application/json", text=text)
+        return types.ReadResourceResult(contents=[contents])
+
+    async def list_prompts(self, _: Context, _page: Page) -> types.ListPromptsResult:
+        return types.ListPromptsResult(prompts=[PROMPT])
+
+    async def get_prompt(self, context: Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:
+        given = params.arguments or {}
+        if params.name != PROMPT.name or not given.get("need"):
+            raise _unknown(f"The only prompt is {PROMPT.name}, and its argument `need` is required.")
+        base_url = str(_request(context).base_url)
+        text = integration_prompt(self._app.openapi(), base_url, given["need"], given.get("language"))
+        message = types.PromptMessage(role="user", content=types.TextContent(type="text", text=text))
+        return types.GetPromptResult(description=PROMPT.description, messages=[message])
+
+
+async def _without_faults(ctx: Context, call_next: CallNext) -> HandlerResult:
+    """The SDK would answer with the text of any exception; ours go to the log."""
+    try:
+        return await call_next(ctx)
+    except (MCPError, ValidationError):
+        raise
+    except Exception:
+        log.exception("%s (request %s)", ctx.method, request_id(_request(ctx)))
+        message = "Something went wrong on our side; the X-Request-Id of the answer finds it in our log."
+        raise MCPError(types.INTERNAL_ERROR, message) from None
+
+
+def _unknown(message: str, data: Json | None = None) -> MCPError:
+    return MCPError(types.INVALID_PARAMS, message, data)
+
+
+def _request(context: Context) -> Request:
+    """The HTTP request that a message came in."""
+    assert isinstance(context.request, Request)
+    return context.request

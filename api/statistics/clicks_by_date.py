@@ -1,0 +1,129 @@
+"""`GET /api/statistics/v1|v2/clicks-by-date`: clicks and users by day, of a link, a group or an account."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+
+from fastapi import APIRouter, Request, Response
+from typing_extensions import TypedDict
+
+from api.dates import local_hours
+from api.http.errors import StatisticsCode
+from api.statistics.common import Caller, Statistics, answers_with, statistics_routes
+from api.statistics.parameters import (
+    FILL_DAYS,
+    LINK,
+    RANGE,
+    SCOPE,
+    Days,
+    parse_days,
+    parse_link,
+    parse_scope,
+    wants_fill,
+)
+from api.statistics.queries import Count, Counts
+from api.statistics.scopes import LinkScope, Scope
+
+
+class DayRow(TypedDict):
+    ymd: str
+    acesCnt: int
+    pernCnt: int
+
+
+class LinkDayRow(TypedDict):
+    ymd: str
+    linkId: str
+    domain: str
+    acesCnt: int
+    pernCnt: int
+
+
+class DailyAnswer(TypedDict):
+    code: int
+    message: str
+    result: list[DayRow] | None
+
+
+class LinkDailyAnswer(TypedDict):
+    code: int
+    message: str
+    result: list[LinkDayRow] | None
+
+
+_V2: DayRow = {"ymd": "2025-04-20", "acesCnt": 384, "pernCnt": 295}
+_V1: LinkDayRow = {
+    "ymd": "2025-04-20",
+    "linkId": "hello",
+    "domain": "https://vvd.bz",
+    "acesCnt": 384,
+    "pernCnt": 295,
+}
+
+
+def daily_router(statistics: Statistics, counts: Counts) -> APIRouter:
+    router = statistics_routes()
+
+    @router.get(
+        "/api/statistics/v2/clicks-by-date",
+        operation_id="clicksByDate",
+        summary="Clicks and unique users by day",
+        response_model=DailyAnswer,
+        responses=answers_with([_V2], *StatisticsCode),
+        openapi_extra={"parameters": [*RANGE, *SCOPE, *FILL_DAYS]},
+    )
+    async def clicks_by_date(request: Request) -> Response:
+        async with statistics.caller(request) as caller:
+            days = parse_days(request.query_params, caller.plan)
+            scope = parse_scope(request.query_params, caller.plan)
+            fill = wants_fill(request.query_params)
+
+            def rows() -> list[DayRow]:
+                return [_row(*day) for day in _days(counts, caller, scope, days, fill)]
+
+            return await statistics.answer(request, caller, ("days", scope, days, fill), days.last, rows)
+
+    @router.get(
+        "/api/statistics/v1/clicks-by-date",
+        operation_id="clicksByDateV1",
+        summary="Clicks and unique users of a link by day. Business and up",
+        response_model=LinkDailyAnswer,
+        responses=answers_with([_V1], *StatisticsCode),
+        openapi_extra={"parameters": [*RANGE, *LINK, *FILL_DAYS]},
+    )
+    async def clicks_by_date_v1(request: Request) -> Response:
+        async with statistics.caller(request) as caller:
+            caller.require_first_version()
+            days = parse_days(request.query_params, caller.plan)
+            link, fill = parse_link(request.query_params), wants_fill(request.query_params)
+
+            def rows() -> list[LinkDayRow]:
+                return [_link_row(link, *day) for day in _days(counts, caller, link, days, fill)]
+
+            return await statistics.answer(request, caller, ("days-v1", link, days, fill), days.last, rows)
+
+    return router
+
+
+def _row(day: date, count: Count) -> DayRow:
+    return {"ymd": day.isoformat(), "acesCnt": count.clicks, "pernCnt": count.users}
+
+
+def _link_row(link: LinkScope, day: date, count: Count) -> LinkDayRow:
+    return {
+        "ymd": day.isoformat(),
+        "linkId": link.link_id,
+        "domain": link.domain,
+        "acesCnt": count.clicks,
+        "pernCnt": count.users,
+    }
+
+
+def _days(counts: Counts, caller: Caller, scope: Scope, days: Days, fill: bool) -> Iterator[tuple[date, Count]]:
+    """The days with clicks, ascending; with `fill`, every day that the caller's zone has in the range as well."""
+    found = counts.by_day(caller.account_id, scope, days.first, days.last)
+    listed = set(found)
+    if fill:
+        listed |= {day for day in days.all() if local_hours(day, caller.zone)}
+    return ((day, found.get(day, Count(0, 0))) for day in sorted(listed))

@@ -1,0 +1,130 @@
+"""`GET /api/link/v1|v2/clicks-by-group`: clicks and users of each group, on the links that are in it now."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from fastapi import APIRouter, Request, Response
+from typing_extensions import TypedDict
+
+from api.http.errors import StatisticsCode
+from api.http.parameters import described
+from api.statistics.common import Caller, Statistics, answers_with, statistics_routes
+from api.statistics.group_list import Extra, page_extra
+from api.statistics.groups_read import read_groups
+from api.statistics.parameters import (
+    PAGES,
+    RANGE,
+    YMD,
+    Days,
+    given,
+    parse_days,
+    parse_groups,
+    parse_page,
+    parse_ymd,
+    wrong,
+)
+from api.statistics.queries import Count, Counts
+from api.statistics.scopes import unknown
+from rollups.clickhouse import Store
+
+Groups = tuple[int, ...] | None
+
+
+class GroupRow(TypedDict):
+    grpIdx: int
+    grpNm: str | None
+    acesCnt: int
+    pernCnt: int
+
+
+class GroupClicksPage(TypedDict):
+    extra: Extra
+    list: list[GroupRow]
+
+
+class GroupClicksAnswer(TypedDict):
+    code: int
+    message: str
+    result: GroupClicksPage | None
+
+
+_EXAMPLE: GroupClicksPage = {
+    "extra": {"pages": 1, "nextPages": 1, "nextYn": "N", "count": 1, "totalCount": 1},
+    "list": [{"grpIdx": 151, "grpNm": "Newsletter", "acesCnt": 181, "pernCnt": 164}],
+}
+_GROUPS = [
+    described(
+        "grpIdxList",
+        {"type": "string", "pattern": r"^\d+(,\d+)*$", "examples": ["151,207,209"]},
+        "Groups, comma-separated. Premium: required, at most 5. Business and up: left out, all groups.",
+    )
+]
+_ALIAS = [described("grpIdx", {"type": "string", "examples": ["151,207"]}, "Another name of grpIdxList.")]
+_CODES = (StatisticsCode.PARAMETER, StatisticsCode.PLAN, StatisticsCode.UNKNOWN)
+
+
+def groups_clicks_router(statistics: Statistics, counts: Counts, store: Store) -> APIRouter:
+    router = statistics_routes()
+
+    async def answer(request: Request, caller: Caller, days: Days, groups: Groups) -> Response:
+        number = parse_page(request.query_params)
+
+        def page() -> GroupClicksPage:
+            return _read(store, counts, caller.account_id, days, groups, number)
+
+        return await statistics.answer(request, caller, ("by-group", days, groups, number), days.last, page)
+
+    @router.get(
+        "/api/link/v2/clicks-by-group",
+        operation_id="clicksByGroup",
+        summary="Clicks and unique users by group over several days. Premium and up",
+        response_model=GroupClicksAnswer,
+        responses=answers_with(_EXAMPLE, *_CODES, StatisticsCode.RANGE),
+        openapi_extra={"parameters": [*RANGE, *_GROUPS, *PAGES]},
+    )
+    async def clicks_by_group(request: Request) -> Response:
+        async with statistics.caller(request) as caller:
+            _check_plan(caller)
+            days = parse_days(request.query_params, caller.plan)
+            groups = parse_groups(given(request.query_params, "grpIdxList"), "grpIdxList", caller.plan)
+            return await answer(request, caller, days, groups)
+
+    @router.get(
+        "/api/link/v1/clicks-by-group",
+        operation_id="clicksByGroupV1",
+        summary="Clicks and unique users by group of a day. Premium and up",
+        response_model=GroupClicksAnswer,
+        responses=answers_with(_EXAMPLE, *_CODES),
+        openapi_extra={"parameters": [*YMD, *_GROUPS, *_ALIAS, *PAGES]},
+    )
+    async def clicks_by_group_v1(request: Request) -> Response:
+        async with statistics.caller(request) as caller:
+            _check_plan(caller)
+            day: date = parse_ymd(request.query_params)
+            names = [name for name in ("grpIdxList", "grpIdx") if name in request.query_params]
+            if len(names) > 1:
+                raise wrong("grpIdxList and grpIdx are one parameter; give one of them.")
+            name = names[0] if names else "grpIdxList"
+            groups = parse_groups(given(request.query_params, name), name, caller.plan)
+            return await answer(request, caller, Days(day, day), groups)
+
+    return router
+
+
+def _check_plan(caller: Caller) -> None:
+    if not caller.plan.whole_account:
+        raise caller.refuse("clicks by group")
+
+
+def _read(store: Store, counts: Counts, account_id: int, days: Days, groups: Groups, number: int) -> GroupClicksPage:
+    """A page of groups, those without clicks included: a page is then the same groups whatever is clicked."""
+    page = read_groups(store, account_id, number, groups)
+    if groups is not None and page.total < len(groups):
+        raise unknown("group")
+    found = counts.by_group(account_id, [group.grp_idx for group in page.groups], days.first, days.last)
+    rows: list[GroupRow] = []
+    for group in page.groups:
+        clicks, users = found.get(group.grp_idx, Count(0, 0))
+        rows.append({"grpIdx": group.grp_idx, "grpNm": group.name, "acesCnt": clicks, "pernCnt": users})
+    return {"extra": page_extra(page), "list": rows}

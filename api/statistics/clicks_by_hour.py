@@ -1,0 +1,222 @@
+"""`GET /api/statistics/v1|v2|v3/clicks-by-hour`: clicks and users by hour, of a link, a group or an account."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import date, datetime
+from typing import Literal, NotRequired
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Request, Response
+from typing_extensions import TypedDict
+
+from api.dates import local_hours
+from api.http.conditional import Body, is_over, reply
+from api.http.errors import StatisticsCode
+from api.query.change_detection import HEADER
+from api.statistics.common import Caller, Statistics, answers_with, statistics_routes, success
+from api.statistics.parameters import (
+    FILL_HOURS,
+    LINK,
+    RANGE,
+    SCOPE,
+    YMD,
+    Days,
+    parse_days,
+    parse_link,
+    parse_scope,
+    parse_ymd,
+    wants_fill,
+)
+from api.statistics.queries import Count, Counts
+from api.statistics.scopes import LinkScope, Scope
+
+HourStatus = Literal["final", "open", "future"]
+
+_ROW_BYTES = 300  # of a remembered hour
+
+
+class HourRow(TypedDict):
+    ymd: str
+    hour: int
+    acesCnt: int
+    pernCnt: int
+
+
+class StatusHourRow(HourRow):
+    """`status` comes with `fill=1` only: `final`, everything is counted; `open`; `future`, it has not begun."""
+
+    status: NotRequired[HourStatus]
+
+
+class LinkHourRow(TypedDict):
+    ymd: str
+    hour: str
+    linkId: str
+    domain: str
+    acesCnt: int
+    pernCnt: int
+
+
+class HourlyAnswer(TypedDict):
+    code: int
+    message: str
+    result: list[HourRow] | None
+
+
+class StatusHourlyAnswer(TypedDict):
+    code: int
+    message: str
+    result: list[StatusHourRow] | None
+
+
+class LinkHourlyAnswer(TypedDict):
+    code: int
+    message: str
+    result: list[LinkHourRow] | None
+
+
+_V2: HourRow = {"ymd": "2025-04-20", "hour": 0, "acesCnt": 24, "pernCnt": 17}
+_V3: StatusHourRow = {**_V2, "status": "final"}
+_V1: LinkHourRow = {
+    "ymd": "2025-04-20",
+    "hour": "0",
+    "linkId": "hello",
+    "domain": "https://vvd.bz",
+    "acesCnt": 24,
+    "pernCnt": 17,
+}
+
+_CODES = (StatisticsCode.PARAMETER, StatisticsCode.LINK_INCOMPLETE, StatisticsCode.PLAN, StatisticsCode.UNKNOWN)
+
+
+def hourly_router(statistics: Statistics, counts: Counts) -> APIRouter:
+    router = statistics_routes()
+    _add_day_calls(router, statistics, counts)
+    _add_range_call(router, statistics, counts)
+    return router
+
+
+def _add_day_calls(router: APIRouter, statistics: Statistics, counts: Counts) -> None:
+    @router.get(
+        "/api/statistics/v2/clicks-by-hour",
+        operation_id="clicksByHour",
+        summary="Clicks and unique users by hour of a day",
+        response_model=HourlyAnswer,
+        responses=answers_with([_V2], *_CODES),
+        openapi_extra={"parameters": [*YMD, *SCOPE, *FILL_HOURS]},
+    )
+    async def clicks_by_hour(request: Request) -> Response:
+        async with statistics.caller(request) as caller:
+            day = parse_ymd(request.query_params)
+            scope = parse_scope(request.query_params, caller.plan)
+            fill = wants_fill(request.query_params)
+
+            def rows() -> list[HourRow]:
+                return [_row(*hour) for hour in _hours(counts, caller, scope, Days(day, day), fill)]
+
+            return await statistics.answer(request, caller, ("hours", scope, day, fill), day, rows)
+
+    @router.get(
+        "/api/statistics/v1/clicks-by-hour",
+        operation_id="clicksByHourV1",
+        summary="Clicks and unique users of a link by hour of a day. Business and up",
+        response_model=LinkHourlyAnswer,
+        responses=answers_with([_V1], *_CODES),
+        openapi_extra={"parameters": [*YMD, *LINK, *FILL_HOURS]},
+    )
+    async def clicks_by_hour_v1(request: Request) -> Response:
+        async with statistics.caller(request) as caller:
+            caller.require_first_version()
+            day, link = parse_ymd(request.query_params), parse_link(request.query_params)
+            fill = wants_fill(request.query_params)
+
+            def rows() -> list[LinkHourRow]:
+                return [_link_row(link, *hour) for hour in _hours(counts, caller, link, Days(day, day), fill)]
+
+            return await statistics.answer(request, caller, ("hours-v1", link, day, fill), day, rows)
+
+
+def _add_range_call(router: APIRouter, statistics: Statistics, counts: Counts) -> None:
+    @router.get(
+        "/api/statistics/v3/clicks-by-hour",
+        operation_id="clicksByHourV3",
+        summary="Clicks and unique users by hour of several days",
+        response_model=StatusHourlyAnswer,
+        responses=answers_with([_V3], *_CODES, StatisticsCode.RANGE),
+        openapi_extra={"parameters": [*RANGE, *SCOPE, *FILL_HOURS]},
+    )
+    async def clicks_by_hour_v3(request: Request) -> Response:
+        async with statistics.caller(request) as caller:
+            days = parse_days(request.query_params, caller.plan)
+            scope = parse_scope(request.query_params, caller.plan)
+            if not wants_fill(request.query_params):
+
+                def rows() -> list[HourRow]:
+                    return [_row(*hour) for hour in _hours(counts, caller, scope, days, fill=False)]
+
+                return await statistics.answer(request, caller, ("hours-v3", scope, days), days.last, rows)
+            return await with_status(request, caller, scope, days)
+
+    async def with_status(request: Request, caller: Caller, scope: Scope, days: Days) -> Response:
+        """Counts are remembered; what is final moves on with every look at the database."""
+        found, header = await statistics.answers.get(
+            ("hours-filled", scope, days, caller.account_id, caller.zone),
+            days.last,
+            lambda: list(_hours(counts, caller, scope, days, fill=True)),
+            lambda hours: len(hours) * _ROW_BYTES,
+        )
+        as_of = datetime.fromisoformat(header[HEADER]).timestamp() if HEADER in header else None
+        status = Statuses(caller.zone, as_of, time.time())
+        rows: list[StatusHourRow] = [{**_row(*hour), "status": status.of(hour[0], hour[1])} for hour in found]
+        closed = is_over(days.last, caller.zone) and all(row["status"] == "final" for row in rows)
+        return reply(request, Body.of(success(rows)), header, closed=closed)
+
+
+class Statuses:
+    """Which hours are final: those that ended before the click time `as_of` up to which everything is counted.
+
+    Times are seconds since 1970; `as_of` is None while nobody knows, and no hour is final then.
+    """
+
+    def __init__(self, zone: ZoneInfo, as_of: float | None, now: float) -> None:
+        self._zone = zone
+        self._as_of = as_of
+        self._now = now
+
+    def of(self, day: date, hour: int) -> HourStatus:
+        there = next((local for local in local_hours(day, self._zone) if local.hour == hour), None)
+        starts, ends = (there.starts, there.ends) if there else self._around(day, hour)
+        if starts > self._now:
+            return "future"
+        return "final" if self._as_of is not None and ends <= self._as_of else "open"
+
+    def _around(self, day: date, hour: int) -> tuple[int, int]:
+        """Of an hour that the day does not have, but that has clicks from before the account changed its zone."""
+        starts = int(datetime(day.year, day.month, day.day, hour, tzinfo=self._zone).timestamp())
+        return starts, starts + 3600
+
+
+def _row(day: date, hour: int, count: Count) -> HourRow:
+    return {"ymd": day.isoformat(), "hour": hour, "acesCnt": count.clicks, "pernCnt": count.users}
+
+
+def _link_row(link: LinkScope, day: date, hour: int, count: Count) -> LinkHourRow:
+    return {
+        "ymd": day.isoformat(),
+        "hour": str(hour),
+        "linkId": link.link_id,
+        "domain": link.domain,
+        "acesCnt": count.clicks,
+        "pernCnt": count.users,
+    }
+
+
+def _hours(counts: Counts, caller: Caller, scope: Scope, days: Days, fill: bool) -> Iterator[tuple[date, int, Count]]:
+    """The hours with clicks, ascending; with `fill`, every hour that the days have in the caller's zone as well."""
+    found = counts.by_hour(caller.account_id, scope, days.first, days.last)
+    listed = set(found)
+    if fill:
+        listed |= {(day, local.hour) for day in days.all() for local in local_hours(day, caller.zone)}
+    return ((day, hour, found.get((day, hour), Count(0, 0))) for day, hour in sorted(listed))

@@ -1,0 +1,110 @@
+"""What all calls of the link shortener share: who asks, within which plan, the envelope, and how it is documented."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Hashable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Request, Response, Security
+from fastapi.security import APIKeyHeader
+
+from api.access.authentication import statistics_caller
+from api.access.keys import KeyRing
+from api.access.plans import Plan
+from api.access.rate_limits import Limits
+from api.catalog.catalog import Catalog
+from api.http.conditional import Body, is_over, reply
+from api.http.errors import StatisticsCode, StatisticsError
+from api.http.openapi import Responses, answered
+from api.query.change_detection import EVERYTHING
+from api.query.response_cache import Answers
+from ingest.settings import Settings, listed
+
+_ACCOUNT_BYTES = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The account behind a request; its days and hours are those of `zone`."""
+
+    account_id: int
+    plan: Plan
+    zone: ZoneInfo
+
+    def require_first_version(self) -> None:
+        if not self.plan.first_version:
+            raise self.refuse("version 1 of this call; use version 2")
+
+    def refuse(self, what: str) -> StatisticsError:
+        return StatisticsError(StatisticsCode.PLAN, f"The {self.plan.name} plan has no {what}.")
+
+
+class Statistics:
+    """Lets callers in and answers them. For one event loop."""
+
+    def __init__(self, settings: Settings, keys: KeyRing, limits: Limits, catalog: Catalog, answers: Answers) -> None:
+        self._keys = keys
+        self._limits = limits
+        self._catalog = catalog
+        self.answers = answers
+        self._blocked = listed(settings.blocked_user_agents.lower())
+
+    @asynccontextmanager
+    async def caller(self, request: Request) -> AsyncIterator[Caller]:
+        """The caller of a statistics call, for as long as it is being answered."""
+        caller = await self.account(request)
+        if not caller.plan.statistics:
+            raise caller.refuse("statistics")
+        async with self._limits.statistics(caller.account_id, caller.plan):
+            yield caller
+
+    async def account(self, request: Request) -> Caller:
+        """The caller of a call that every plan has."""
+        account_id = await statistics_caller(request, self._keys, self._blocked)
+        account, _ = await self.answers.get(
+            ("account", account_id), EVERYTHING, lambda: self._catalog.account(account_id), lambda _: _ACCOUNT_BYTES
+        )
+        await self._limits.count_account(account_id, account.plan)
+        return Caller(account_id, account.plan, account.zone)
+
+    async def answer(
+        self, request: Request, caller: Caller, question: Hashable, last_day: date, result: Callable[[], Any]
+    ) -> Response:
+        """What `result` finds, in the envelope. It runs in a thread, once for all who ask the same question."""
+        key = (question, caller.account_id, caller.zone)
+        body, header = await self.answers.get(key, last_day, lambda: Body.of(success(result())), lambda body: body.size)
+        closed = last_day is not EVERYTHING and is_over(last_day, caller.zone)
+        return reply(request, body, header, closed=closed)
+
+
+def success(result: Any) -> dict[str, Any]:
+    return {"code": 0, "message": "", "result": result}
+
+
+def statistics_routes() -> APIRouter:
+    """An empty router whose calls take an account's key and refuse in the statistics envelope."""
+    key = APIKeyHeader(name="Authorization", description="`APIKey KEY`", scheme_name="APIKey", auto_error=False)
+    return APIRouter(tags=["statistics"], dependencies=[Security(key)])
+
+
+_WHY = {
+    StatisticsCode.PARAMETER: "startYmd must be a date written as YYYY-MM-DD.",
+    StatisticsCode.LINK_INCOMPLETE: "linkId and domain are both required.",
+    StatisticsCode.PLAN: "The Personal plan has no clicks by group.",
+    StatisticsCode.UNKNOWN: "There is no such link in this account.",
+    StatisticsCode.RANGE: "startYmd to endYmd are 32 days; the Business plan allows at most 31.",
+}
+
+
+def answers_with(result: Any, *codes: StatisticsCode) -> Responses:
+    """The OpenAPI entries of HTTP 200 and 304: an example and each business error of the call."""
+    refusals = {
+        f"{code.value}": {"summary": code.name, "value": {"code": code.value, "message": _WHY[code], "result": None}}
+        for code in codes
+    }
+    examples = {"0": {"summary": "SUCCESS", "value": success(result)}, **refusals}
+    return answered("code 0 and the result, or a business error: another code and no result", examples)

@@ -1,0 +1,166 @@
+"""`GET /api/link-group/v1|v2/list`: the groups of an account."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Request, Response
+from typing_extensions import TypedDict
+
+from api.http.errors import StatisticsCode
+from api.http.parameters import described
+from api.query.change_detection import EVERYTHING
+from api.statistics.common import Statistics, answers_with, statistics_routes
+from api.statistics.groups_read import PAGE, Group, Page, read_groups
+from api.statistics.parameters import PAGES, given, parse_group, parse_page
+from api.statistics.scopes import unknown
+from rollups.clickhouse import Store
+
+
+class GroupItem(TypedDict):
+    """Notifications and webhooks are features of the original that Clickmill has not: never on."""
+
+    idx: int
+    nm: str | None
+    memo: str | None
+    linkCnt: int
+    blockOverseasSticsYn: Literal["N"]
+    notfSubscYn: Literal["N"]
+    qrBypassYn: Literal["N"]
+    kakaoNotifyYn: Literal["N"]
+    pushNotifyYn: Literal["N"]
+    mailNotifyYn: Literal["N"]
+    webhookEnableYn: Literal["N"]
+    webhookCallbackUrl: None
+    webhookMetric: None
+    webhookFrequency: None
+    regYmdt: str | None
+    modYmdt: str | None
+
+
+class Extra(TypedDict):
+    """`nextPages` is `pages` on the last page, where `nextYn` is `N`."""
+
+    pages: int
+    nextPages: int
+    nextYn: Literal["Y", "N"]
+    count: int
+    totalCount: int
+
+
+class GroupPage(TypedDict):
+    extra: Extra
+    list: list[GroupItem]
+
+
+class GroupPageAnswer(TypedDict):
+    code: int
+    message: str
+    result: GroupPage | None
+
+
+class GroupListAnswer(TypedDict):
+    code: int
+    message: str
+    result: list[GroupItem] | None
+
+
+def page_extra(page: Page) -> Extra:
+    more = page.number * PAGE < page.total
+    return {
+        "pages": page.number,
+        "nextPages": page.number + more,
+        "nextYn": "Y" if more else "N",
+        "count": len(page.groups),
+        "totalCount": page.total,
+    }
+
+
+def group_item(group: Group, zone: ZoneInfo) -> GroupItem:
+    return {
+        "idx": group.grp_idx,
+        "nm": group.name,
+        "memo": group.memo,
+        "linkCnt": group.links,
+        "blockOverseasSticsYn": "N",
+        "notfSubscYn": "N",
+        "qrBypassYn": "N",
+        "kakaoNotifyYn": "N",
+        "pushNotifyYn": "N",
+        "mailNotifyYn": "N",
+        "webhookEnableYn": "N",
+        "webhookCallbackUrl": None,
+        "webhookMetric": None,
+        "webhookFrequency": None,
+        "regYmdt": _local_time(group.created_at, zone),
+        "modYmdt": _local_time(group.modified_at, zone),
+    }
+
+
+def _local_time(seconds: int | None, zone: ZoneInfo) -> str | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, zone).strftime("%Y-%m-%d %H:%M:%S")
+
+
+_FILTERS = [
+    described("grpIdx", {"type": "integer", "minimum": 1, "examples": [151]}, "Only this group."),
+    described("nm", {"type": "string", "examples": ["news"]}, "Part of the name, in upper or lower case."),
+]
+_CODES = (StatisticsCode.PARAMETER, StatisticsCode.UNKNOWN)
+_ITEM = group_item(Group(151, "Newsletter", "Every Friday", 68, 1_745_107_200, 1_745_193_600), ZoneInfo("UTC"))
+_PAGE: Extra = {"pages": 1, "nextPages": 1, "nextYn": "N", "count": 1, "totalCount": 1}
+
+
+def groups_router(statistics: Statistics, store: Store) -> APIRouter:
+    router = statistics_routes()
+
+    def read(account_id: int, number: int, only: Sequence[int] | None, part: str) -> Page:
+        page = read_groups(store, account_id, number, only, part)
+        if only and not page.total and not read_groups(store, account_id, 1, only).total:
+            raise unknown("group")
+        return page
+
+    @router.get(
+        "/api/link-group/v2/list",
+        operation_id="listGroups",
+        summary="Groups of links, page by page",
+        response_model=GroupPageAnswer,
+        responses=answers_with({"extra": _PAGE, "list": [_ITEM]}, *_CODES),
+        openapi_extra={"parameters": [*_FILTERS, *PAGES]},
+    )
+    async def list_groups(request: Request) -> Response:
+        caller = await statistics.account(request)
+        only, part, number = *_filters(request), parse_page(request.query_params)
+
+        def listed() -> GroupPage:
+            page = read(caller.account_id, number, only, part)
+            return {"extra": page_extra(page), "list": [group_item(group, caller.zone) for group in page.groups]}
+
+        return await statistics.answer(request, caller, ("groups", only, part, number), EVERYTHING, listed)
+
+    @router.get(
+        "/api/link-group/v1/list",
+        operation_id="listGroupsV1",
+        summary="The first 30 groups of links",
+        response_model=GroupListAnswer,
+        responses=answers_with([_ITEM], *_CODES),
+        openapi_extra={"parameters": _FILTERS},
+    )
+    async def list_groups_v1(request: Request) -> Response:
+        caller = await statistics.account(request)
+        only, part = _filters(request)
+
+        def listed() -> list[GroupItem]:
+            return [group_item(group, caller.zone) for group in read(caller.account_id, 1, only, part).groups]
+
+        return await statistics.answer(request, caller, ("groups-v1", only, part), EVERYTHING, listed)
+
+    return router
+
+
+def _filters(request: Request) -> tuple[tuple[int, ...] | None, str]:
+    """The group asked for, if one is, and the part of a name."""
+    group = given(request.query_params, "grpIdx")
+    return None if group is None else (parse_group(group),), given(request.query_params, "nm") or ""

@@ -1,0 +1,155 @@
+"""What a statistics call asks for, read out of its query string within the plan of its caller. Pure.
+
+What is given but empty is malformed or incomplete, and what is given twice is refused, so that no slip of a caller
+becomes the answer to another question. Only `fill=1` fills, and every name has an empty part. Parameters that a call
+does not know are ignored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from starlette.datastructures import QueryParams
+
+from api.access.plans import Plan
+from api.dates import parse_day
+from api.http.errors import StatisticsCode, StatisticsError
+from api.http.parameters import described, parse_integer
+from api.statistics.scopes import AccountScope, GroupScope, LinkScope, Scope, unknown
+from ingest.event import MAX_ID, MAX_LINK_ID, normal_domain
+
+MAX_PAGE = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Days:
+    """Local days, both inclusive."""
+
+    first: date
+    last: date
+
+    def all(self) -> list[date]:
+        return [self.first + timedelta(days=number) for number in range((self.last - self.first).days + 1)]
+
+
+def given(parameters: QueryParams, name: str) -> str | None:
+    values = parameters.getlist(name)
+    if len(values) > 1:
+        raise wrong(f"{name} is given {len(values)} times; give it once.")
+    return values[0] if values else None
+
+
+def parse_ymd(parameters: QueryParams, name: str = "ymd") -> date:
+    day = parse_day(given(parameters, name))
+    if day is None:
+        raise wrong(f"{name} must be a date written as YYYY-MM-DD.")
+    return day
+
+
+def parse_days(parameters: QueryParams, plan: Plan) -> Days:
+    """`startYmd` to `endYmd`, no longer than the plan allows."""
+    first, last = parse_ymd(parameters, "startYmd"), parse_ymd(parameters, "endYmd")
+    if last < first:
+        raise StatisticsError(StatisticsCode.RANGE, "endYmd is before startYmd.")
+    length = (last - first).days + 1
+    if length > plan.range_days:
+        most = f"the {plan.name} plan allows at most {plan.range_days}"
+        raise StatisticsError(StatisticsCode.RANGE, f"startYmd to endYmd are {length} days; {most}.")
+    return Days(first, last)
+
+
+def parse_scope(parameters: QueryParams, plan: Plan) -> Scope:
+    """A link before a group before the whole account."""
+    linked = parameters.keys() & {"linkId", "domain"}
+    if not (linked or plan.whole_account):
+        why = f"linkId and domain are both required on the {plan.name} plan."
+        raise StatisticsError(StatisticsCode.LINK_INCOMPLETE, why)
+    if linked:
+        return parse_link(parameters)
+    group = given(parameters, "grpIdx")
+    return AccountScope() if group is None else GroupScope(parse_group(group))
+
+
+def parse_link(parameters: QueryParams) -> LinkScope:
+    link_id, domain = given(parameters, "linkId"), given(parameters, "domain")
+    if not link_id or not domain:
+        raise StatisticsError(StatisticsCode.LINK_INCOMPLETE, "linkId and domain are both required.")
+    if len(link_id) > MAX_LINK_ID:
+        raise wrong(f"linkId must have at most {MAX_LINK_ID} characters.")
+    normal = normal_domain(domain)
+    if normal is None:
+        raise wrong("domain must be a domain, such as https://vvd.bz.")
+    return LinkScope(normal, link_id)
+
+
+def parse_group(text: str, name: str = "grpIdx") -> int:
+    number = parse_integer(text)
+    if number is None:
+        raise wrong(f"{name} must be an integer." if name == "grpIdx" else f"{name} must be integers, as in 151,207.")
+    if not 1 <= number <= MAX_ID:
+        raise unknown("group")
+    return number
+
+
+def parse_groups(text: str | None, name: str, plan: Plan) -> tuple[int, ...] | None:
+    """The groups of a comma-separated list, each once and ascending; None for all."""
+    if text is None and plan.groups_a_call is None:
+        return None
+    if text is None:
+        raise wrong(f"{name} is required on the {plan.name} plan: at most {plan.groups_a_call} groups.")
+    groups = tuple(sorted({parse_group(part.strip(), name) for part in text.split(",")}))
+    if plan.groups_a_call is not None and len(groups) > plan.groups_a_call:
+        most = f"at most {plan.groups_a_call} groups a call, and {name} names {len(groups)}"
+        raise StatisticsError(StatisticsCode.PLAN, f"The {plan.name} plan has {most}.")
+    return groups
+
+
+def parse_page(parameters: QueryParams) -> int:
+    text = given(parameters, "pages")
+    page = 1 if text is None else parse_integer(text)
+    if page is None or not 1 <= page <= MAX_PAGE:
+        raise wrong(f"pages must be an integer from 1 to {MAX_PAGE}.")
+    return page
+
+
+def wants_fill(parameters: QueryParams) -> bool:
+    return given(parameters, "fill") == "1"
+
+
+def wrong(message: str) -> StatisticsError:
+    return StatisticsError(StatisticsCode.PARAMETER, message)
+
+
+_DATE = {"type": "string", "format": "date", "examples": ["2025-04-20"]}
+_LINK_ID = {"type": "string", "minLength": 1, "maxLength": MAX_LINK_ID, "examples": ["hello"]}
+_DOMAIN = {"type": "string", "minLength": 1, "examples": ["https://vvd.bz"]}
+
+YMD = [described("ymd", _DATE, "Day in the account's time zone.", required=True)]
+RANGE = [
+    described("startYmd", _DATE, "First day, in the account's time zone.", required=True),
+    described("endYmd", _DATE, "Last day, inclusive. At most 31 days in all; Personal 7, Premium 14.", required=True),
+]
+LINK = [
+    described("linkId", _LINK_ID, "Link, case-sensitive.", required=True),
+    described("domain", _DOMAIN, "Domain of the link; https:// is assumed.", required=True),
+]
+SCOPE = [
+    described("linkId", _LINK_ID, "Link, case-sensitive; needs domain. Personal plan: required."),
+    described("domain", _DOMAIN, "Domain of the link; https:// is assumed. Needs linkId."),
+    described(
+        "grpIdx",
+        {"type": "integer", "minimum": 1, "examples": [151]},
+        "All links that are in this group now. Premium and up; ignored where a link is given, and on Personal.",
+    ),
+]
+_FILL = {"type": "string", "enum": ["1"]}
+FILL_HOURS = [described("fill", _FILL, "List every hour that the local day has, clicks or not.")]
+FILL_DAYS = [described("fill", _FILL, "List every day that the account's time zone has, clicks or not.")]
+PAGES = [
+    described(
+        "pages",
+        {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": 1},
+        "Page of 30; past the end it is empty.",
+    )
+]

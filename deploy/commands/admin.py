@@ -1,0 +1,98 @@
+"""Commands over the admin calls: the catalogue and the API keys."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TextIO
+
+import click
+
+from deploy.commands.admin_client import AdminClient
+from deploy.commands.options import of_data_dir, read_settings
+from deploy.embedded.data_dir import NotRunning
+
+
+@click.group()
+def catalog() -> None:
+    """What ids mean: accounts, links, groups, publishers, advertisers, networks."""
+
+
+@catalog.command("import")
+@of_data_dir
+@click.argument("file", type=click.File(encoding="utf-8"))
+def catalog_import(file: TextIO) -> None:
+    """Add or change entries from a JSON FILE, or - for standard input, in the form of PUT /admin/catalog.
+
+    Example: clickmill catalog import catalog.json
+    """
+    try:
+        entries = json.load(file)
+    except ValueError as error:
+        raise click.ClickException(f"{file.name} is not JSON: {error}") from error
+    click.echo(json.dumps(admin_call("PUT", "/admin/catalog", entries)))
+
+
+@click.group()
+def keys() -> None:
+    """API keys: make, list, rotate, revoke."""
+
+
+@keys.command("create")
+@of_data_dir
+@click.option("--role", type=click.Choice(["admin", "publisher", "account", "ingest"]), required=True)
+@click.option("--publisher-id", type=int, help="With role publisher.")
+@click.option("--account-id", type=int, help="With role account.")
+@click.option("--name", default="", help="What the key is for.")
+@click.option("--expires-at", metavar="TIME", help="When it ends, in RFC 3339: YYYY-MM-DDThh:mm:ssZ.  [default: never]")
+@click.option("--requests-per-hour", type=int, help="Its own limit.  [default: CLICKMILL_REQUESTS_PER_HOUR]")
+def keys_create(**wish: Any) -> None:
+    """Make a key; it is shown once.
+
+    Example: clickmill keys create --role account --account-id 1
+    """
+    answer = admin_call(
+        "POST", "/admin/keys", {field: value for field, value in wish.items() if value not in (None, "")}
+    )
+    click.echo(json.dumps(answer, indent=1))
+
+
+@keys.command("list")
+@of_data_dir
+def keys_list() -> None:
+    """List keys, without the keys themselves.
+
+    Example: clickmill keys list
+    """
+    click.echo(json.dumps(admin_call("GET", "/admin/keys"), indent=1))
+
+
+@keys.command("rotate")
+@of_data_dir
+@click.argument("key_id")
+@click.option("--overlap-hours", type=float, default=24, show_default=True, help="How long the old key lives on.")
+def keys_rotate(key_id: str, overlap_hours: float) -> None:
+    """Make a key for what the key with this id is for; it is shown once.
+
+    Example: clickmill keys rotate 4f1c9a0b2d3e5f60 --overlap-hours 1
+    """
+    wish = {"overlap_seconds": round(overlap_hours * 3600)}
+    click.echo(json.dumps(admin_call("POST", f"/admin/keys/{key_id}/rotate", wish), indent=1))
+
+
+@keys.command("revoke")
+@of_data_dir
+@click.argument("key_id")
+def keys_revoke(key_id: str) -> None:
+    """End a key by its id.
+
+    Example: clickmill keys revoke 4f1c9a0b2d3e5f60
+    """
+    admin_call("DELETE", f"/admin/keys/{key_id}")
+    click.echo(f"{key_id} is revoked")
+
+
+def admin_call(method: str, path: str, body: Any = None) -> Any:
+    try:
+        return AdminClient(read_settings()).call(method, path, body)
+    except (RuntimeError, NotRunning, OSError) as error:
+        raise click.ClickException(str(error)) from error

@@ -1,0 +1,147 @@
+"""The ledger against the log: how far it is behind, and whether the log is still the one that was counted."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from ingest.kafka.admin import topic_identity
+from ingest.kafka.peek import peek
+from ingest.kafka.reader import log_bounds
+from ingest.settings import Settings
+from rollups.delivery.sources import source_number
+from rollups.reporting.lateness import LATE_SECONDS
+from rollups.reporting.marks import fingerprint_of
+
+Marks = dict[int, dict[int, int]]  # CRCs by partition and offset
+
+
+@dataclass(slots=True)
+class LogView:
+    """What the broker says of the topic: its source, the bounds of its partitions, and what is wrong with them.
+
+    `bounds` are (first offset, end, offset that the group has committed). `notes` are no problems.
+    """
+
+    source: int
+    bounds: dict[int, tuple[int, int, int | None]]
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+async def compare_with_log(settings: Settings, report: Mapping[str, Any]) -> LogView:
+    """Of the report of `GET /admin/audit`. Raises KafkaError and ConnectionError."""
+    cluster_id, topic_id = await topic_identity(settings, settings.topic)
+    bounds = await log_bounds(settings, settings.topic)
+    view = LogView(source_number(cluster_id, settings.topic, topic_id), bounds)
+    accounts = {a["partition"]: a for a in report["partitions"] if a["source"] == view.source}
+    watermarks = {p: accounts[p]["watermark"] if p in accounts else 0 for p in bounds}
+    await _find_real_ends(settings, view, watermarks)
+    view.problems += _bounds_problems(view, watermarks)
+    view.problems += await _late(settings, view, accounts, watermarks)
+    view.problems += _troubles(view, report["troubles"], watermarks)
+    view.problems += await _marks_problems(settings, view, marks_of(report, view.source))
+    view.notes += _growths(settings, view.source, report["growths"])
+    return view
+
+
+async def _find_real_ends(settings: Settings, view: LogView, watermarks: Mapping[int, int]) -> None:
+    """A listed end that lies before the watermark may be too low (the embedded broker): a fetch tells the true one."""
+    low = {p: max(first, end - 1) for p, (first, end, _) in view.bounds.items() if end < watermarks[p]}
+    for partition, found in (await peek(settings, settings.topic, low)).items():
+        first, end, commit = view.bounds[partition]
+        view.bounds[partition] = first, max(end, found.end or 0), commit
+
+
+def _bounds_problems(view: LogView, watermarks: Mapping[int, int]) -> Iterable[str]:
+    for partition, (first, end, _) in view.bounds.items():
+        watermark = watermarks[partition]
+        if watermark and first > watermark:
+            yield (
+                f"partition {partition}: offsets {watermark} to {first - 1} were lost to retention before they were "
+                "counted"
+            )
+        if end < watermark:
+            yield (
+                f"partition {partition}: the log ends at {end}, before the watermark {watermark}: it is not the log "
+                "that was counted (an older copy?)"
+            )
+
+
+async def _late(
+    settings: Settings, view: LogView, accounts: Mapping[int, Any], watermarks: Mapping[int, int]
+) -> list[str]:
+    """Records that nobody has counted within a minute. Most partitions need no look: their log was read up to now."""
+    behind = {}
+    for partition, (first, end, _) in view.bounds.items():
+        read_ms = accounts[partition]["as_of_ms"] if partition in accounts else 0
+        if end > max(first, watermarks[partition]) and time.time() - read_ms / 1000 > LATE_SECONDS:
+            behind[partition] = max(first, watermarks[partition])
+    found = await peek(settings, settings.topic, behind)
+    problems = [f"partition {partition} does not answer a fetch" for partition in behind.keys() - found.keys()]
+    for partition, place in found.items():
+        age = time.time() - place.record.timestamp / 1000 if place.record else 0.0
+        if age > LATE_SECONDS:
+            records = view.bounds[partition][1] - behind[partition]
+            nobody = "" if partition in accounts else "; no worker has counted anything of it"
+            problems.append(
+                f"partition {partition}: {records} records are not counted, the oldest for {age:.0f} s{nobody}"
+            )
+    return problems
+
+
+def _troubles(view: LogView, troubles: Iterable[Mapping[str, Any]], watermarks: Mapping[int, int]) -> Iterable[str]:
+    """What workers say. One that was late may have caught up since it said so."""
+    for trouble in troubles:
+        partition, state = trouble["partition"], trouble["state"]
+        if trouble["source"] != view.source or partition not in view.bounds:
+            continue
+        if state != "late" or view.bounds[partition][1] > watermarks[partition]:
+            yield f"partition {partition} is {state} since {_utc(trouble['since_ms'])}: {trouble['why']}"
+
+
+def marks_of(report: Mapping[str, Any], source: int) -> Marks:
+    marks: Marks = defaultdict(dict)
+    for of, partition, offset, crc in report["marks"]:
+        if of == source:
+            marks[partition][offset] = crc
+    return marks
+
+
+async def _marks_problems(settings: Settings, view: LogView, marks: Marks) -> list[str]:
+    """Looks at a few marks of each partition, of those that the log still reaches back to."""
+    there = {}
+    for partition, crcs in marks.items():
+        first, end, _ = view.bounds.get(partition, (0, 0, None))
+        there[partition] = [offset for offset in sorted(crcs) if first <= offset < end]
+    problems: dict[int, str] = {}
+    while asked := {partition: offsets.pop() for partition, offsets in there.items() if offsets}:
+        for partition, place in (await peek(settings, settings.topic, asked)).items():
+            offset, record = asked[partition], place.record
+            if record is None or (record.offset, fingerprint_of(record)) != (offset, marks[partition][offset]):
+                problems.setdefault(partition, another_log(partition, offset))
+    return list(problems.values())
+
+
+def another_log(partition: int, offset: int) -> str:
+    return (
+        f"partition {partition}: at offset {offset} the log has something else than what was counted: it was restored "
+        "from an older copy, or records were removed"
+    )
+
+
+def _growths(settings: Settings, source: int, growths: Iterable[Mapping[str, Any]]) -> Iterable[str]:
+    for growth in growths:
+        if growth["source"] == source:
+            yield (
+                f"topic {settings.topic} has {growth['partitions']} partitions since {_utc(growth['noted_ms'])}, and "
+                f"had another number before: clicks until {_utc(growth['unverified_until_ms'])} are unverified"
+            )
+
+
+def _utc(milliseconds: int) -> str:
+    return f"{datetime.fromtimestamp(milliseconds / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,107 @@
+"""What the commands share: settings, options, and how a run ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from pydantic import ValidationError
+
+from deploy.embedded.data_dir import NotRunning, with_broker
+from ingest.settings import EMBEDDED, Settings
+from rollups.clickhouse import StoreError
+
+log = logging.getLogger(__name__)
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+_OF_UP = "clickmill.up"  # the running `up` that the command line names: its data directory
+
+
+def read_settings() -> Settings:
+    """Those of the environment; what the command line names comes before them."""
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        raise click.UsageError(f"wrong settings: {'; '.join(map(_fault, error.errors()))}") from error
+    context = click.get_current_context(silent=True)
+    if context is not None and (data_dir := context.meta.get(_OF_UP)):
+        return settings.model_copy(update={"data_dir": data_dir, "kafka_url": EMBEDDED, "api_url": ""})
+    return settings
+
+
+def _fault(error: Any) -> str:
+    """Without the value, which may be a secret."""
+    return f"CLICKMILL_{str(error['loc'][0]).upper()}: {error['msg'].removeprefix('Value error, ')}"
+
+
+def dialled_settings() -> Settings:
+    """Settings whose Kafka can be dialled, by way of a running `up` if they name none."""
+    try:
+        return with_broker(read_settings())
+    except NotRunning as error:
+        raise click.ClickException(str(error)) from error
+
+
+def publishing_settings() -> Settings:
+    """As `dialled_settings`, for a command that publishes events of people: their addresses must not go in bare."""
+    settings = dialled_settings()
+    return settings if settings.keep_addresses else required(settings, "visitor_secret")
+
+
+def of_data_dir(command: Command) -> Command:
+    """The option of a command that works on a running `up`: which one."""
+
+    def remember(context: click.Context, _option: click.Parameter, data_dir: Path | None) -> None:
+        context.meta[_OF_UP] = data_dir
+
+    return click.option(
+        "--data-dir",
+        type=click.Path(path_type=Path),
+        expose_value=False,
+        callback=remember,
+        help="Data directory of the running `up` to work on.  [default: the settings, or CLICKMILL_DATA_DIR]",
+    )(command)
+
+
+def listens(port: int) -> Callable[[Command], Command]:
+    """The options of a command that serves HTTP."""
+
+    def decorate(command: Command) -> Command:
+        with_port = click.option(
+            "--port",
+            type=click.IntRange(0, 65535),
+            default=port,
+            show_default=True,
+            help="Port to listen on; 0 takes a free one.",
+        )
+        with_host = click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+        return with_host(with_port(command))
+
+    return decorate
+
+
+def required(settings: Settings, *names: str) -> Settings:
+    """Refuses to start without settings that have no safe default outside `up`."""
+    missing = [f"CLICKMILL_{name.upper()}" for name in names if getattr(settings, name) in ("", "embedded")]
+    if missing:
+        raise click.UsageError(f"set {', '.join(missing)}: only `clickmill up` runs without; see docs/settings.md")
+    return settings
+
+
+def run(main: Coroutine[Any, Any, Any]) -> Any:
+    """Runs to the end; what cannot be helped becomes one line and exit status 1."""
+    try:
+        return asyncio.run(main)
+    except (RuntimeError, NotRunning, OSError, StoreError) as error:
+        log.debug("failed", exc_info=True)
+        raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt:
+        logging.disable()  # clients that are cut off complain that nobody has closed them
+        sys.exit(130)

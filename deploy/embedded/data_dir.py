@@ -1,0 +1,164 @@
+"""The data directory of `clickmill up`: where things are, its secrets, and how other commands find it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from deploy.embedded.durable import write_durably
+from ingest.settings import EMBEDDED, Settings
+
+_LOOK_SECONDS = 0.1
+
+
+class NotRunning(Exception):
+    """A command needs a running `clickmill up`, or addresses in the settings, and has neither."""
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where a running `up` can be reached by commands on the same machine."""
+
+    pid: int
+    kafka: str
+    http: str
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    path: Path
+
+    @property
+    def engine(self) -> Path:
+        return self.path / "engine"
+
+    @property
+    def broker_log(self) -> Path:
+        return self.path / "broker.log"
+
+    @property
+    def _addresses(self) -> Path:
+        return self.path / "up.json"
+
+    @property
+    def _secrets(self) -> Path:
+        return self.path / "secrets.json"
+
+    @property
+    def _kafka_port(self) -> Path:
+        return self.path / "kafka-port"
+
+    def take(self) -> None:
+        """Makes the directory and takes it for the life of this process; the kernel lets go of it whatever happens."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.path / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise RuntimeError(
+                f"the data directory {self.path} cannot be written ({error.strerror}): "
+                "choose another with --data-dir or CLICKMILL_DATA_DIR"
+            ) from error
+        if not _locked(descriptor):
+            time.sleep(_LOOK_SECONDS)  # it may have been a command that was looking whether an `up` runs
+            if not _locked(descriptor):
+                raise RuntimeError(f"`clickmill up` runs in {self.path} already: stop it, or choose another --data-dir")
+        self.withdraw()  # what an earlier one left that was killed
+
+    def publish(self, addresses: Addresses) -> None:
+        write_durably(self._addresses, [json.dumps(asdict(addresses)).encode()])
+
+    def withdraw(self) -> None:
+        self._addresses.unlink(missing_ok=True)
+
+    def addresses(self) -> Addresses:
+        try:
+            addresses = Addresses(**json.loads(self._addresses.read_bytes()))
+            if not self._taken():
+                raise ProcessLookupError("the process that wrote up.json has ended")
+        except PermissionError as error:
+            raise NotRunning(
+                f"{error.filename} is not yours to read: run this as the user of `clickmill up`"
+            ) from error
+        except (OSError, ValueError, TypeError) as error:
+            raise NotRunning(
+                f"no `clickmill up` is running in {self.path.resolve()}: start it, name its directory with --data-dir "
+                "or CLICKMILL_DATA_DIR, or set CLICKMILL_KAFKA_URL and CLICKMILL_API_URL"
+            ) from error
+        return addresses
+
+    def _taken(self) -> bool:
+        """Whether an `up` holds the directory. Its process id says little: another process may have got it since."""
+        descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CLOEXEC)
+        try:
+            return not _locked(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def secret(self, name: str) -> str:
+        """A random secret of this directory, made the first time it is asked for and kept."""
+        if (kept := self.kept(name)) is not None:
+            return kept
+        made = secrets.token_urlsafe(32)
+        self.keep({name: made})
+        return made
+
+    def keep(self, values: dict[str, str]) -> None:
+        """Adds to the secrets, readable by their owner only."""
+        write_durably(self._secrets, [json.dumps(self._read_secrets() | values, indent=1).encode()])
+
+    def kept(self, name: str) -> str | None:
+        return self._read_secrets().get(name)
+
+    def _read_secrets(self) -> dict[str, str]:
+        """Never taken for empty when it cannot be read: new secrets would make new users of all visitors."""
+        try:
+            found = json.loads(self._secrets.read_bytes())
+        except FileNotFoundError:
+            return {}
+        except ValueError as error:
+            raise RuntimeError(f"{self._secrets} is damaged: bring back a copy of it ({error})") from error
+        if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+            raise RuntimeError(f"{self._secrets} is damaged: it holds no JSON object of texts")
+        return found
+
+    def kafka_port(self) -> int | None:
+        """The port of the embedded broker at the last start."""
+        try:
+            return int(self._kafka_port.read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def keep_kafka_port(self, port: int) -> None:
+        write_durably(self._kafka_port, [f"{port}\n".encode()])
+
+
+def _locked(descriptor: int) -> bool:
+    """Locks an open file for its holder alone, if nobody else holds it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def with_broker(settings: Settings) -> Settings:
+    """Settings whose Kafka can be dialled: those given, or the embedded broker of a running `up`.
+
+    Without a visitor secret of their own they have that of `up`, if the broker is its.
+    """
+    home = Home(settings.data_dir)
+    try:
+        kafka = home.addresses().kafka
+    except NotRunning:
+        if settings.kafka_url == EMBEDDED:
+            raise
+        return settings
+    if settings.kafka_url not in (EMBEDDED, kafka):
+        return settings
+    secret = settings.visitor_secret or home.kept("visitor_secret") or ""
+    return settings.model_copy(update={"kafka_url": kafka, "visitor_secret": secret})

@@ -1,0 +1,96 @@
+"""The collector: a process of its own, or a part of `up`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fastapi import FastAPI
+
+from api.access.keys import KeyRing
+from api.health import health_router
+from api.http.middleware import guard
+from deploy.processes.http_server import HttpServer
+from deploy.processes.lifecycle import serve_until, stop_on_signals
+from deploy.processes.metrics_listener import MetricsListener
+from ingest.collector import Verdict, collector_routes
+from ingest.kafka.admin import ensure_topics, wait_for_broker
+from ingest.producer import ClickProducer
+from ingest.settings import Settings
+from rollups.clickhouse import Store, StoreError
+
+log = logging.getLogger(__name__)
+
+_RETRY_SECONDS = 1.0
+
+
+async def run_collector(settings: Settings, host: str, port: int) -> None:
+    """A collector; it answers from the start and takes events as soon as the broker does."""
+    stop = stop_on_signals()
+    gate = Gate(settings)
+    app = collector_app(Store(settings.clickhouse_url), settings, gate)
+    metrics, server = MetricsListener(settings), HttpServer(app, settings, host, port)
+    await metrics.beside(serve_until(stop, server, gate.run(stop)))
+
+
+def collector_app(store: Store, settings: Settings, gate: Gate) -> FastAPI:
+    app = FastAPI(title="Clickmill collector", openapi_url=None)
+    guard(app, settings)
+    app.include_router(health_router(store, lambda: {"broker": gate.open}))
+    app.router.routes.extend(gate.routes(KeyRing(store, settings)))
+    return app
+
+
+class Gate:
+    """The way in: a producer behind the collector's routes, closed while the broker is away or the process stops."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.producer = ClickProducer(settings)
+        self.open = False
+
+    def routes(self, keys: KeyRing) -> list[Any]:
+        authorize = key_authority(keys, "ingest")
+        return collector_routes(self.producer, authorize, self._settings, closed=lambda: not self.open)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        while not await self._connected(stop):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), _RETRY_SECONDS)
+        if self.producer.started:
+            self.open = True
+            await stop.wait()
+            self.open = False
+            await self.producer.close()
+
+    async def _connected(self, stop: asyncio.Event) -> bool:
+        """Whether the producer is connected, or no longer wanted. A broker that has just come up may still refuse."""
+        await wait_for_broker(self._settings, stop)
+        if stop.is_set():
+            return True
+        try:
+            await ensure_topics(self._settings)
+            await self.producer.start()
+        except RuntimeError as error:  # what aiokafka's errors derive from
+            log.warning("no events can be taken yet, trying again in %.0f s: %s", _RETRY_SECONDS, error)
+            return False
+        return True
+
+
+def key_authority(keys: KeyRing, role: str) -> Callable[[str | None], Awaitable[Verdict]]:
+    """Who may do what takes a role, for the collector, which knows nothing of keys."""
+
+    async def authorize(key: str | None) -> Verdict:
+        try:
+            principal = await keys.resolve(key)
+        except StoreError as error:
+            log.warning("%s", error)
+            return "unavailable"
+        if principal is None:
+            return "unknown"
+        return "ok" if principal.role in (role, "admin") else "forbidden"
+
+    return authorize

@@ -1,0 +1,58 @@
+"""What a process tells Prometheus, on a port that is not the one of its callers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry, ProcessCollector
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from api.http.middleware import guard
+from deploy.processes.http_server import HttpServer, bind
+from ingest.settings import Settings
+from rollups.metrics import exposition
+
+
+class MetricsListener:
+    """Takes the port of the settings at once, if they name one. Errors: RuntimeError if it cannot be had."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._bound = None
+        if settings.metrics_port:
+            self._bound = bind(settings.metrics_host, settings.metrics_port, "CLICKMILL_METRICS_PORT")
+            self._bound.listen()  # another process that only binds would get the port too
+
+    async def beside(self, work: Coroutine[Any, Any, None], *registries: CollectorRegistry) -> None:
+        """Does the work, and answers Prometheus for as long as it lasts."""
+        if self._bound is None:
+            await work
+            return
+        app = metrics_app(self._settings, *registries)
+        server = HttpServer(app, self._settings, self._settings.metrics_host, self._settings.metrics_port, self._bound)
+        serving = asyncio.ensure_future(server.listen())
+        try:
+            await work
+        finally:
+            server.should_exit = True
+            await serving
+
+
+def metrics_app(settings: Settings, *registries: CollectorRegistry) -> FastAPI:
+    """`GET /metrics`: of these registries and of the process. It names no key, link or user."""
+    process = CollectorRegistry()
+    ProcessCollector(registry=process)
+
+    def metrics(_request: Request) -> Response:
+        text, content_type = exposition(*registries, process)
+        return Response(text, media_type=content_type)
+
+    app = FastAPI(title="Clickmill metrics", openapi_url=None)
+    guard(app, settings)
+    app.router.routes.append(Route("/metrics", metrics))
+    return app

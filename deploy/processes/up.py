@@ -1,0 +1,201 @@
+"""`clickmill up`: broker, worker, collector and API in one process on one port, over the embedded stack."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from api.access.keys import KeyRing
+from api.app import create_app
+from api.query.reading import reading_store
+from deploy.commands.dlq import open_letters
+from deploy.embedded.broker import EmbeddedBroker, choose_port
+from deploy.embedded.data_dir import Addresses, Home
+from deploy.processes.collector import Gate
+from deploy.processes.http_server import HttpServer, bind
+from deploy.processes.lifecycle import stop_on_signals
+from deploy.processes.metrics_listener import MetricsListener
+from deploy.processes.worker import worker_parts
+from ingest.settings import EMBEDDED, Settings
+from rollups.clickhouse import Store
+from rollups.metrics import worker_registry
+from rollups.migrations.migrate import migrate
+from rollups.worker import Worker
+
+log = logging.getLogger(__name__)
+
+_DRAIN_SECONDS = 30.0
+_COUNT_SECONDS = 5.0
+_BROKER_CHECK_SECONDS = 0.5
+
+OnReady = Callable[["Running"], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What a started `up` is made of, for whoever fills it with demo traffic."""
+
+    settings: Settings
+    keys: KeyRing
+    gate: Gate
+    home: Home
+    url: str
+
+
+async def run_up(settings: Settings, host: str, port: int, kafka_port: int | None, on_ready: OnReady) -> None:
+    """Runs until SIGTERM or SIGINT, then takes no more events, counts those it has, and stops.
+
+    Errors: RuntimeError if the directory, a secret or a port cannot be had; nothing has been started then.
+    """
+    home = Home(settings.data_dir.resolve())
+    home.take()
+    bound, metrics = bind(host, port), MetricsListener(settings)
+    broker = _broker(settings, home, kafka_port, bound)
+    settings = _complete(settings, home, broker)
+    stop = stop_on_signals(broker.kill if broker else lambda: None)
+    try:
+        if broker:
+            broker.start()
+        await _run(settings, home, broker, host, bound, metrics, stop, on_ready)
+    finally:
+        home.withdraw()
+        if broker:
+            broker.stop()
+
+
+def _broker(settings: Settings, home: Home, wanted: int | None, bound: socket.socket) -> EmbeddedBroker | None:
+    """The embedded broker, if it is the one to use, with the port that clients of this directory know."""
+    if settings.kafka_url != EMBEDDED:
+        if wanted:
+            raise RuntimeError("--kafka-port is that of the embedded broker, and CLICKMILL_KAFKA_URL names another")
+        return None
+    port = choose_port(wanted, home.kafka_port(), besides=bound.getsockname()[1])
+    home.keep_kafka_port(port)
+    return EmbeddedBroker(home.broker_log, port)
+
+
+def _complete(settings: Settings, home: Home, broker: EmbeddedBroker | None) -> Settings:
+    """The settings with what `up` fills in: addresses, and secrets of its own, kept in the data directory."""
+    embedded: dict[str, Any] = {"kafka_url": broker.address, "session_timeout_seconds": 3.0} if broker else {}
+    return settings.model_copy(
+        update={
+            **embedded,
+            "clickhouse_url": settings.clickhouse_url or f"chdb://{home.engine}",
+            "admin_key": settings.admin_key or home.secret("admin_key"),
+            "visitor_secret": settings.visitor_secret or home.secret("visitor_secret"),
+        }
+    )
+
+
+async def _run(
+    settings: Settings,
+    home: Home,
+    broker: EmbeddedBroker | None,
+    host: str,
+    bound: socket.socket,
+    metrics: MetricsListener,
+    stop: asyncio.Event,
+    on_ready: OnReady,
+) -> None:
+    store = Store(settings.clickhouse_url)
+    try:
+        await asyncio.to_thread(migrate, store, retention_days=settings.rollup_retention_days)
+        keys, gate, worker = KeyRing(store, settings), Gate(settings), Worker(settings, store)
+        app = create_app(
+            store,
+            settings,
+            ready=lambda: {"broker": gate.open, **worker_parts(worker)},
+            keys=keys,
+            reader=reading_store(settings),
+        )
+        app.router.routes.extend(gate.routes(keys))
+        server = HttpServer(app, settings, host, bound.getsockname()[1], bound)
+        url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{server.port}"
+        home.publish(Addresses(os.getpid(), settings.kafka_url, url))
+        running = Running(settings, keys, gate, home, url)
+        serving = _serve(server, gate, worker, broker, stop, lambda: _greet(running, worker, on_ready))
+        await metrics.beside(serving, worker_registry(worker), app.state.metrics)
+        if broker and broker.running():
+            await _say_what_ends(settings)
+    finally:
+        store.close()
+
+
+async def _serve(
+    server: HttpServer,
+    gate: Gate,
+    worker: Worker,
+    broker: EmbeddedBroker | None,
+    stop: asyncio.Event,
+    greet: Callable[[], Awaitable[None]],
+) -> None:
+    worker_stop = asyncio.Event()
+    serving = asyncio.ensure_future(server.listen())
+    taking = asyncio.ensure_future(gate.run(stop))
+    counting = asyncio.ensure_future(worker.run(worker_stop))
+    greeting = asyncio.ensure_future(greet())
+    parts = [serving, taking, counting, asyncio.ensure_future(stop.wait())]
+    if broker:
+        parts.append(asyncio.ensure_future(_watch(broker)))
+    done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+    greeting.cancel()
+    stop.set()  # the collector takes no more events; what it has taken is acknowledged
+    await asyncio.wait([taking])
+    if broker is None or broker.running():
+        await _drain(worker)
+    worker_stop.set()
+    await asyncio.wait([counting])
+    server.should_exit = True
+    await asyncio.wait([serving, greeting])
+    for part in done:
+        part.result()
+
+
+async def _greet(running: Running, worker: Worker, on_ready: OnReady) -> None:
+    while worker.problems() or not running.gate.open:
+        await asyncio.sleep(0.05)
+    try:
+        await on_ready(running)
+    except Exception:
+        if running.gate.open:  # else it was cut off by the end
+            log.exception("the demo ended; everything else goes on")
+
+
+async def _watch(broker: EmbeddedBroker) -> None:
+    while broker.running():
+        await asyncio.sleep(_BROKER_CHECK_SECONDS)
+    raise RuntimeError("the embedded broker has ended, and with it every event that was not counted yet; start again")
+
+
+async def _drain(worker: Worker) -> None:
+    """Counts what the broker still holds, which is in memory and would be gone."""
+    deadline = time.monotonic() + _DRAIN_SECONDS
+    lag: int | None = None
+    while time.monotonic() < deadline:
+        with contextlib.suppress(Exception):
+            lag = await asyncio.wait_for(worker.lag(), deadline - time.monotonic())
+            if lag == 0:
+                log.info("everything is counted")
+                return
+        await asyncio.sleep(0.1)
+    log.error("stopping although %s events in the embedded broker are not counted; they are lost", lag)
+
+
+async def _say_what_ends(settings: Settings) -> None:
+    """Dead letters are kept by the broker, and this one keeps nothing."""
+    letters: int | str = "the"
+    with contextlib.suppress(Exception):  # whatever it is, it must not keep the process from ending
+        async with asyncio.timeout(_COUNT_SECONDS):
+            letters = await open_letters(settings)
+    if letters:
+        log.warning(
+            "%s dead letters end with the embedded broker; `clickmill dlq list --json` before the stop keeps them",
+            letters,
+        )

@@ -1,0 +1,41 @@
+"""A worker as a process of its own."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from fastapi import FastAPI
+
+from api.health import health_router
+from api.http.middleware import guard
+from deploy.processes.http_server import HttpServer
+from deploy.processes.lifecycle import serve_until, stop_on_signals
+from deploy.processes.metrics_listener import MetricsListener
+from ingest.settings import Settings
+from rollups.clickhouse import Store
+from rollups.metrics import worker_registry
+from rollups.worker import Worker
+
+log = logging.getLogger(__name__)
+
+_MOST_WHY = 1000  # characters
+
+
+async def run_worker(settings: Settings, host: str, port: int) -> None:
+    """A worker, with its health over HTTP."""
+    stop = stop_on_signals()
+    store = Store(settings.clickhouse_url)
+    worker = Worker(settings, store)
+    app = FastAPI(title="Clickmill worker", openapi_url=None)
+    guard(app, settings)
+    app.include_router(health_router(store, lambda: worker_parts(worker)))
+    metrics, server = MetricsListener(settings), HttpServer(app, settings, host, port)
+    await metrics.beside(serve_until(stop, server, worker.run(stop)), worker_registry(worker))
+
+
+def worker_parts(worker: Worker) -> Mapping[str, bool | str]:
+    problems = worker.problems()
+    for problem in problems:
+        log.info("not ready: %s", problem)
+    return {"worker": "; ".join(problems)[:_MOST_WHY] or True}

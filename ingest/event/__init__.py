@@ -1,0 +1,46 @@
+"""What a click is: its fields, what makes it valid, and how it stands in a record."""
+
+from ingest.event.click import Click, clicked_at_ms, encode, partition_key, stamped, user_identity
+from ingest.event.codec import (
+    MAX_RECORD_EVENTS,
+    UNPARSABLE,
+    Rejected,
+    decode_one,
+    decode_record,
+    parse_record,
+    split_array,
+)
+from ingest.event.validation import (
+    MAX_EVENT_ID,
+    MAX_ID,
+    MAX_LINK_ID,
+    MAX_VISITOR_ID,
+    Fault,
+    check,
+    check_size,
+    normal_domain,
+)
+
+__all__ = [
+    "MAX_EVENT_ID",
+    "MAX_ID",
+    "MAX_LINK_ID",
+    "MAX_RECORD_EVENTS",
+    "MAX_VISITOR_ID",
+    "UNPARSABLE",
+    "Click",
+    "Fault",
+    "Rejected",
+    "check",
+    "check_size",
+    "clicked_at_ms",
+    "decode_one",
+    "decode_record",
+    "encode",
+    "normal_domain",
+    "parse_record",
+    "partition_key",
+    "split_array",
+    "stamped",
+    "user_identity",
+]

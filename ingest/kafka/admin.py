@@ -1,0 +1,181 @@
+"""Kafka as every part sees it: how to connect, which topics there are, and waiting for a broker that is away."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from ingest.kafka.topic_findings import say_once, say_what_is_wrong
+from ingest.kafka.topic_id import TopicLook, look_at
+from ingest.settings import Settings
+
+log = logging.getLogger(__name__)
+
+MAX_RECORD_BYTES = 16 * 1024 * 1024
+_LAST_BACKOFF = 10.0
+_LOOK_SECONDS = 5.0
+_SETTLE_SECONDS = 2.0
+_LOOKS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    name: str
+    partitions: int
+    config: dict[str, str] = field(default_factory=dict)
+
+
+def topics(settings: Settings) -> list[TopicSpec]:
+    """The topics that Clickmill creates where they are missing."""
+    retention_ms = settings.retention_hours * 3_600_000
+    shared = {"max.message.bytes": str(MAX_RECORD_BYTES), "message.timestamp.type": "LogAppendTime"}
+    return [
+        TopicSpec(settings.topic, settings.partitions, {**shared, "retention.ms": str(retention_ms)}),
+        # Dead letters are few and wait for people: one partition keeps them in order, four times as long.
+        TopicSpec(settings.dead_topic, 1, {**shared, "retention.ms": str(4 * retention_ms)}),
+    ]
+
+
+def connection(settings: Settings) -> dict[str, Any]:
+    """Keyword arguments by which any aiokafka client connects."""
+    arguments: dict[str, Any] = {
+        "bootstrap_servers": settings.kafka_url,
+        "security_protocol": settings.kafka_security,
+        "ssl_context": ssl_context(settings),
+    }
+    if settings.kafka_security.startswith("SASL"):
+        arguments |= {
+            "sasl_mechanism": settings.kafka_sasl_mechanism,
+            "sasl_plain_username": settings.kafka_username,
+            "sasl_plain_password": settings.kafka_password,
+        }
+    return arguments
+
+
+def ssl_context(settings: Settings) -> ssl.SSLContext | None:
+    if not settings.kafka_security.endswith("SSL"):
+        return None
+    return ssl.create_default_context(cafile=str(settings.kafka_ca_file) if settings.kafka_ca_file else None)
+
+
+async def admin_client(settings: Settings) -> AIOKafkaAdminClient:
+    admin = AIOKafkaAdminClient(**connection(settings))
+    try:
+        await admin.start()
+    except BaseException:
+        await admin.close()
+        raise
+    return admin
+
+
+async def wait_for_broker(settings: Settings, stop: asyncio.Event) -> None:
+    """Returns once a broker answers, or `stop` is set; says which one is away meanwhile."""
+    backoff = 0.1
+    while not stop.is_set():
+        try:
+            admin = await admin_client(settings)
+        except (KafkaError, OSError) as error:
+            level = logging.WARNING if backoff > 0.5 else logging.INFO
+            log.log(
+                level,
+                "Kafka at %s is not reachable, trying again in %.1f s: %s",
+                settings.kafka_url,
+                backoff,
+                error,
+            )
+        else:
+            await admin.close()
+            return
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), backoff)
+        backoff = min(backoff * 2, _LAST_BACKOFF)
+
+
+async def ensure_topics(settings: Settings) -> None:
+    """Creates the topics that are missing; those that exist are left as they are, and what is wrong with them said."""
+    admin = await admin_client(settings)
+    try:
+        for spec in topics(settings):
+            await _create(admin, spec, settings.replication)
+        partitions = await _partitions(admin, settings)
+        if partitions < settings.partitions:
+            say_once(
+                logging.WARNING,
+                f"topic {settings.topic} has {partitions} partitions, fewer than the {settings.partitions} of "
+                "CLICKMILL_PARTITIONS; it is used as it is",
+            )
+        await say_what_is_wrong(admin, settings, MAX_RECORD_BYTES)
+    finally:
+        await admin.close()
+
+
+async def _partitions(admin: AIOKafkaAdminClient, settings: Settings) -> int:
+    """Of the topic. Kafka tells of new ones a moment after it has made them: too few are asked for again."""
+    deadline = time.monotonic() + _SETTLE_SECONDS
+    while True:
+        [found] = await admin.describe_topics([settings.topic])
+        partitions = len(found["partitions"])
+        if partitions >= settings.partitions or time.monotonic() > deadline:
+            return partitions
+        await asyncio.sleep(0.1)
+
+
+async def _create(admin: AIOKafkaAdminClient, spec: TopicSpec, replication: int) -> None:
+    topic = NewTopic(spec.name, spec.partitions, replication, topic_configs=spec.config)
+    response = await admin.create_topics([topic])
+    for name, code, *message in response.topic_errors:
+        if code == 0:
+            log.info("created topic %s with %d partitions", name, spec.partitions)
+        elif code != TopicAlreadyExistsError.errno:
+            raise for_code(code)(f"topic {name} cannot be created: {' '.join(map(str, message))}")
+
+
+class TopicWatch:
+    """Looks at one topic again and again over a connection that is kept. For one event loop."""
+
+    def __init__(self, settings: Settings, topic: str) -> None:
+        self._settings, self._topic = settings, topic
+        self._admin: AIOKafkaAdminClient | None = None
+        self._one_at_a_time = asyncio.Lock()
+
+    async def look(self) -> TopicLook:
+        """What a broker says after this call. ConnectionError if Kafka is away; the next look connects again."""
+        async with self._one_at_a_time:
+            for chances in reversed(range(_LOOKS)):  # one broker of several may just have gone
+                try:
+                    async with asyncio.timeout(_LOOK_SECONDS):
+                        self._admin = self._admin or await admin_client(self._settings)
+                        return await look_at(self._admin, self._topic)
+                except (KafkaError, OSError) as error:
+                    await self._disconnect()
+                    if not chances:
+                        where = f"Kafka at {self._settings.kafka_url}"
+                        raise ConnectionError(f"{where} does not say what topic {self._topic} is: {error}") from error
+        raise AssertionError("unreachable")
+
+    async def close(self) -> None:
+        async with self._one_at_a_time:
+            await self._disconnect()
+
+    async def _disconnect(self) -> None:
+        admin, self._admin = self._admin, None
+        if admin:
+            await admin.close()
+
+
+async def topic_identity(settings: Settings, topic: str) -> tuple[str, str]:
+    """(cluster id, topic id): together they name one incarnation of a topic. ConnectionError if Kafka is away."""
+    watch = TopicWatch(settings, topic)
+    try:
+        found = await watch.look()
+        return found.cluster_id, found.topic_id
+    finally:
+        await watch.close()

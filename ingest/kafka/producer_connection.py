@@ -1,0 +1,102 @@
+"""One connected aiokafka producer: how it is set up, and how it is ended whatever its broker does."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import UnknownError, UnsupportedVersionError
+
+from ingest.kafka.admin import MAX_RECORD_BYTES, connection
+from ingest.kafka.partitioner import partition_of
+from ingest.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_LINGER_MS = 5
+COMPRESSION = "zstd"  # docs/decisions/0014-zstd.md
+_BATCH_BYTES = 256 * 1024
+_REQUEST_TIMEOUT = 10.0
+_FLUSH_TIMEOUT = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A started producer. With idempotence a retry inside it cannot repeat a record."""
+
+    producer: AIOKafkaProducer
+    idempotent: bool
+
+    def partitions(self, topic: str) -> int:
+        """How many the topic has."""
+        return len(self.producer.client.cluster.partitions_for_topic(topic))
+
+    async def close(self) -> None:
+        """Sends what is left if the broker takes it soon; left to itself aiokafka would wait for ever."""
+        try:
+            async with asyncio.timeout(_FLUSH_TIMEOUT):
+                await self.producer.flush()
+        except TimeoutError:
+            await _abandon(self.producer)
+        except BaseException:
+            await _abandon(self.producer)
+            raise
+        else:
+            await self.producer.stop()
+
+
+def _partitioner(key: bytes | None, partitions: Sequence[int], available: Sequence[int]) -> int:
+    return random.choice(available or partitions) if key is None else partitions[partition_of(key, len(partitions))]
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """aiokafka logs as an error, and raises, what `connect` asks brokers to find out."""
+    return not str(record.msg).startswith("Unexpected error during InitProducerIdRequest")
+
+
+logging.getLogger("aiokafka.producer.sender").addFilter(_is_news)
+
+
+async def connect(settings: Settings, delivery_timeout: float) -> Connection:
+    """Raises aiokafka's KafkaError if no broker answers or the topic does not exist."""
+    try:
+        return Connection(await _start(settings, delivery_timeout, idempotent=True), idempotent=True)
+    except (UnknownError, UnsupportedVersionError):
+        log.debug("the broker has no idempotent producers: a retry may repeat a record, and its event id gives it away")
+        return Connection(await _start(settings, delivery_timeout, idempotent=False), idempotent=False)
+
+
+async def _start(settings: Settings, delivery_timeout: float, *, idempotent: bool) -> AIOKafkaProducer:
+    # Without idempotence aiokafka gives a batch up after one request timeout; with it never.
+    timeout = min(_REQUEST_TIMEOUT, delivery_timeout) if idempotent else delivery_timeout
+    producer = AIOKafkaProducer(
+        **connection(settings),
+        acks="all",
+        enable_idempotence=idempotent,
+        partitioner=_partitioner,
+        compression_type=COMPRESSION,
+        linger_ms=_LINGER_MS,
+        max_batch_size=_BATCH_BYTES,
+        max_request_size=MAX_RECORD_BYTES,
+        request_timeout_ms=int(timeout * 1000),
+    )
+    try:
+        await producer.start()
+        await producer.partitions_for(settings.topic)  # else the first click waits for it
+    except BaseException:
+        await producer.stop()
+        raise
+    return producer
+
+
+async def _abandon(producer: AIOKafkaProducer) -> None:
+    sender = producer._sender.sender_task
+    while not sender.done():
+        sender.cancel()  # once for itself, and once for each request that it waits for
+        await asyncio.wait([sender], timeout=0.01)
+    await producer.client.close()
+    producer._closed = True

@@ -1,0 +1,110 @@
+"""A topic from its beginning to its present end, without joining a group and without moving anything."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import OffsetOutOfRangeError
+
+from ingest.kafka.admin import connection
+from ingest.settings import Settings
+
+
+async def read_topic(settings: Settings, topic: str) -> AsyncIterator[list[Any]]:
+    """Lists of aiokafka ConsumerRecords, each of one partition and in order, up to where the topic ends by now.
+
+    Records of aborted transactions are left out; where one is still open, the topic ends at its first record.
+    Errors: aiokafka's KafkaError if the broker is away.
+    """
+    consumer = AIOKafkaConsumer(
+        topic,
+        **connection(settings),
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+    )
+    await consumer.start()
+    try:
+        unread = set(consumer.assignment())
+        ends: dict[TopicPartition, int] = {}
+        while unread:
+            for records in (await consumer.getmany(*unread, timeout_ms=200)).values():
+                yield records
+            for partition in list(unread):
+                end = consumer.last_stable_offset(partition)  # None until the first fetch has answered
+                if end is not None and await consumer.position(partition) >= ends.setdefault(partition, end):
+                    unread.discard(partition)
+    finally:
+        await consumer.stop()
+
+
+async def read_stretches(
+    settings: Settings,
+    topic: str,
+    stretches: Mapping[int, tuple[int, int]],
+    take: Callable[[Any], None],
+    seconds: float,
+) -> set[int]:
+    """Hands the ConsumerRecords at offsets [start, end) of some partitions to `take`, for so long at most.
+
+    Returns the partitions of which the log has all of that, and was quick enough; a log that ends before has not.
+    Records of aborted transactions are left out. Errors: aiokafka's KafkaError if the broker is away.
+    """
+    consumer = AIOKafkaConsumer(
+        **connection(settings), auto_offset_reset="none", enable_auto_commit=False, isolation_level="read_committed"
+    )
+    unread = {TopicPartition(topic, partition): end for partition, (_, end) in stretches.items()}
+    whole: set[int] = set()
+    try:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await consumer.start()
+                consumer.assign(list(unread))
+                for tp in unread:
+                    consumer.seek(tp, stretches[tp.partition][0])
+                while unread:
+                    whole |= await _read_on(consumer, unread, take)
+    finally:
+        await consumer.stop()
+    return whole
+
+
+async def _read_on(
+    consumer: AIOKafkaConsumer, unread: dict[TopicPartition, int], take: Callable[[Any], None]
+) -> set[int]:
+    """One fetch of partitions up to their ends. Takes those out that are done with; returns those read up to there."""
+    try:
+        fetched = await consumer.getmany(*unread, timeout_ms=100)
+    except OffsetOutOfRangeError as error:
+        done, read = set(error.args[0]), set[int]()
+    else:
+        for tp, records in fetched.items():
+            for record in records:
+                if record.offset < unread[tp]:
+                    take(record)
+        done = {tp for tp, end in unread.items() if await consumer.position(tp) >= end}
+        read = {tp.partition for tp in done}
+    consumer.pause(*done)
+    for tp in done:
+        del unread[tp]
+    return read
+
+
+async def log_bounds(settings: Settings, topic: str) -> dict[int, tuple[int, int, int | None]]:
+    """(first offset, end, offset that the workers' group has committed) of each partition of the topic."""
+    log = AIOKafkaConsumer(topic, **connection(settings), enable_auto_commit=False)
+    group = AIOKafkaConsumer(**connection(settings), group_id=settings.group, enable_auto_commit=False)
+    await log.start()
+    try:
+        await group.start()
+        partitions = sorted(log.assignment())
+        group.assign(partitions)  # by hand, so the group does not take it for a member
+        first, end = await log.beginning_offsets(partitions), await log.end_offsets(partitions)
+        return {tp.partition: (first[tp], end[tp], await group.committed(tp)) for tp in partitions}
+    finally:
+        await group.stop()
+        await log.stop()

@@ -1,0 +1,75 @@
+"""Clicks as the records of the clicks topic: their keys, their bytes, and how many go into one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from ingest.event.addresses import Addresses
+from ingest.event.click import Click, encode, partition_key, stamped
+from ingest.kafka.partitioner import partition_of
+from ingest.settings import Settings
+
+MAX_VALUE_BYTES = 512 * 1024  # half of what a topic takes that was made with Kafka's defaults
+
+
+@dataclass(slots=True)
+class Record:
+    """Clicks of one partition, under the key of the first."""
+
+    key: bytes
+    values: list[bytes] = field(default_factory=list)  # JSON, one click each
+    size: int = 2  # of the array
+
+    @property
+    def value(self) -> bytes:
+        return self.values[0] if len(self.values) == 1 else b"[%b]" % b",".join(self.values)
+
+    def add(self, value: bytes) -> bool:
+        """Whether there was room."""
+        size = self.size + len(value) + 1
+        if self.values and size > MAX_VALUE_BYTES:
+            return False
+        self.values.append(value)
+        self.size = size
+        return True
+
+
+class Packer:
+    """Makes records of clicks. With the visitor secret their addresses become hashes, unless they are to be kept."""
+
+    def __init__(self, settings: Settings) -> None:
+        hides = settings.visitor_secret and not settings.keep_addresses
+        self._addresses = Addresses(settings.visitor_secret) if hides else None
+
+    def pack(self, click: Click) -> tuple[bytes, bytes]:
+        """(key, value) of one click, which has an id afterwards. ValueError if it is too large for a record."""
+        stamped(click)
+        address = click.ip
+        if address and self._addresses:
+            click.ip = self._addresses.hashed(address)
+        try:
+            key, value = partition_key(click), encode(click)
+        finally:
+            click.ip = address
+        if len(value) > MAX_VALUE_BYTES:
+            raise ValueError(f"the click has {len(value)} bytes as JSON, at most {MAX_VALUE_BYTES} are allowed")
+        return key, value
+
+    def together(self, clicks: Iterable[Click], partitions: int, key: bytes | None = None) -> list[Record]:
+        """Those of each partition in as few records as hold them, under this key, or each under its own.
+
+        ValueError if one of them is too large.
+        """
+        records: list[Record] = []
+        filling: dict[int, Record] = {}
+        for click in clicks:
+            own, value = self.pack(click)
+            chosen = key or own
+            partition = partition_of(chosen, partitions)
+            record = filling.get(partition)
+            if record is None or not record.add(value):
+                record = filling[partition] = Record(chosen)
+                record.add(value)
+                records.append(record)
+        return records

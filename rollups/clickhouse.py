@@ -1,0 +1,228 @@
+"""ClickHouse, the only home of its driver: a small pool of clients over one URL, and errors by what to do next."""
+
+from __future__ import annotations
+
+import json
+import queue
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import clickhouse_connect
+import pyarrow as pa
+from clickhouse_connect import common
+from clickhouse_connect.driver import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from rollups.chdb_readback import NotWritten, ReadBack
+from rollups.errand import current_errand
+
+Row = tuple[Any, ...]
+
+# What ClickHouse says of a question that is too large at any time, and of one that was too much for now: too slow, too
+# much memory, too many at once, killed.
+_TOO_LARGE = {158, 307, 396}
+_TOO_MUCH = {159, 160, 202, 241, 394, 439}
+# What it says when it would refuse any statement: tables that are not migrated, users and rights, files and disks,
+# the network and Keeper, too many parts, whatever the C++ library throws.
+_NOT_MIGRATED, _RIGHTS = {16, 47, 60, 81}, {164, 192, 193, 242, 497, 516}
+_DISK = {74, 75, 76, 77, 87, 88, 107, 172, 204, 226, 227, 228, 243, 252, 294, 481, 586, 641}
+_AWAY = {173, 209, 210, 225, 236, 254, 279, 286, 319, 341, 425, 999, 1000, 1001, 1002}
+_IMPAIRED = _NOT_MIGRATED | _RIGHTS | _DISK | _AWAY
+
+# Sessions allow one query at a time; without them a pool of HTTP clients runs side by side.
+common.set_setting("autogenerate_session_id", False)
+
+
+class StoreError(Exception):
+    """ClickHouse refused a statement; `code` is its error number, 0 if it gave none."""
+
+    def __init__(self, message: str, code: int = 0) -> None:
+        super().__init__(message)
+        self.code = code
+
+    @property
+    def refuses_content(self) -> bool:
+        """Whether it is about what was sent, so that something else might be taken."""
+        return self.code not in _IMPAIRED | {0}
+
+
+class StoreUnavailable(StoreError):
+    """ClickHouse cannot be reached, or the connection broke: the outcome of a write is unknown."""
+
+    refuses_content = False
+
+
+class StoreBusy(StoreUnavailable):
+    """The statement took more time, memory or company than it may: worth another try later."""
+
+
+class StoreTooLarge(StoreError):
+    """The statement would read more than one may: not worth another try."""
+
+
+class Store:
+    """Thread-safe access to one ClickHouse database, by HTTP (`clickhouse://…`) or in-process (`chdb:///path`).
+
+    `settings` go with every statement. `connect` and `timeout` are the seconds to wait for a connection and for an
+    answer; `patience` those for one of the `connections` to be free (None: any time), then StoreBusy is raised.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        connections: int = 8,
+        connect: float = 5.0,
+        timeout: float = 60.0,
+        patience: float | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.url = url
+        self._own_socket = False
+        self._connect_seconds, self._timeout, self._patience = connect, timeout, patience
+        self._settings = dict(settings or {})
+        self._slots: queue.LifoQueue[Client | None] = queue.LifoQueue()
+        for _ in range(connections):
+            self._slots.put(None)
+        self._read_back: dict[str, ReadBack] = {}
+        self._closed = False
+
+    @property
+    def embedded(self) -> bool:
+        return self.url.startswith("chdb:")
+
+    @property
+    def address(self) -> str:
+        """The URL without its credentials, for messages."""
+        parts = urlsplit(self.url)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+    def query(
+        self, sql: str, parameters: Mapping[str, Any] | None = None, settings: dict[str, Any] | None = None
+    ) -> Sequence[Row]:
+        """Rows of a SELECT; `parameters` bind to `{name:Type}` places on the server."""
+        current_errand()  # one that was called off does not wait for a connection
+        with self._client() as client:
+            chosen = {**(settings or {}), **current_errand()}
+            return [tuple(row) for row in client.query(sql, dict(parameters or {}), settings=chosen).result_rows]
+
+    def aside(self, timeout: float) -> Store:
+        """One connection more to the same database, for what must not wait until one of the others is free."""
+        return Store(self.url, connections=1, connect=self._connect_seconds, timeout=timeout, settings=self._settings)
+
+    def apart(self, timeout: float) -> Store:
+        """As `aside`, over a socket that is opened for it: the others come from a pool of the whole process."""
+        store = self.aside(timeout)
+        store._own_socket = True
+        return store
+
+    def kill(self, comment: str) -> None:
+        """Ends what runs under this log comment; all connections may be busy with it."""
+        killer = self.aside(timeout=5)
+        try:
+            killer.command("KILL QUERY WHERE Settings['log_comment'] = {comment:String} ASYNC", {"comment": comment})
+        finally:
+            killer.close()
+
+    def query_arrow(self, sql: str, parameters: Mapping[str, Any]) -> pa.Table:
+        with self._client() as client:
+            return client.query_arrow(sql, dict(parameters), use_strings=True)
+
+    def command(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
+        with self._client() as client:
+            client.command(sql, parameters=dict(parameters or {}))
+
+    def insert(self, table: str, rows: Sequence[Sequence[Any]], columns: Sequence[str]) -> None:
+        """A few rows, written before this returns. Not for `landing`: a body cut off could be applied in part."""
+        if table == "landing":
+            raise ValueError("landing takes Arrow bodies only, which ClickHouse takes or refuses whole")
+        with self._kept(table), self._client() as client:
+            client.insert(table, rows, column_names=columns, settings={"async_insert": 0})
+
+    def insert_arrow(self, table: str, batch: pa.Table, settings: dict[str, Any]) -> None:
+        """One Arrow body, which ClickHouse takes whole or refuses whole."""
+        with self._kept(table), self._client() as client:
+            client.insert_arrow(table, batch, settings=settings)
+
+    def check(self, table: str, part: str = "") -> dict[str, str]:
+        """What is wrong with the parts of a table, or with one of them, by name; sound parts are absent."""
+        sql = f"CHECK TABLE {table}" + (f" PART '{part}'" if part else "")
+        settings = {"check_query_single_value_result": 0}
+        with self._client() as client:
+            lines = client.raw_query(sql, settings=settings, fmt="JSONEachRow").splitlines()
+        answers = [json.loads(line) for line in lines]
+        return {answer["part_path"]: answer["message"] for answer in answers if not answer["is_passed"]}
+
+    @contextmanager
+    def _kept(self, table: str) -> Iterator[None]:
+        """Around an insert: it succeeds only if the disk kept it. A server reports that itself, chDB does not."""
+        if not self.embedded:
+            yield
+            return
+        kept_in = "rollup" if table == "landing" else table
+        read_back = self._read_back.setdefault(kept_in, ReadBack(kept_in, self.query, self.check, self._drop_part))
+        try:
+            with read_back.insert():
+                yield
+        except NotWritten as error:
+            raise StoreError(str(error)) from None
+
+    def _drop_part(self, table: str, part: str) -> None:
+        self.command(f"ALTER TABLE {table} DROP PART '{part}'")
+
+    def close(self) -> None:
+        """Whoever asks from now on gets StoreUnavailable."""
+        self._closed = True
+        while not self._slots.empty():
+            if client := self._slots.get_nowait():
+                client.close()
+
+    @contextmanager
+    def _client(self) -> Iterator[Client]:
+        if self._closed:
+            raise StoreUnavailable(f"the connection to ClickHouse at {self.address} was closed")
+        try:
+            client = self._slots.get(timeout=self._patience)
+        except queue.Empty:
+            raise StoreBusy(f"ClickHouse at {self.address} is busy: no connection is free") from None
+        try:
+            client = client or self._connect()
+            yield client
+        except (ClickHouseError, OSError) as error:
+            code = getattr(error, "code", None)
+            if code:
+                raise _refusal(code)(str(error), code) from error
+            if client is not None:
+                client.close()
+                client = None
+            raise StoreUnavailable(f"ClickHouse at {self.address} is not reachable: {_cause(error)}") from error
+        finally:
+            self._slots.put(client)
+
+    def _connect(self) -> Client:
+        if self.embedded:
+            Path(urlsplit(self.url).path).mkdir(parents=True, exist_ok=True)
+            return clickhouse_connect.get_client(dsn=self.url, settings=self._settings)
+        return clickhouse_connect.get_client(
+            dsn=self.url,
+            connect_timeout=self._connect_seconds,
+            send_receive_timeout=self._timeout,
+            query_retries=0,
+            settings=self._settings,
+            dedicated_pool=self._own_socket,
+        )
+
+
+def _refusal(code: int) -> type[StoreError]:
+    return StoreBusy if code in _TOO_MUCH else StoreTooLarge if code in _TOO_LARGE else StoreError
+
+
+def _cause(error: Exception) -> str:
+    """The driver wraps what happened several times over; the innermost error says it."""
+    innermost: BaseException = error
+    while innermost.__cause__ or innermost.__context__:
+        innermost = innermost.__cause__ or innermost.__context__ or innermost
+    return str(innermost)

@@ -1,0 +1,132 @@
+"""The Faust app of a worker: its settings, its one agent, and its view of the log."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+import faust
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from faust.exceptions import ProducerSendError
+from faust.types import TP
+
+from ingest.kafka.admin import ssl_context
+from ingest.kafka.reader import read_stretches
+from ingest.settings import Settings
+from rollups.consumer.faust_transport import BatchSchema, ClickApp
+from rollups.delivery.claims import SourceReplaced
+from rollups.delivery.dead_letters import RecordTooLarge
+from rollups.kafka_log.tail import fingerprint
+from rollups.model import Cursor
+from rollups.pipeline import Pipeline
+
+_MIB = 1024 * 1024
+_METADATA_MS = 5000  # by then the group shares out partitions that were added
+_READ_BACK_SECONDS, _LONGEST_READ_BACK = 3.0, 60.0  # at first, and for a broker that is far or slow
+
+
+def build_app(settings: Settings, pipeline: Pipeline) -> ClickApp:
+    """Faust keeps group membership, rebalancing and supervision; batches go to the pipeline."""
+    app = ClickApp(
+        settings.group,
+        broker=";".join(f"kafka://{host}" for host in settings.kafka_url.split(",")),
+        broker_credentials=_credentials(settings),
+        consumer_auto_offset_reset="none",  # positions come from ClickHouse; a lost one must be seen, not reset
+        consumer_max_fetch_size=_MIB,
+        consumer_metadata_max_age_ms=_METADATA_MS,
+        producer_max_request_size=32 * _MIB,  # a dead letter may be as large as the largest record
+        broker_session_timeout=settings.session_timeout_seconds,
+        broker_heartbeat_interval=settings.heartbeat_seconds,
+        broker_commit_interval=5.0,
+        stream_buffer_maxsize=4,
+        stream_recovery_delay=0.0,
+        stream_wait_empty=False,
+        topic_disable_leader=True,
+        web_enabled=False,
+        autodiscover=False,
+    )
+    app.clicks_topic = settings.topic
+    topic = app.topic(settings.topic, schema=BatchSchema(), acks=False)
+
+    @app.agent(topic, name="clicks")  # type: ignore[untyped-decorator]
+    async def feed(batches: Any) -> None:
+        async for batch in batches:
+            await pipeline.put(batch)
+
+    return app
+
+
+def _credentials(settings: Settings) -> faust.SASLCredentials | faust.SSLCredentials | None:
+    context: ssl.SSLContext | None = ssl_context(settings)
+    if settings.kafka_security.startswith("SASL"):
+        return faust.SASLCredentials(
+            username=settings.kafka_username,
+            password=settings.kafka_password,
+            mechanism=settings.kafka_sasl_mechanism,
+            ssl_context=context,
+        )
+    return faust.SSLCredentials(context=context) if context else None
+
+
+async def send_record(
+    app: ClickApp, topic: str, key: bytes | None, value: bytes | None, headers: dict[str, bytes]
+) -> None:
+    """Returns once the broker has acknowledged the record. RecordTooLarge if the topic takes none of its size,
+    ConnectionError if there was no acknowledgement."""
+    try:
+        await (await app.producer.send(topic, key, value, None, None, headers))
+    except (KafkaError, ProducerSendError) as error:
+        cause = error.__cause__ if isinstance(error, ProducerSendError) else error
+        if isinstance(cause, MessageSizeTooLargeError):
+            raise RecordTooLarge(f"topic {topic}: {cause}") from error
+        raise ConnectionError(f"a record to {topic} was not acknowledged: {cause!r}") from error
+
+
+class FaustLog:
+    """The log as a claim needs it, by way of the app's consumer thread."""
+
+    def __init__(self, settings: Settings, app: ClickApp, identity: Callable[[], Awaitable[int]], source: int) -> None:
+        self._settings = settings
+        self._app = app
+        self._identity = identity
+        self._source = source
+        self._read_back_seconds = _READ_BACK_SECONDS
+
+    async def check_source(self) -> None:
+        if (source := await self._identity()) != self._source:
+            raise SourceReplaced(f"topic {self._app.clicks_topic} was made again: source {source}, not {self._source}")
+
+    def _tps(self, partitions: Iterable[int]) -> list[TP]:
+        return [TP(self._app.clicks_topic, partition) for partition in partitions]
+
+    async def bounds(self, partitions: Iterable[int]) -> Mapping[int, tuple[int, int]]:
+        tps = self._tps(partitions)
+        if not tps:
+            return {}
+        first = await self._app.consumer.earliest_offsets(*tps)
+        end = await self._app.consumer.highwaters(*tps)
+        fetched = await self._app.consumer._thread.high_watermarks()
+        return {tp.partition: (first[tp], max(end[tp], fetched.get(tp.partition, 0))) for tp in tps}
+
+    async def fingerprints(self, stretches: Mapping[int, tuple[int, int]]) -> Mapping[int, Mapping[int, int]]:
+        found: dict[int, dict[int, int]] = {partition: {} for partition in stretches}
+
+        def take(record: Any) -> None:
+            found[record.partition][record.offset] = fingerprint(record.timestamp, record.key, record.value)
+
+        whole = await read_stretches(self._settings, self._app.clicks_topic, stretches, take, self._read_back_seconds)
+        in_time = len(whole) == len(stretches)
+        longer = min(2 * self._read_back_seconds, _LONGEST_READ_BACK)
+        self._read_back_seconds = _READ_BACK_SECONDS if in_time else longer
+        return {partition: found[partition] for partition in whole}
+
+    async def seek(self, cursors: Mapping[int, Cursor]) -> None:
+        topic = self._app.clicks_topic
+        await self._app.consumer._thread.seek_cursors({TP(topic, p): cursor for p, cursor in cursors.items()})
+
+    async def forget(self, partitions: Iterable[int]) -> None:
+        await self._app.consumer._thread.forget_cursors(self._tps(partitions))
+
+    async def empty_tails(self) -> dict[int, tuple[int, int]]:
+        return await self._app.consumer._thread.empty_tails()  # type: ignore[no-any-return]

@@ -1,0 +1,215 @@
+"""Faust's Kafka transport, with two things changed: a message is a whole fetched batch, and positions are ours.
+
+Faust hands over one record at a time and starts at the group's committed offset. Here one message is everything one
+fetch returned of a partition, and fetching goes on only where a claim has said (`Cursor`), so the committed offset is
+advisory. All cursor state is touched in the consumer's own thread, between two awaits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from aiokafka.consumer.fetcher import FetchResult, PartitionRecords
+from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from faust import App, Schema
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport, ensure_aiokafka_TP
+from faust.types import TP, ConsumerMessage
+
+from rollups.kafka_log.broker_clock import wall_ms
+from rollups.model import Cursor, LogBatch, Records
+
+log = logging.getLogger(__name__)
+
+# aiokafka asks a broker one thing at a time: a partition left out of a request that finds nothing waits for its end,
+# which Faust puts at 1.5 s.
+_FETCH_WAIT_MS = 100
+_BROKER_SECONDS = 3.0  # without a broker aiokafka would commit and leave the group without end
+
+
+class WholeRecords(PartitionRecords):  # type: ignore[misc]
+    """Iterates over one thing: all records together. aiokafka takes more than a microsecond to hand over each."""
+
+    def __iter__(self) -> Iterator[Records]:
+        yield Records().add(self._records_iterator)
+
+    def _consumer_record(self, tp: Any, record: Any) -> Any:
+        return record
+
+
+class FetchResults(dict[TP, Any]):
+    """What aiokafka's fetcher has received and not handed out yet, by partition."""
+
+    def __setitem__(self, tp: TP, result: Any) -> None:
+        if isinstance(result, FetchResult):
+            result._partition_records.__class__ = WholeRecords
+        super().__setitem__(tp, result)
+
+
+class BatchSchema(Schema):  # type: ignore[misc]
+    """The value of a message is a LogBatch already."""
+
+    def loads_key(self, app: Any, message: Any, **_: Any) -> Any:
+        return None
+
+    def loads_value(self, app: Any, message: Any, **_: Any) -> Any:
+        return message.value
+
+
+class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._cursors: dict[TP, Cursor] = {}
+
+    def _create_worker_consumer(self, transport: Transport) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = _FETCH_WAIT_MS
+        consumer._isolation_level = "read_committed"  # Faust asks for it only where it produces in transactions itself
+        return consumer
+
+    async def on_thread_stop(self) -> None:
+        leaving = asyncio.ensure_future(super().on_thread_stop())
+        await asyncio.wait([leaving], timeout=_BROKER_SECONDS)
+        if not leaving.done() or leaving.cancelled():  # aiokafka's fetcher cancels its closer if the broker is away
+            log.warning("stopped without leaving the consumer group: Kafka does not answer")
+
+    async def _fetch_records(
+        self,
+        consumer: Any,
+        active_partitions: set[TP] | None,
+        timeout: float | None = None,
+        max_records: Any = None,
+    ) -> dict[TP, list[LogBatch]]:
+        wanted = [tp for tp in self._cursors if active_partitions is None or tp in active_partitions]
+        if not self.consumer.flow_active or not wanted:
+            await asyncio.sleep(0.05)
+            return {}
+        if not isinstance(consumer._fetcher._records, FetchResults):
+            consumer._fetcher._records = FetchResults()
+        try:
+            with consumer._fetcher._subscriptions.fetch_context():
+                fetched = await consumer._fetcher.fetched_records(wanted, timeout=timeout)
+        except NoOffsetForPartitionError:
+            return {}  # a partition that is assigned and not claimed yet has no position
+        except OffsetOutOfRangeError as error:
+            refused = {tp for tp in self._cursors if tp in error.args[0]}
+            for tp in refused:
+                del self._cursors[tp]  # until a claim seeks again
+            app = self.consumer.app
+            self.parent_loop.call_soon_threadsafe(app.on_out_of_range, {tp.partition for tp in refused})
+            return {}
+        return {tp: [self._batch(consumer, tp, records)] for tp, [records] in fetched.items() if tp in self._cursors}
+
+    def _batch(self, consumer: Any, tp: TP, records: Records) -> LogBatch:
+        cursor = self._cursors[tp]
+        start, cursor.position = cursor.position, _state(consumer, tp).position
+        return LogBatch(tp.partition, cursor, start, cursor.position, records)
+
+    async def seek_cursors(self, cursors: Mapping[TP, Cursor]) -> None:
+        """Fetching of these partitions goes on at their cursors, and of no others."""
+        await self.call_thread(self._seek_cursors, cursors)
+
+    async def _seek_cursors(self, cursors: Mapping[TP, Cursor]) -> None:
+        consumer = self._ensure_consumer()
+        for tp, cursor in cursors.items():
+            if tp in consumer.assignment():
+                consumer.seek(tp, cursor.position)
+                self._cursors[tp] = cursor
+
+    async def forget_cursors(self, tps: Iterable[TP]) -> None:
+        await self.call_thread(self._forget_cursors, set(tps))
+
+    async def _forget_cursors(self, tps: set[TP]) -> None:
+        for tp in tps:
+            self._cursors.pop(tp, None)
+
+    async def empty_tails(self) -> dict[int, tuple[int, int]]:
+        """(position, milliseconds since) of each partition of which the last fetch found nothing more."""
+        return await self.call_thread(self._empty_tails)  # type: ignore[no-any-return]
+
+    async def _empty_tails(self) -> dict[int, tuple[int, int]]:
+        consumer, now_ms = self._ensure_consumer(), wall_ms()
+        tails = {}
+        for tp, cursor in self._cursors.items():
+            state = _state(consumer, tp)
+            if state is None or not state.timestamp or state.timestamp > now_ms:  # our clock has been set back
+                continue
+            if state.highwater == cursor.position == state.position:
+                tails[tp.partition] = (cursor.position, now_ms - state.timestamp)
+        return tails
+
+    async def high_watermarks(self) -> dict[int, int]:
+        """The end of each partition's log as the last fetch saw it."""
+        return await self.call_thread(self._high_watermarks)  # type: ignore[no-any-return]
+
+    async def _high_watermarks(self) -> dict[int, int]:
+        consumer = self._ensure_consumer()
+        states = {tp.partition: _state(consumer, tp) for tp in self._cursors}
+        return {partition: state.highwater for partition, state in states.items() if state and state.highwater}
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        """The committed offset is for lag monitors only, so a commit that fails must not stop the worker."""
+        commit = self._ensure_consumer().commit({ensure_aiokafka_TP(tp): offset for tp, offset in offsets.items()})
+        try:
+            await asyncio.wait_for(commit, _BROKER_SECONDS)
+        except (KafkaError, TimeoutError) as error:
+            log.info("the group's offsets were not committed, the next commit makes up for it: %r", error)
+            return False
+        return True
+
+
+def _state(consumer: Any, tp: TP) -> Any:
+    assignment = consumer._subscription.subscription.assignment
+    return assignment.state_value(tp) if assignment is not None and tp in assignment.tps else None
+
+
+class BatchConsumer(Consumer):  # type: ignore[misc]
+    """Hands partitions to `app.on_assigned` to be claimed and commits what `app.applied` says."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._numbers = itertools.count()
+
+    def _new_consumer_thread(self) -> BatchConsumerThread:
+        return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, list[LogBatch]]:
+        return await self._thread.getmany(active_partitions, timeout)  # type: ignore[no-any-return]
+
+    def _to_message(self, tp: TP, record: LogBatch) -> ConsumerMessage:
+        # Faust drops a message whose offset is below one it has delivered; after a seek back that must not happen.
+        number, generation = next(self._numbers), self.app.consumer_generation_id
+        return ConsumerMessage(
+            *(tp.topic, tp.partition, number, 0.0, 0, None, None, record, None, 0, 0, tp),
+            generation_id=generation,
+        )
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Called once partitions are assigned. Positions come from claims, so none is known here yet."""
+        self.app.on_assigned({tp.partition for tp in self.assignment()})
+        return {}
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterable[TP]:
+        return [TP(self.app.clicks_topic, partition) for partition in self.app.applied()]
+
+    def _new_offset(self, tp: TP) -> int | None:
+        return self.app.applied().get(tp.partition)  # type: ignore[no-any-return]
+
+
+class BatchTransport(Transport):  # type: ignore[misc]
+    Consumer = BatchConsumer
+
+
+class ClickApp(App):  # type: ignore[misc]
+    """A Faust app over the batch transport. The callbacks tell the worker about its partitions."""
+
+    clicks_topic: str
+    on_assigned: Callable[[set[int]], None]
+    on_out_of_range: Callable[[set[int]], None]
+    applied: Callable[[], dict[int, int]]
+
+    def _new_transport(self) -> BatchTransport:
+        return BatchTransport(self.conf.broker_consumer, self, loop=self.loop)

@@ -1,0 +1,97 @@
+"""How many partitions the topic has: where that changes keys move, and what a partition remembers no longer tells.
+
+Clicks of a key go to one partition, whose memory tells duplicates. With more partitions the producers, each when it
+notices, send some keys to others. Clicks that may repeat one of the time before are counted, and as unverified.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+
+from rollups.clickhouse import Store
+from rollups.transform.decode import Reason
+from rollups.transform.prepare import Portion
+
+log = logging.getLogger(__name__)
+
+_PRODUCERS_NOTICE = timedelta(minutes=5)  # Kafka's clients ask for new partitions that often
+
+# Of the source, or of the incarnation of the topic before it, whose keys are remembered too. Markers tell it where the
+# number was not noted yet.
+_BEFORE = """
+WITH (
+    SELECT argMax(source, (source = {source:UInt32}, first_seen)) FROM sources FINAL
+    WHERE topic = {topic:String} AND source IN (
+        SELECT source FROM topic_partitions UNION DISTINCT SELECT source FROM watermarks
+    )
+) AS before
+SELECT coalesce(
+    nullIf((SELECT max(partitions) FROM topic_partitions WHERE source = before), 0),
+    (SELECT max(toUInt32(partition)) + (count() > 0) FROM watermarks WHERE source = before)
+)
+"""
+
+_UNTIL = """
+SELECT max(unverified_until) FROM topic_partitions
+WHERE source IN (SELECT source FROM sources WHERE topic = {topic:String})
+"""
+
+
+class Layout:
+    """The number of partitions of one source as all its workers know it. `note` blocks."""
+
+    def __init__(self, store: Store, source: int, topic: str, horizon_minutes: int) -> None:
+        self._store = store
+        self._scope = {"source": source, "topic": topic}
+        # A key is known for one and a half horizons at most.
+        self._moves = timedelta(minutes=1.5 * horizon_minutes) + _PRODUCERS_NOTICE
+        self.partitions = 0  # noted, and taken into account
+        self._unverified_until_ms = 0
+
+    def note(self, partitions: int) -> None:
+        """Takes in how many partitions a broker says there are. Fewer than noted are the word of one that is behind."""
+        if partitions <= self.partitions:
+            return
+        if not self._is_noted(partitions):
+            self._note(partitions)
+        [(until,)] = self._store.query(_UNTIL, self._scope)
+        self._unverified_until_ms = int(until.replace(tzinfo=UTC).timestamp() * 1000)
+        self.partitions = partitions
+
+    def _is_noted(self, partitions: int) -> bool:
+        found = self._store.query(
+            "SELECT 1 FROM topic_partitions WHERE source = {source:UInt32} AND partitions = {partitions:UInt32}",
+            {**self._scope, "partitions": partitions},
+        )
+        return bool(found)
+
+    def _note(self, partitions: int) -> None:
+        [(before,)] = self._store.query(_BEFORE, self._scope)
+        now = datetime.now(UTC)
+        until = datetime.fromtimestamp(0, UTC)
+        if before not in (0, partitions):
+            until = now + self._moves
+            log.warning(
+                "topic %s has %d partitions now, and had %d: clicks that the log takes in until %s are counted as "
+                "unverified",
+                *(self._scope["topic"], partitions, before, f"{until:%Y-%m-%d %H:%M} UTC"),
+            )
+        self._store.insert(
+            "topic_partitions",
+            [(self._scope["source"], partitions, now, until)],
+            ["source", "partitions", "noted_at", "unverified_until"],
+        )
+
+    def mark(self, portion: Portion) -> None:
+        """Takes back that clicks were verified whose key may have been in another partition."""
+        moved = portion.settled_ms < self._unverified_until_ms
+        if not moved.any():
+            return
+        verified = portion.table["verified"].to_numpy() & ~moved
+        place = portion.table.schema.get_field_index("verified")
+        portion.table = portion.table.set_column(place, "verified", pa.array(verified))
+        portion.unverified = int(np.count_nonzero(~verified & (portion.table["reason"].to_numpy() == Reason.COUNTED)))

@@ -1,0 +1,57 @@
+"""The topic as a session knows it: which source it is, whether it still is that one, and its layout."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+
+from ingest.kafka.admin import TopicWatch
+from ingest.settings import Settings
+from rollups.clickhouse import Store
+from rollups.consumer.partition_layout import Layout
+from rollups.delivery.sources import register_source, source_number
+from rollups.transform.prepare import Portion
+
+log = logging.getLogger(__name__)
+
+
+class Topic:
+    """One incarnation of the topic of clicks, for one event loop. `open` it, and `close` it."""
+
+    def __init__(self, watch: TopicWatch, name: str, source: int, layout: Layout) -> None:
+        self._watch = watch
+        self._name = name
+        self.source = source
+        self._layout = layout
+
+    @classmethod
+    async def open(cls, settings: Settings, store: Store) -> Topic:
+        """Raises ConnectionError and StoreError."""
+        watch = TopicWatch(settings, settings.topic)
+        try:
+            found = await watch.look()
+            identity = (found.cluster_id, settings.topic, found.topic_id)
+            source = await asyncio.to_thread(register_source, store, *identity)
+        except BaseException:
+            await watch.close()
+            raise
+        log.info("topic %s of cluster %s is source %d", settings.topic, found.cluster_id, source)
+        layout = Layout(store, source, settings.topic, settings.dedupe_horizon_minutes)
+        return cls(watch, settings.topic, source, layout)
+
+    async def identity(self, held: Iterable[int]) -> int:
+        """The source that the topic is by now. Its partitions, and those that the group gave us, are noted."""
+        found = await self._watch.look()
+        partitions = max([found.partitions, *(partition + 1 for partition in held)])
+        if partitions > self._layout.partitions:
+            await asyncio.to_thread(self._layout.note, partitions)
+        return source_number(found.cluster_id, self._name, found.topic_id)
+
+    def mark(self, portions: Iterable[Portion]) -> None:
+        """To be called after `identity` was, and that after the records were fetched: they show no newer layout."""
+        for portion in portions:
+            self._layout.mark(portion)
+
+    async def close(self) -> None:
+        await self._watch.close()

@@ -1,0 +1,75 @@
+"""That one ClickHouse server is behind the URL, and stays it: an insert is compared with what that one knows.
+
+Behind a balancer before replicas, or in ClickHouse Cloud, a claim could read the markers of one server and insert into
+another that is behind: clicks would be lost or counted twice (docs/delivery.md, "Cluster").
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+
+from rollups.clickhouse import Store
+
+MANY_CONNECTIONS, FEW_CONNECTIONS = 8, 3
+_SECONDS = 10.0
+
+_WHO = """
+SELECT hostName(), toString(serverUUID()),
+    (SELECT toString(uuid) FROM system.databases WHERE name = currentDatabase()),
+    (SELECT count() FROM system.tables WHERE database = currentDatabase() AND engine LIKE 'Shared%')
+        + (SELECT count() FROM system.settings WHERE name = 'cloud_mode' AND value = '1')
+"""
+
+
+class SeveralServers(Exception):
+    """The URL does not lead to the one server that it must lead to."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    host: str
+    uuid: str
+    database: str
+    shared: bool
+
+
+class Endpoint:
+    """Of one session of a worker. `name` is what `hostName()` must say, empty for any server that is the only one."""
+
+    def __init__(self, store: Store, name: str) -> None:
+        self._store = store
+        self._name = name
+        self._known: tuple[str, str] | None = None
+
+    def check(self, connections: int) -> None:
+        """Asks over so many new connections, all open at once. Raises SeveralServers and StoreError. Blocks."""
+        if self._store.embedded:
+            return
+        servers = self._ask(connections)
+        hosts = sorted({server.host for server in servers})
+        where = f"ClickHouse at {self._store.address}"
+        if len(servers) > 1:
+            raise SeveralServers(
+                f"{where}: {len(servers)} servers answer ({', '.join(hosts)}), and inserts must go to one: let "
+                "CLICKMILL_CLICKHOUSE_URL of the workers name that server, not a balancer"
+            )
+        [server] = servers
+        if self._name and server.host != self._name:
+            raise SeveralServers(f"{where}: {server.host} answers, not {self._name} of CLICKMILL_CLICKHOUSE_SERVER")
+        if server.shared and not self._name:
+            raise SeveralServers(
+                f"{where} is one of several servers over one storage (ClickHouse Cloud): let "
+                "CLICKMILL_CLICKHOUSE_SERVER say which one takes the inserts, by its hostName()"
+            )
+        if self._known and self._known != (server.host, server.uuid):
+            raise SeveralServers(f"{where}: {server.host} answers now, and {self._known[0]} did before")
+        self._known = server.host, server.uuid
+
+    def _ask(self, connections: int) -> set[_Server]:
+        with ExitStack() as opened:
+            asides = [self._store.apart(_SECONDS) for _ in range(connections)]
+            for store in asides:
+                opened.enter_context(closing(store))
+            answers = [store.query(_WHO)[0] for store in (self._store, *asides)]
+        return {_Server(host, uuid, database, bool(shared)) for host, uuid, database, shared in answers}

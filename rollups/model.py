@@ -1,0 +1,121 @@
+"""What a worker holds of a partition, and the stretch of log that it is handed."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+LOG_APPEND_TIME = 1  # a record's timestamp_type where the broker has set the time
+
+
+class State(StrEnum):
+    CLAIMING = "claiming"
+    READY = "ready"
+    HALTED = "halted"  # the log no longer has what comes next; an operator must decide
+
+
+@dataclass(eq=False, slots=True)
+class Cursor:
+    """A place that fetching goes on from. A new one is made at every seek: a batch of an older one is void."""
+
+    position: int
+
+
+@dataclass(eq=False, slots=True)
+class Lease:
+    """One claimed partition: its epoch, what is applied (`next`) and what has been taken in (`tail`)."""
+
+    partition: int
+    state: State = State.CLAIMING
+    epoch: int = 0
+    next: int = 0
+    tail: int = 0
+    cursor: Cursor | None = None
+    settled_ms: int = (
+        0  # up to when the log had come at `next`, as far as it was noted (rollups/kafka_log/timestamps.py)
+    )
+    out_of_range: bool = False  # the broker has refused the last position that was asked for
+    due: float = 0.0  # not to be claimed before this time of the monotonic clock
+    failures: int = 0  # in a row, of batches that start at `failed_at`
+    failed_at: int = 0
+    why: str = ""  # it is halted, or failed last
+
+    @property
+    def ready(self) -> bool:
+        return self.state is State.READY
+
+
+class Records:
+    """Records of the log as columns: an object for each would keep the garbage collector busy."""
+
+    def __init__(self) -> None:
+        self.offsets = array("q")
+        self.log_times_ms = array("q")
+        self.appended = bytearray()  # 1 where the broker has set the time, 0 where a producer has
+        self.keys: list[bytes | None] = []
+        self.values: list[bytes | None] = []
+        self.nbytes = 0  # of the values
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def add(self, records: Iterable[Any]) -> Records:
+        """Of anything with offset, timestamp (ms), timestamp_type, key and value, as aiokafka has them."""
+        for record in records:
+            self.offsets.append(record.offset)
+            self.log_times_ms.append(record.timestamp)
+            self.appended.append(record.timestamp_type == LOG_APPEND_TIME)
+            self.keys.append(record.key)
+            self.values.append(record.value)
+            self.nbytes += len(record.value or b"")  # later it would have to be fetched into the cache again
+        return self
+
+    def extend(self, other: Records) -> None:
+        self.offsets.extend(other.offsets)
+        self.log_times_ms.extend(other.log_times_ms)
+        self.appended.extend(other.appended)
+        self.keys.extend(other.keys)
+        self.values.extend(other.values)
+        self.nbytes += other.nbytes
+
+    def between(self, start: int, end: int) -> Records:
+        """The records from place `start` to before `end`."""
+        part = Records()
+        part.offsets, part.log_times_ms = self.offsets[start:end], self.log_times_ms[start:end]
+        part.appended = self.appended[start:end]
+        part.keys, part.values = self.keys[start:end], self.values[start:end]
+        part.nbytes = sum(len(value or b"") for value in part.values)
+        return part
+
+
+@dataclass(slots=True)
+class LogBatch:
+    """Records of one partition as one fetch returned them: everything that the log has in [start, end).
+
+    Offsets between `start` and `end` without a record (transaction markers, compaction) are gaps.
+    """
+
+    partition: int
+    cursor: Cursor
+    start: int
+    end: int
+    records: Records = field(default_factory=Records)
+
+    def cut(self, count: int) -> tuple[LogBatch, LogBatch | None]:
+        """The first `count` records (at least one), and what is left, if anything is."""
+        if count >= len(self.records):
+            return self, None
+        end = self.records.offsets[count - 1] + 1
+        head = LogBatch(self.partition, self.cursor, self.start, end, self.records.between(0, count))
+        rest = self.records.between(count, len(self.records))
+        return head, LogBatch(self.partition, self.cursor, end, self.end, rest)
+
+    def joined(self, following: LogBatch | None) -> LogBatch:
+        """This batch and the one that follows it, as one."""
+        if following:
+            self.records.extend(following.records)
+            self.end = following.end
+        return self

@@ -1,0 +1,73 @@
+"""Marks of a log: what a partition had at some offsets when they were counted, for the audit to compare with later.
+
+A broker that was restored from an older copy gives offsets again. Once the watermark has moved on, only marks show that
+what the log has before it is not what was counted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict, deque
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from rollups.clickhouse import Store
+from rollups.kafka_log.tail import fingerprint
+from rollups.model import Records
+
+_MARK_SECONDS = 30.0
+
+_SPREAD = """
+SELECT source, partition, offset, crc FROM
+(
+    SELECT source, partition, offset, crc,
+        row_number() OVER (PARTITION BY source, partition ORDER BY offset DESC) - 1 AS place,
+        count() OVER (PARTITION BY source, partition) AS marks
+    FROM log_marks
+)
+WHERE place % intDiv(marks + {most:UInt32} - 1, {most:UInt32}) = 0
+"""
+
+
+class Marks:
+    """Notes a mark of each partition every half minute at most: of the newest record that was applied."""
+
+    def __init__(self, store: Store, source: int) -> None:
+        self._store = store
+        self._source = source
+        self._due: dict[int, float] = {}
+        # (offset, CRC): of two batches, as the newer one may not be applied yet
+        self._taken: defaultdict[int, deque[tuple[int, int]]] = defaultdict(lambda: deque(maxlen=2))
+
+    def take(self, partition: int, records: Records) -> None:
+        """Of the last of some records that are about to be applied."""
+        if len(records):
+            crc = fingerprint(records.log_times_ms[-1], records.keys[-1], records.values[-1])
+            self._taken[partition].append((records.offsets[-1], crc))
+
+    def write(self, applied: Mapping[int, int]) -> None:
+        """Writes those that are due and lie before the next offset to apply of their partition. Blocks."""
+        now, at = time.monotonic(), datetime.now(UTC)
+        ready = {}
+        for partition, taken in list(self._taken.items()):
+            before = [mark for mark in taken if mark[0] < applied.get(partition, 0)]
+            if before and now >= self._due.get(partition, 0.0):
+                ready[partition] = max(before)
+        if ready:
+            rows = [(self._source, partition, offset, crc, at) for partition, (offset, crc) in ready.items()]
+            self._store.insert("log_marks", rows, ["source", "partition", "offset", "crc", "noted_at"])
+        for partition in ready:
+            self._due[partition] = now + _MARK_SECONDS
+            newer = [mark for mark in self._taken[partition] if mark > ready[partition]]
+            self._taken[partition] = deque(newer, maxlen=2)
+
+
+def fingerprint_of(record: Any) -> int:
+    """Of an aiokafka ConsumerRecord."""
+    return fingerprint(record.timestamp, record.key, record.value)
+
+
+def marks(store: Store, most: int) -> list[tuple[int, int, int, int]]:
+    """(source, partition, offset, CRC) of at most so many of each partition: the newest, and some before it."""
+    return [(s, p, offset, crc) for s, p, offset, crc in store.query(_SPREAD, {"most": most})]

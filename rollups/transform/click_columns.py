@@ -1,0 +1,121 @@
+"""Clicks by their fields, a column each, so that what befalls every click is done to whole columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from ingest.event.click import Click, clicked_at_ms
+from ingest.event.validation import LATEST_MS, MAX_DOMAIN, MAX_EVENT_ID, MAX_LINK_ID, MAX_VISITOR_ID, normal_domain
+
+Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+BLANK = Click(clicked_at=0)  # stands where there is no click
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """Columns over clicks in their order. Ids are 0, and texts null or empty, where a click has none."""
+
+    clicked_ms: Ints
+    account_id: Ints
+    domain: pa.StringArray  # in normal form
+    link_id: pa.StringArray
+    publisher_id: Ints
+    advertiser_id: Ints
+    network_id: Ints
+    event_id: pa.StringArray
+    visitor_id: pa.StringArray
+    ip: pa.StringArray
+    user_agent: pa.StringArray
+    method: pa.StringArray
+    purpose: pa.StringArray
+    id_assigned: Mask  # the event id is ours
+    suspects: Mask  # all clicks in which `check` would find a fault, and perhaps a few more
+
+    @classmethod
+    def of(cls, clicks: list[Click]) -> Fields:
+        """Raises OverflowError or pa.ArrowInvalid if some number is too large for its column."""
+        clicked_ms, naive = _times(clicks)
+        event_id = pa.array([click.event_id for click in clicks], pa.string())
+        visitor_id = pa.array([click.visitor_id for click in clicks], pa.string())
+        given = pa.array([click.domain for click in clicks], pa.string())
+        domain = by_value(given, lambda text: text and normal_domain(text), pa.string())
+        link_id = pa.array([click.link_id for click in clicks], pa.string())
+        accounts = _Ids.of([click.account_id for click in clicks])
+        publishers = _Ids.of([click.publisher_id for click in clicks])
+        advertisers = _Ids.of([click.advertiser_id for click in clicks])
+        networks = _Ids.of([click.network_id for click in clicks])
+        linked = accounts.sound & (sizes(domain) > 0) & (sizes(link_id) > 0)
+        placed = publishers.sound & advertisers.sound & networks.sound
+        unlinked = accounts.absent & _absent(given) & _absent(link_id)
+        unplaced = publishers.absent & advertisers.absent & networks.absent
+        fine = (linked | unlinked) & (placed | unplaced) & (linked | placed)
+        fine &= (clicked_ms >= 0) & (clicked_ms <= LATEST_MS) & ~naive
+        fine &= (sizes(event_id) <= MAX_EVENT_ID) & (sizes(visitor_id) <= MAX_VISITOR_ID)
+        fine &= (sizes(given) <= MAX_DOMAIN) & (sizes(link_id) <= MAX_LINK_ID)
+        return cls(
+            clicked_ms,
+            accounts.values,
+            domain,
+            link_id,
+            publishers.values,
+            advertisers.values,
+            networks.values,
+            event_id,
+            visitor_id,
+            pa.array([click.ip for click in clicks], pa.string()),
+            pa.array([click.user_agent for click in clicks], pa.string()),
+            pa.array([click.method for click in clicks], pa.string()),
+            pa.array([click.purpose for click in clicks], pa.string()),
+            np.array([click.id_assigned for click in clicks], bool),
+            ~fine,
+        )
+
+
+def by_value(texts: pa.StringArray, function: Callable[[str], Any], kind: pa.DataType) -> pa.Array:
+    """What the function makes of each text, called once for equal ones; null for null."""
+    coded = texts.dictionary_encode()
+    return pa.array([function(text) for text in coded.dictionary.to_pylist()], kind).take(coded.indices)
+
+
+def sizes(texts: pa.StringArray) -> Ints:
+    """Bytes in UTF-8, so never fewer than there are characters; 0 of a null."""
+    return pc.binary_length(texts).fill_null(0).to_numpy()  # type: ignore[no-any-return]
+
+
+def _absent(column: pa.Array) -> Mask:
+    return column.is_null().to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+
+
+def _times(clicks: list[Click]) -> tuple[Ints, Mask]:
+    """Milliseconds since 1970, and which of them were given without an offset."""
+    given = [click.clicked_at for click in clicks]
+    try:
+        return np.array(given, np.int64), np.zeros(len(given), bool)
+    except TypeError:  # there are datetimes among them
+        naive = [not isinstance(at, int) and at.tzinfo is None for at in given]  # the year 1 is in no local zone
+        times = [0 if is_naive else clicked_at_ms(click) for click, is_naive in zip(clicks, naive, strict=True)]
+        return np.array(times, np.int64), np.array(naive, bool)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ids:
+    values: Ints  # 0 where absent
+    absent: Mask
+
+    @classmethod
+    def of(cls, given: list[int | None]) -> _Ids:
+        column = pa.array(given, pa.int64())
+        return cls(column.fill_null(0).to_numpy(), _absent(column))
+
+    @property
+    def sound(self) -> Mask:
+        return self.values > 0

@@ -1,0 +1,144 @@
+"""A log batch as clicks: every record of it, in order, with the reason it is counted under."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from ingest.event import MAX_RECORD_EVENTS, UNPARSABLE, Click, Fault, Rejected, check, decode_record, parse_record
+from rollups.kafka_log.timestamps import LATEST, LogClock, LogTimes
+from rollups.model import LogBatch, Records
+from rollups.transform.click_columns import BLANK, Fields, Ints, Mask
+
+
+class Reason(IntEnum):
+    """What became of a click; the values are those of the Enum8 in ClickHouse."""
+
+    COUNTED = 0
+    INVALID = 1
+    FUTURE = 2
+    DUPLICATE = 3
+    REPEAT = 4
+    BOT = 5
+    PREFETCH = 6
+    GAP = 7
+
+
+@dataclass(slots=True)
+class Rows:
+    """The lines of the landing table, a column each: clicks in log order, or what stands in a record's place.
+
+    `records` is how many offsets a row accounts for: 1, 0 for a further click of the same record, n for a gap.
+    `log_time_ms` and `settled_ms` are `taken_in` and `settled` of its record (rollups/kafka_log/timestamps.py).
+    `verified` is False if an earlier delivery of the same click, or a repeat, may have gone unnoticed: at first where
+    the record has no key, so that its client may have sent it to any partition.
+    """
+
+    offsets: Ints
+    log_time_ms: Ints
+    records: Ints
+    reasons: NDArray[np.int8]
+    fields: Fields
+    verified: Mask
+    settled_ms: Ints
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+
+Problem = tuple[Reason, str, str]  # (reason, error, message)
+
+
+@dataclass(slots=True)
+class Decoded:
+    """A batch as rows: how many stand for each of its records, and why some of them are dead letters, by row."""
+
+    batch: LogBatch
+    rows: Rows
+    counts: Ints
+    problems: dict[int, Problem]
+    times: LogTimes
+
+
+def decode(
+    batch: LogBatch, most: int, poison: Mapping[int, str], clock: LogClock | None = None, now_ms: int = LATEST
+) -> tuple[Decoded, LogBatch | None]:
+    """Rows for exactly the offsets of the batch, in log order, and what is left of it once there are `most` clicks.
+
+    A record is taken whole, so there may be up to MAX_RECORD_EVENTS more. `poison` says why records at some offsets
+    cannot be counted; they are not looked at. `clock` is that of the records before.
+    """
+    clicks, counts, problems = _parse(batch.records, most, poison)
+    batch, rest = batch.cut(len(counts))
+    log = batch.records
+    times = (clock or LogClock.at(0)).read(log, now_ms)
+    missing = batch.end - batch.start - len(log)  # offsets that hold no record
+    fields, faults = _sift([*clicks, BLANK] if missing else clicks)
+    problems.update((row, (Reason.INVALID, fault.value, message)) for row, (fault, message) in faults.items())
+    reasons = np.full(len(clicks), Reason.COUNTED, np.int8)
+    reasons[list(problems)] = Reason.INVALID
+    offsets = np.repeat(np.array(log.offsets, np.int64), counts)
+    taken_in, settled = np.repeat(times.taken_in, counts), np.repeat(times.settled, counts)
+    keyed = np.repeat(np.array([bool(key) for key in log.keys], bool), counts)
+    records = np.zeros(len(clicks), np.int64)
+    records[np.cumsum(counts) - counts] = 1
+    if missing:
+        offsets, records = np.append(offsets, batch.end - 1), np.append(records, missing)
+        taken_in = np.append(taken_in, taken_in[-1] if len(taken_in) else 0)
+        settled = np.append(settled, times.after.settled_ms)
+        reasons, keyed = np.append(reasons, np.int8(Reason.GAP)), np.append(keyed, True)
+    rows = Rows(offsets, taken_in, records, reasons, fields, keyed, settled)
+    return Decoded(batch, rows, counts, problems, times), rest
+
+
+def _parse(log: Records, most: int, poison: Mapping[int, str]) -> tuple[list[Click], Ints, dict[int, Problem]]:
+    """(clicks, how many there are of each record, what could not be parsed by row, with a blank in its place)"""
+    values, poisoned = log.values, {}
+    if poison:
+        poisoned = {number: poison[offset] for number, offset in enumerate(log.offsets) if offset in poison}
+        values = [None if number in poisoned else value for number, value in enumerate(values)]
+    clicks: list[Click] = []
+    counts: list[int] = []
+    problems: dict[int, Problem] = {}
+    for number, value in enumerate(values):
+        if len(clicks) >= most:
+            break
+        try:
+            parsed = parse_record(value)  # type: ignore[arg-type]
+        except UNPARSABLE:
+            parsed = []
+        if type(parsed) is Click:
+            clicks.append(parsed)
+            counts.append(1)
+            continue
+        if 0 < len(parsed) <= MAX_RECORD_EVENTS:
+            clicks += parsed
+            counts.append(len(parsed))
+            continue
+        why = poisoned.get(number)
+        found = decode_record(value) if why is None else [Rejected(Fault.UNDECODABLE, why, None)]
+        for row, item in enumerate(found, len(clicks)):
+            if isinstance(item, Rejected):
+                problems[row] = Reason.INVALID, item.fault.value, item.message
+        clicks.extend(BLANK if isinstance(item, Rejected) else item for item in found)
+        counts.append(len(found))
+    return clicks, np.array(counts, np.int64), problems
+
+
+def _sift(clicks: list[Click]) -> tuple[Fields, dict[int, tuple[Fault, str]]]:
+    """The fields of the clicks, blank where one is invalid, and what is wrong with these by row."""
+    try:
+        fields = Fields.of(clicks)
+        suspects: Iterable[int] = np.flatnonzero(fields.suspects).tolist()
+    except (OverflowError, pa.ArrowInvalid):
+        suspects = range(len(clicks))
+    checked = {row: check(clicks[row]) for row in suspects if clicks[row] is not BLANK}
+    faults = {row: problem for row, problem in checked.items() if problem}
+    if faults:
+        fields = Fields.of([BLANK if row in faults else click for row, click in enumerate(clicks)])
+    return fields, faults

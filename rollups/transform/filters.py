@@ -1,0 +1,38 @@
+"""Which decoded clicks are clicks of people, in time: the rest gets its reason here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pyarrow as pa
+
+from rollups.bots.detection import bot_mask, is_prefetch
+from rollups.transform.click_columns import Mask, by_value
+from rollups.transform.decode import Decoded, Reason
+
+
+def admit(decoded: Decoded, now_ms: int, future_tolerance_ms: int) -> None:
+    """Marks clicks from the future (dead letters), bots and prefetches.
+
+    A click is compared with the time at which the log took it in, so that a replay decides the same; `now_ms`, the
+    worker's clock, bounds that time where producers set it.
+    """
+    rows, fields = decoded.rows, decoded.rows.fields
+    prefetch = _verdicts(fields.method, lambda method: is_prefetch(method, None))
+    prefetch |= _verdicts(fields.purpose, lambda purpose: is_prefetch(None, purpose))
+    bot = bot_mask(fields.user_agent)
+    taken_in = np.where(rows.log_time_ms == 0, now_ms, rows.log_time_ms)
+    ahead = fields.clicked_ms - taken_in
+    counted = rows.reasons == Reason.COUNTED
+    future = counted & (ahead > future_tolerance_ms)
+    rows.reasons[counted & bot] = Reason.BOT
+    rows.reasons[counted & prefetch] = Reason.PREFETCH
+    rows.reasons[future] = Reason.FUTURE
+    for row in np.flatnonzero(future).tolist():
+        message = f"clicked_at is {ahead[row] / 60_000:.0f} minutes ahead of the log"
+        decoded.problems[row] = Reason.FUTURE, "future", message
+
+
+def _verdicts(texts: pa.StringArray, verdict: Callable[[str], bool]) -> Mask:
+    return by_value(texts, verdict, pa.bool_()).fill_null(False).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]

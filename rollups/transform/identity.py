@@ -1,0 +1,117 @@
+"""What tells clicks apart: their event ids, their users and what was clicked, as 64-bit hashes."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from ingest.event.addresses import Addresses
+from rollups.clickhouse import Store
+from rollups.compiled.siphash import Hashes, siphash, siphash_rows
+from rollups.installation import event_id_key, note_visitor_secret
+from rollups.transform.click_columns import Fields, by_value, sizes
+
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+
+
+@dataclass(frozen=True, slots=True)
+class Identities:
+    """Arrays over rows in log order; 0 where a row has none."""
+
+    clicked_ms: NDArray[np.int64]
+    ids: Hashes
+    users: Hashes
+    places: Hashes  # the link, or the affiliate placement of a click without one
+
+    def repeat_keys(self, seconds: int) -> Hashes:
+        """Equal for clicks of one user on one link in one slot of so many seconds of click time; never 0."""
+        slots = (self.clicked_ms // (seconds * 1000)).astype(np.uint64)
+        keys = _mixed(self.users ^ _mixed(self.places ^ _mixed(slots)))
+        keys[keys == 0] = 1
+        return keys
+
+
+class Identify:
+    """Keyed hashes: neither addresses nor visitor ids leave the worker, and nobody can make two collide.
+
+    Users hang on the visitor secret, event ids on a key of the database alone: they are known when the secret changes.
+    """
+
+    def __init__(self, visitor_secret: str, event_id_key: bytes) -> None:
+        self._visitor, self._address, self._other = (
+            _key(f"{what}\0{visitor_secret}".encode()) for what in ("visitor", "address", "other")
+        )
+        self._event_id, self._owned_id = (_key(what + event_id_key) for what in (b"event id\0", b"owned id\0"))
+        self._addresses = Addresses(visitor_secret)
+
+    def of(self, fields: Fields) -> Identities:
+        return Identities(fields.clicked_ms, self._ids(fields), self._users(fields), self._places(fields))
+
+    def _ids(self, fields: Fields) -> Hashes:
+        """Of the event id and the owners of the click: another owner's event is another event."""
+        ids = _hashes(fields.event_id, self._event_id)
+        owners = [fields.account_id.astype(np.uint64), fields.publisher_id.astype(np.uint64)]
+        owned = siphash_rows([ids, *owners], self._owned_id)
+        owned[owned == 0] = 1
+        owned[ids == 0] = 0
+        return owned
+
+    def _users(self, fields: Fields) -> Hashes:
+        """As `ingest.event.click.user_identity` has it: the visitor id, else address and user agent, else nothing.
+
+        Addresses that came as they are get the hash first that the collector puts in their place: a visitor is one
+        user whichever way a click came.
+        """
+        users = _hashes(fields.visitor_id, self._visitor)
+        rows = np.flatnonzero(users == 0)
+        hashed = by_value(fields.ip.take(rows), self._addresses.hashed, pa.string())
+        ips, agents = (texts.fill_null("").to_pylist() for texts in (hashed, fields.user_agent.take(rows)))
+        addresses = pa.array(
+            [f"{ip}\0{agent}" if ip or agent else None for ip, agent in zip(ips, agents, strict=True)], pa.string()
+        )
+        users[rows] = _hashes(addresses, self._address)
+        return users
+
+    def _places(self, fields: Fields) -> Hashes:
+        links, domains = _hashes(fields.link_id, self._other), _hashes(fields.domain, self._other)
+        accounts, publishers, advertisers, networks = (
+            ids.astype(np.uint64)
+            for ids in (fields.account_id, fields.publisher_id, fields.advertiser_id, fields.network_id)
+        )
+        linked = _mixed(links ^ _mixed(domains ^ _mixed(accounts)))
+        return np.where(links != 0, linked, _mixed(publishers ^ _mixed(advertisers ^ _mixed(networks))))
+
+
+def identify_as(store: Store, visitor_secret: str) -> Identify:
+    """How events and users are told apart in this database; says if the secret is another than before. Blocks.
+
+    StoreError if `migrate` has not run.
+    """
+    key = event_id_key(store)
+    note_visitor_secret(store, visitor_secret, key)
+    return Identify(visitor_secret, key)
+
+
+def _key(secret: bytes) -> tuple[int, int]:
+    digest = hashlib.sha256(secret).digest()
+    return int.from_bytes(digest[:8], "little"), int.from_bytes(digest[8:16], "little")
+
+
+def _hashes(texts: pa.StringArray, key: tuple[int, int]) -> Hashes:
+    """0 for what is null or empty, and for nothing else."""
+    hashes = siphash(texts, key)
+    hashes[hashes == 0] = 1
+    hashes[sizes(texts) == 0] = 0
+    return hashes
+
+
+def _mixed(values: Hashes) -> Hashes:
+    """Spreads every bit over all 64 (the finalizer of SplitMix64)."""
+    values = values + _ODD
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))

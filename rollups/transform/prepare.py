@@ -1,0 +1,147 @@
+"""From fetched records to what one insert needs: decode, admit, identify, mark, columns."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from ingest.settings import Settings
+from rollups.delivery.dead_letters import DeadLetter, dead_letters
+from rollups.kafka_log.broker_clock import wall_ms
+from rollups.kafka_log.tail import tail_of
+from rollups.model import Cursor, Lease, LogBatch
+from rollups.transform.click_columns import Ints
+from rollups.transform.decode import Reason, decode
+from rollups.transform.filters import admit
+from rollups.transform.identity import Identify
+from rollups.transform.isolation import Isolation
+from rollups.transform.landing import Columns
+from rollups.transform.memory import PartitionMemory, SeenKeys
+from rollups.transform.seen import Seen
+
+Held = tuple[Lease, LogBatch]
+
+
+@dataclass(slots=True, eq=False)
+class Portion:
+    """What one insert takes of one partition."""
+
+    lease: Lease
+    batch: LogBatch
+    dead: list[DeadLetter]
+    seen: list[SeenKeys]
+    table: pa.Table
+    settled_ms: Ints  # of each row of the table, up to when the log had come
+    events: dict[str, int]  # clicks by reason
+    unverified: int
+
+
+@dataclass(slots=True)
+class Prepared:
+    """What became of batches: what can be inserted, what did not fit, and what failed."""
+
+    portions: list[Portion] = field(default_factory=list)
+    left: list[Held] = field(default_factory=list)
+    failed: list[tuple[Lease, LogBatch, Exception]] = field(default_factory=list)
+
+
+class Prepare:
+    """Keeps the memory of each partition in step with what it has prepared."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        source: int,
+        columns: Columns,
+        seen: Seen,
+        identify: Identify,
+        now_ms: Callable[[], int] = wall_ms,
+    ) -> None:
+        self.isolation = Isolation()
+        self._settings = settings
+        self._source = source
+        self._columns = columns
+        self._identify = identify
+        self._seen = seen
+        self._now_ms = now_ms
+        self._memory: dict[int, PartitionMemory] = {}
+
+    def recall(self, lease: Lease) -> None:
+        """Sees that the memory of the partition is that of all records before `lease.next`. Blocks."""
+        memory = self._memory.get(lease.partition)
+        if memory is None or memory.next != lease.next:
+            memory = PartitionMemory(self._settings, lease.next, min(lease.settled_ms, self._now_ms()))
+            self._seen.load(lease.partition, memory, self._now_ms())
+            self._memory[lease.partition] = memory
+
+    def forget_all_but(self, partitions: Iterable[int]) -> None:
+        kept = set(partitions)
+        self._memory = {partition: memory for partition, memory in self._memory.items() if partition in kept}
+        self.isolation.forget_all_but(kept)
+
+    def remembered(self) -> tuple[int, int]:
+        """(keys, bytes) in memory to tell duplicates and repeats."""
+        kinds = [kind for memory in list(self._memory.values()) for kind in memory.kinds.values()]
+        return sum(map(len, kinds)), sum(kind.nbytes for kind in kinds)
+
+    def prepare(self, batches: Iterable[Held]) -> Prepared:
+        """As many clicks as one insert may hold, of those partitions that are still remembered. One that fails holds
+        up no other. No garbage is collected: that would walk every event."""
+        memories = self._memory  # replaced as a whole where partitions go
+        prepared, room = Prepared(), self._settings.batch_max_events
+        gc.disable()
+        try:
+            for lease, batch in batches:
+                if lease.partition not in memories:
+                    continue
+                if room <= 0:
+                    prepared.left.append((lease, batch))
+                    continue
+                batch, rest = batch.cut(self.isolation.most(lease.partition) or len(batch.records))
+                try:
+                    portion, excess = self._portion(lease, batch, memories[lease.partition], room)
+                except Exception as error:
+                    prepared.failed.append((lease, batch, error))
+                    continue
+                prepared.portions.append(portion)
+                room -= len(portion.table)
+                left = excess.joined(rest) if excess else rest
+                if left:
+                    prepared.left.append((lease, left))
+        finally:
+            gc.enable()
+        return prepared
+
+    def gap(self, lease: Lease, offset: int) -> pa.Table:
+        """The landing row for offsets before `offset`, which the log no longer has."""
+        decoded, _ = decode(LogBatch(lease.partition, Cursor(lease.next), lease.next, offset), 1, {})
+        rows = decoded.rows
+        return self._columns.of(rows, self._identify.of(rows.fields), lease, self._source, expect=lease.next)
+
+    def _portion(
+        self, lease: Lease, batch: LogBatch, memory: PartitionMemory, room: int
+    ) -> tuple[Portion, LogBatch | None]:
+        """The first clicks of a batch, and what is left of it."""
+        now_ms = self._now_ms()
+        decoded, rest = decode(batch, room, self.isolation.poison(lease.partition), memory.clock, now_ms)
+        admit(decoded, now_ms, self._settings.future_tolerance_minutes * 60_000)
+        rows, batch, clock = decoded.rows, decoded.batch, decoded.times.after
+        who = self._identify.of(rows.fields)
+        seen = memory.mark(rows, who, batch, clock)
+        tail = tail_of(batch.records, clock.settled_ms)
+        counts = np.bincount(rows.reasons, minlength=len(Reason)).tolist()
+        portion = Portion(
+            lease,
+            batch,
+            dead_letters(decoded),
+            seen,
+            self._columns.of(rows, who, lease, self._source, expect=batch.start, tail=tail),
+            rows.settled_ms,
+            {reason.name.lower(): counts[reason] for reason in Reason if counts[reason]},
+            int(np.count_nonzero(~rows.verified & (rows.reasons == Reason.COUNTED))),
+        )
+        return portion, rest

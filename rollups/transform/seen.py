@@ -1,0 +1,80 @@
+"""The `seen` table: what partitions remember, written before the clicks and read back by the next owner."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+import pyarrow as pa
+
+from rollups.clickhouse import Store
+from rollups.compiled.hash_set import Keys
+from rollups.transform.memory import MS_PER_MINUTE, PartitionMemory, SeenKeys
+
+# Rows of batches that were never applied end after the watermark, and so do none of those that were. Earlier
+# incarnations of the topic count up to their own watermarks.
+_APPLIED = """
+SELECT toString(kind) AS name, generation, keys FROM seen
+INNER JOIN
+(
+    SELECT source, if(source = {source:UInt32}, {upto:UInt64}, next) AS upto FROM watermarks
+    WHERE partition = {partition:UInt16}
+      AND (source = {source:UInt32} OR source IN (SELECT source FROM sources WHERE topic = {topic:String}))
+) AS applied USING source
+WHERE partition = {partition:UInt16} AND end_offset <= upto
+"""
+
+# Where the log's times are old, as producers may set them, the clock of an empty tail must not decide alone.
+_FORGETTABLE = """
+SELECT DISTINCT source, generation FROM seen
+WHERE source IN (SELECT source FROM sources WHERE topic = {topic:String}) AND generation <
+least(
+    (SELECT min(toUnixTimestamp(as_of)) / 60 FROM watermarks
+     WHERE source = {source:UInt32} AND toUnixTimestamp(as_of) > 0),
+    (SELECT max(generation) FROM seen WHERE source = {source:UInt32})
+) - {minutes:UInt32}
+"""
+
+
+class Seen:
+    def __init__(self, store: Store, source: int, topic: str) -> None:
+        self._store = store
+        self._scope = {"source": source, "topic": topic}
+
+    def write(self, batches: list[tuple[int, int, list[SeenKeys]]]) -> None:
+        """Notes, durably, the keys of batches given as (partition, end offset, keys)."""
+        rows = [(partition, end, keys) for partition, end, kept in batches for keys in kept]
+        if not rows:
+            return
+        offsets = np.cumsum([0, *(len(keys.keys) for _, _, keys in rows)], dtype=np.int32)
+        table = pa.table(
+            {
+                "source": np.full(len(rows), self._scope["source"], np.uint32),
+                "partition": np.array([partition for partition, _, _ in rows], np.uint16),
+                "end_offset": np.array([end for _, end, _ in rows], np.uint64),
+                "kind": pa.array([keys.kind for _, _, keys in rows]),
+                "generation": np.array([keys.generation for _, _, keys in rows], np.uint32),
+                "keys": pa.ListArray.from_arrays(offsets, np.concatenate([keys.keys for _, _, keys in rows])),
+            }
+        )
+        # One part for each generation: after a quiet time a batch may hold many of them.
+        self._store.insert_arrow("seen", table, {"async_insert": 0, "max_partitions_per_insert_block": 0})
+
+    def load(self, partition: int, memory: PartitionMemory, now_ms: int) -> None:
+        """Fills an empty memory with what was seen before its `next`."""
+        present = now_ms // MS_PER_MINUTE  # earlier versions believed stamps beyond it
+        parameters = {**self._scope, "partition": partition, "upto": memory.next}
+        found: dict[str, dict[int, list[Keys]]] = defaultdict(lambda: defaultdict(list))
+        for batch in self._store.query_arrow(_APPLIED, parameters).to_batches():
+            kinds, generations, lists = batch["name"].to_pylist(), batch["generation"].to_pylist(), batch["keys"]
+            for row, (kind, generation) in enumerate(zip(kinds, generations, strict=True)):
+                found[kind][min(generation, present)].append(lists[row].values.to_numpy())
+        settled = memory.clock.settled_ms // MS_PER_MINUTE
+        for kind, by_generation in found.items():
+            memory.kinds[kind].restore({g: np.concatenate(parts) for g, parts in by_generation.items()}, settled)
+
+    def forget(self, older_than_minutes: int) -> None:
+        """Drops what no partition needs any more, by the log's time: the workers may have been away for long."""
+        old = self._store.query(_FORGETTABLE, {**self._scope, "minutes": older_than_minutes})
+        for source, generation in old:
+            self._store.command(f"ALTER TABLE seen DROP PARTITION ({source:d}, {generation:d})")

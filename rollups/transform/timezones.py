@@ -1,0 +1,124 @@
+"""Owners' time zones, and the cut of click times into their local days and hours."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cache, lru_cache
+from zoneinfo import ZoneInfo, available_timezones
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rollups.clickhouse import Row, Store
+
+DEFAULT_ZONE = "UTC"
+_MINUTE = 60  # zones change their offset on whole minutes only, save one in 1972: Newfoundland at 00:01 until 2011
+_DAY = 86_400
+_ASKED_AT_ONCE = 1000  # ClickHouse takes no parameter above 128 KiB
+_READ_AT_ONCE = 100_000
+_REMEMBERED = 100_000  # owners; whoever sends clicks makes up as many as there are numbers
+_OVERLAP = timedelta(seconds=60)  # a row is visible a moment after its version was stamped
+_START = datetime.fromtimestamp(0, UTC)
+
+Ints = NDArray[np.int64]
+Place = tuple[datetime, int]  # version and owner, the order in which changes are read
+
+
+class OwnerZones:
+    """The zones of one kind of owner; `refresh` at least every 30 s, unknown owners are asked for at once.
+
+    In memory are those of the last batches: at most twice `remembered` owners, and those of one batch. Both calls
+    block on the database, and may be made by different threads.
+    """
+
+    def __init__(self, store: Store, table: str, key: str, remembered: int = _REMEMBERED) -> None:
+        self._store, self._table, self._key, self._remembered = store, table, key, remembered
+        self._young: dict[int, str] = {}  # seen since there were too many
+        self._old: dict[int, str] = {}  # seen before that
+        self._lock = threading.Lock()
+        self._settled: Place = _START, 0
+
+    def refresh(self) -> None:
+        """Takes over zones that were written since the last look, of owners that are in memory."""
+        place = self._settled
+        while True:
+            rows = self._store.query(
+                f"SELECT {self._key}, time_zone, version, now64(6, 'UTC') FROM {self._table} FINAL "
+                f"WHERE (version, {self._key}) > ({{since:DateTime64(6, 'UTC')}}, {{after:UInt64}}) "
+                f"ORDER BY version, {self._key} LIMIT {_READ_AT_ONCE}",
+                {"since": place[0], "after": place[1]},
+            )
+            self._take_over(rows)
+            if len(rows) < _READ_AT_ONCE:
+                break
+            place = rows[-1][2].replace(tzinfo=UTC), rows[-1][0]
+
+    def _take_over(self, rows: Sequence[Row]) -> None:
+        with self._lock:
+            for owner, zone, _, _ in rows:
+                for generation in (self._young, self._old):
+                    if owner in generation:
+                        generation[owner] = _known(zone)
+        if rows:
+            owner, _, version, now = rows[-1]
+            latest = now.replace(tzinfo=UTC) - _OVERLAP, 0
+            self._settled = max(self._settled, min((version.replace(tzinfo=UTC), owner), latest))
+
+    def of(self, owners: Iterable[int]) -> dict[int, str]:
+        """The zone of each owner; one that the catalogue does not know has the default."""
+        wanted = set(owners)
+        with self._lock:
+            for owner in (wanted - self._young.keys()) & self._old.keys():
+                self._young[owner] = self._old[owner]
+            found = {owner: self._young[owner] for owner in wanted & self._young.keys()}
+        asked = self._ask(list(wanted - found.keys()))
+        with self._lock:
+            self._young.update(asked)
+            if len(self._young) > self._remembered:
+                self._old, self._young = self._young, {}
+        return found | asked
+
+    def _ask(self, unknown: list[int]) -> dict[int, str]:
+        zones = dict.fromkeys(unknown, DEFAULT_ZONE)
+        for start in range(0, len(unknown), _ASKED_AT_ONCE):
+            rows = self._store.query(
+                f"SELECT {self._key}, time_zone FROM {self._table} FINAL WHERE {self._key} IN {{owners:Array(UInt64)}}",
+                {"owners": unknown[start : start + _ASKED_AT_ONCE]},
+            )
+            zones.update({owner: _known(zone) for owner, zone in rows})
+        return zones
+
+
+@cache
+def _zone_names() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def _known(zone: str) -> str:
+    """A zone written into the table by hand must not stop the worker: what is no zone counts as the default."""
+    return zone if zone in _zone_names() else DEFAULT_ZONE
+
+
+@lru_cache(maxsize=65536)
+def _offset(zone: str, minute: int) -> int:
+    """Seconds east of UTC that the zone has in a minute since 1970."""
+    offset = datetime.fromtimestamp(minute * _MINUTE, ZoneInfo(zone)).utcoffset()
+    return 0 if offset is None else int(offset.total_seconds())
+
+
+def cut(clicked_at_ms: Ints, owners: Ints, zones: OwnerZones) -> tuple[Ints, Ints]:
+    """Local day (days since 1970) and hour (0–23) of each click in its owner's zone."""
+    seconds = clicked_at_ms // 1000
+    local = np.empty_like(seconds)
+    distinct, place = np.unique(owners, return_inverse=True)
+    by_owner = zones.of(distinct.tolist())
+    names = np.array([by_owner[owner] for owner in distinct.tolist()], dtype=object)
+    for zone in set(names.tolist()):
+        rows = (names == zone)[place]
+        minutes, where = np.unique(seconds[rows] // _MINUTE, return_inverse=True)
+        offsets = np.array([_offset(zone, minute) for minute in minutes.tolist()], dtype=np.int64)
+        local[rows] = seconds[rows] + offsets[where]
+    np.maximum(local, 0, out=local)  # a west zone's first hours of 1970; ClickHouse's dates start there
+    return local // _DAY, local % _DAY // 3600

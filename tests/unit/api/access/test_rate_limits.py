@@ -1,0 +1,298 @@
+"""How often a key and an account may call, counted in the process and in Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI, Request
+from fastapi.testclient import TestClient
+from limits import RateLimitItemPerMinute
+from prometheus_client import CollectorRegistry
+
+from api.access.counters import AWAY_SECONDS, PATIENCE_SECONDS, Counters
+from api.access.keys import KeyRing
+from api.access.plans import DEFAULTS, Plan, Plans
+from api.access.rate_limits import Limits
+from api.http.middleware import guard
+from ingest.settings import Settings
+from rollups.clickhouse import Store
+from tests.support.clock import Clock
+from tests.support.redis_server import RedisServer
+from tests.support.seed import PUBLISHER, Callers, callers
+
+HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
+
+
+@pytest.fixture
+def api(store: Store) -> Callers:
+    return callers(store, requests_per_hour=5)
+
+
+def left(answer: Any) -> int:
+    assert answer.headers["X-RateLimit-Limit"] == "5"
+    assert 0 < int(answer.headers["X-RateLimit-Reset"]) - time.time() <= 3601
+    return int(answer.headers["X-RateLimit-Remaining"])
+
+
+def test_every_answer_after_authentication_counts_and_says_what_is_left(api: Callers) -> None:
+    first = api.clicks()
+    assert (first.status_code, left(first)) == (200, 4)
+    known = {"X-Api-Key": api.keys["publisher"], "If-None-Match": first.headers["ETag"]}
+    same = api.client.get(first.request.url, headers=known)
+    assert (same.status_code, left(same)) == (304, 3)
+    wrong = api.clicks(start_date="nonsense")
+    assert (wrong.status_code, left(wrong)) == (400, 2)
+    assert [left(answer) for answer in (api.clicks("account"), api.clicks("account"))] == [4, 3]
+    assert api.clicks("account").status_code == 403
+    unknown = api.admin("DELETE", "/keys/nope")
+    assert (unknown.status_code, left(unknown)) == (404, 4)
+
+
+def test_answers_to_nobody_in_particular_count_nowhere(api: Callers) -> None:
+    for answer in (api.clicks("unknown"), api.client.get("/healthz"), api.client.get("/nope")):
+        assert not set(HEADERS) & set(answer.headers)
+
+
+def test_above_the_limit(api: Callers) -> None:
+    assert [api.clicks().status_code for _ in range(7)] == [200] * 5 + [429] * 2
+    refused = api.clicks()
+    assert refused.json()["error"]["code"] == "RATE_LIMITED"
+    assert left(refused) == 0
+    assert 0 < int(refused.headers["Retry-After"]) <= 3600
+    assert api.clicks("admin").status_code == 200, "another key has its own count"
+
+
+def test_a_key_has_its_own_limit(store: Store, api: Callers) -> None:
+    made = api.admin("POST", "/keys", {"role": "publisher", "publisher_id": PUBLISHER, "requests_per_hour": 2}).json()
+    assert made["requests_per_hour"] == 2
+    api.keys["slow"] = made["key"]
+    assert [api.clicks("slow").status_code for _ in range(3)] == [200, 200, 429]
+    assert api.clicks("slow").headers["X-RateLimit-Limit"] == "2"
+    ring = KeyRing(store, Settings())
+    principal = asyncio.run(ring.resolve(made["key"]))
+    assert principal is not None
+    assert principal.requests_per_hour == 2
+
+
+def test_off(store: Store) -> None:
+    api = callers(store, requests_per_hour=1, rate_limits="off")
+    answers = [api.clicks() for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200] * 3
+    assert not set(HEADERS) & set(answers[0].headers)
+
+
+# -- accounts ---------------------------------------------------------------------------------------------------
+
+
+def statistics_app(plan: Plan, redis_url: str = "", **settings: Any) -> tuple[FastAPI, list[asyncio.Event]]:
+    """An application with one statistics call, which lasts until the event that it appends to the list is set."""
+    limits = Limits(Settings(redis_url=redis_url, **settings))
+    app, running = FastAPI(), list[asyncio.Event]()
+    guard(app, Settings())
+
+    @app.get("/api/statistics/v2/{account_id}")
+    async def call(account_id: int, wait: bool = False) -> int:
+        await limits.count_account(account_id, plan)
+        async with limits.statistics(account_id, plan):
+            if wait:
+                running.append(asyncio.Event())
+                await running[-1].wait()
+        return 0
+
+    @app.get("/api/link-group/v2/list")
+    async def listing() -> int:
+        await limits.count_account(1, plan)
+        return 0
+
+    return app, running
+
+
+def statuses(client: TestClient, path: str, count: int) -> list[int]:
+    return [client.get(path).status_code for _ in range(count)]
+
+
+@pytest.mark.parametrize("plan", DEFAULTS[1:], ids=lambda plan: plan.name)
+def test_a_plan_allows_so_many_statistics_a_minute(plan: Plan) -> None:
+    client = TestClient(statistics_app(plan)[0])
+    allowed = plan.statistics_per_minute
+    assert statuses(client, "/api/statistics/v2/1", allowed + 1) == [200] * allowed + [429]
+    refused = client.get("/api/statistics/v2/1")
+    assert (refused.json()["code"], refused.json()["result"]) == (1429, None)
+    assert plan.name in refused.json()["message"]
+    assert 0 < int(refused.headers["Retry-After"]) <= 60
+    assert client.get("/api/statistics/v2/2").status_code == 200, "another account has its own count"
+
+
+def test_other_calls_share_the_minute_and_the_hour_but_not_the_statistics() -> None:
+    plan = Plans().named("Business").model_copy(update={"per_minute": 40, "per_hour": 43})  # 2 statistics a minute
+    client = TestClient(statistics_app(plan)[0])
+    assert statuses(client, "/api/statistics/v2/1", 3) == [200, 200, 429]
+    assert statuses(client, "/api/link-group/v2/list", 38) == [200] * 37 + [429]
+    slow = plan.model_copy(update={"per_hour": 2})
+    hourly = TestClient(statistics_app(slow)[0])
+    assert statuses(hourly, "/api/link-group/v2/list", 3) == [200, 200, 429]
+    assert int(hourly.get("/api/link-group/v2/list").headers["Retry-After"]) > 60
+
+
+def test_accounts_are_not_counted_when_limits_are_off() -> None:
+    plan = Plans().named("Personal").model_copy(update={"per_minute": 1})
+    client = TestClient(statistics_app(plan, rate_limits="off")[0])
+    assert statuses(client, "/api/statistics/v2/1", 4) == [200] * 4
+
+
+def test_a_call_too_many_at_once_is_told_to_wait() -> None:
+    app, running = statistics_app(Plans().named("Business"))
+
+    async def main() -> None:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://api") as client, asyncio.timeout(10):
+            calls = [asyncio.ensure_future(client.get("/api/statistics/v2/1?wait=1")) for _ in range(2)]
+            while len(running) < 2:
+                await asyncio.sleep(0.005)
+            refused = await client.get("/api/statistics/v2/1")
+            assert (refused.status_code, refused.json()["code"], refused.headers["Retry-After"]) == (429, 1429, "1")
+            running[0].set()
+            await calls[0]
+            assert (await client.get("/api/statistics/v2/1")).status_code == 200
+            running[1].set()
+            await calls[1]
+
+    asyncio.run(main())
+
+
+def test_windows_end_and_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(1_800_000_000.0)
+    monkeypatch.setattr(time, "time", clock)
+    counters, limit = Counters("", lambda: None), RateLimitItemPerMinute(2)
+
+    async def hits(key: str, count: int) -> list[tuple[bool, int, float]]:
+        return [await counters.hit(limit, key) for _ in range(count)]
+
+    end = clock.now + 60
+    assert asyncio.run(hits("a", 3)) == [(True, 1, end), (True, 0, end), (False, 0, end)]
+    asyncio.run(hits("b", 1))
+    clock.now = end - 0.001
+    assert asyncio.run(hits("a", 1)) == [(False, 0, end)]
+    clock.now = end
+    assert asyncio.run(hits("a", 1)) == [(True, 1, end + 60)]
+    assert list(counters._local.storage.expirations) == ["LIMITER/a/2/1/minute"]  # type: ignore[attr-defined]
+
+
+@pytest.fixture(params=["process", "redis"])
+def redis_url(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    if request.param == "process":
+        yield ""
+        return
+    with RedisServer(tmp_path) as redis:
+        yield redis.url
+
+
+def test_only_so_many_at_once(redis_url: str) -> None:
+    async def main() -> None:
+        one, others = (Counters(redis_url, lambda: None) for _ in range(2))
+        try:
+            async with one.place("x", 2) as first, one.place("x", 2) as second:
+                async with one.place("x", 2) as third, one.place("y", 2) as elsewhere:
+                    assert (first, second, third, elsewhere) == (True, True, False, True)
+                async with others.place("x", 2) as in_another_process:
+                    assert in_another_process is not bool(redis_url)
+            async with one.place("x", 1) as free:
+                assert free
+        finally:
+            await one.close()
+            await others.close()
+
+    asyncio.run(main())
+
+
+def test_a_place_is_free_again_when_its_call_is_cancelled(redis_url: str) -> None:
+    async def main() -> None:
+        counters = Counters(redis_url, lambda: None)
+        taken = asyncio.Event()
+
+        async def hold() -> None:
+            async with counters.place("x", 1):
+                taken.set()
+                await asyncio.sleep(60)
+
+        holding = asyncio.ensure_future(hold())
+        await taken.wait()
+        async with counters.place("x", 1) as free:
+            assert not free
+        holding.cancel()
+        await asyncio.wait([holding])
+        async with counters.place("x", 1) as free:
+            assert free
+        await counters.close()
+
+    asyncio.run(main())
+
+
+# -- Redis ------------------------------------------------------------------------------------------------------
+
+
+def counted(redis_url: str, test: Callable[[Limits, Limits], Awaitable[None]]) -> CollectorRegistry:
+    """Runs the test with the limits of two processes; returns the metrics of the first."""
+    first = CollectorRegistry()
+
+    async def main() -> None:
+        settings = Settings(redis_url=redis_url, requests_per_hour=3)
+        both = Limits(settings, first), Limits(settings)
+        try:
+            await test(*both)
+        finally:
+            for limits in both:
+                await limits.close()
+
+    asyncio.run(main())
+    return first
+
+
+def a_request() -> Request:
+    return Request({"type": "http", "method": "GET", "path": "/", "headers": [], "state": {}})
+
+
+async def remaining(limits: Limits) -> int:
+    request = a_request()
+    await limits.count_key(request, "key", None)
+    return int(request.state.allowance.remaining)
+
+
+def test_processes_count_together(tmp_path: Path) -> None:
+    async def test(one: Limits, other: Limits) -> None:
+        assert [await remaining(limits) for limits in (one, other, one)] == [2, 1, 0]
+
+    with RedisServer(tmp_path) as redis:
+        counted(redis.url, test)
+
+
+@pytest.mark.parametrize("how", ["kill", "freeze"])
+def test_while_redis_is_away_each_process_counts_for_itself(
+    tmp_path: Path, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with RedisServer(tmp_path) as redis:
+
+        async def test(one: Limits, other: Limits) -> None:
+            assert await remaining(one) == 2
+            getattr(redis, how)()
+            began = time.monotonic()
+            assert await remaining(one) == 2
+            assert time.monotonic() - began < 4 * PATIENCE_SECONDS
+            began = time.monotonic()
+            assert [await remaining(limits) for limits in (one, other, one)] == [1, 2, 0]
+            assert time.monotonic() - began < 4 * PATIENCE_SECONDS, "after a failure Redis is left alone for a while"
+            redis.kill()
+            redis.start()
+            await asyncio.sleep(AWAY_SECONDS)
+            assert [await remaining(limits) for limits in (one, other)] == [2, 1]
+
+        metrics = counted(redis.url, test)
+    assert metrics.get_sample_value("clickmill_limits_counted_alone_total") == 3
+    assert "this process counts calls for itself" in caplog.text
+    assert "Redis is back" in caplog.text

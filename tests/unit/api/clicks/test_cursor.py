@@ -1,0 +1,256 @@
+"""Walking the listing by cursor: signed places, bound to scope and range, while clicks arrive (contract §5)."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.access.principal import Principal
+from api.clicks.cursor import FRONT, Cursors, Place
+from api.clicks.parameters import clicks_meta, parse_clicks_query
+from api.dates import FIRST_DAY, LAST_DAY
+from rollups.clickhouse import Store
+from tests.support.seed import ADMIN_KEY, PUBLISHER, Callers, Daily, callers, insert_daily
+
+Identity = tuple[str, int, int, int]
+LISTING = "2026-03-01 2026-03-31 45"
+PLACE = Place(date(2026, 3, 31), 123, 45, 7, page=2)
+DAYS = [Daily(f"2026-03-0{day}", clicks=day) for day in range(1, 6)]
+
+
+@pytest.fixture
+def api(store: Store) -> Callers:
+    return callers(store)
+
+
+def identities(answer: Any) -> list[Identity]:
+    assert answer.status_code == 200, answer.text
+    rows = answer.json()["data"]
+    return [(row["click_date"], row["advertiser_id"], row["publisher_id"], row["network_id"]) for row in rows]
+
+
+def walk(api: Callers, role: str = "publisher", name: str = "cursor", **parameters: Any) -> list[Identity]:
+    """Every identity that a walk yields, page after page."""
+    walked: list[Identity] = []
+    cursor: str | None = "start"
+    while cursor:
+        answer = api.clicks(role, **{name: cursor}, **parameters)
+        walked += identities(answer)
+        cursor = answer.json()["meta"]["next_cursor"]
+    return walked
+
+
+def refused(answer: Any, field: str = "cursor") -> None:
+    assert answer.status_code == 400
+    error = answer.json()["error"]
+    assert (error["code"], error["details"]) == ("BAD_REQUEST", {"field": field})
+    assert f"{field}=start" in error["message"], "it says what to do next"
+
+
+ids = st.integers(0, 2**64 - 1)
+
+
+@given(
+    place=st.builds(Place, st.dates(FIRST_DAY, LAST_DAY), ids, ids, ids, page=st.integers(1, 2**32 - 1)),
+    listing=st.text(),
+    other=st.text(),
+)
+def test_a_cursor_is_read_back_in_its_listing_and_in_no_other(place: Place, listing: str, other: str) -> None:
+    cursors = Cursors("root")
+    cursor = cursors.write(place, listing)
+    assert cursors.read(cursor, listing) == place
+    assert len(cursor) == 64
+    assert listing == other or cursors.read(cursor, other) is None
+
+
+@given(at=st.integers(0, 63), character=st.sampled_from("ABCXYZabcxyz0189-_"))
+def test_a_cursor_changed_anywhere_is_none(at: int, character: str) -> None:
+    cursors = Cursors("root")
+    cursor = cursors.write(PLACE, LISTING)
+    changed = cursor[:at] + character + cursor[at + 1 :]
+    assert cursors.read(changed, LISTING) == (PLACE if changed == cursor else None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("Start", id="start-in-another-case"),
+        pytest.param("A" * 64, id="unsigned"),
+        pytest.param("A" * 63, id="too-short"),
+        pytest.param("A" * 65, id="too-long"),
+        pytest.param("é" * 64, id="other-letters"),
+        pytest.param("A" * 64 + "\n", id="newline-after"),
+        pytest.param("2", id="a-page-number"),
+    ],
+)
+def test_what_is_no_cursor(api: Callers, text: str) -> None:
+    assert Cursors("root").read(text, LISTING) is None
+    refused(api.clicks(cursor=text))
+    refused(api.clicks(after=text), "after")
+
+
+def test_processes_with_one_admin_key_read_each_others_cursors_and_no_others() -> None:
+    cursor = Cursors("root").write(PLACE, LISTING)
+    assert Cursors("root").read(cursor, LISTING) == PLACE
+    assert Cursors("another").read(cursor, LISTING) is None
+    assert Cursors("").read(Cursors("").write(PLACE, LISTING), LISTING) == PLACE
+    assert Cursors("").read(cursor, LISTING) is None
+
+
+def test_a_rotated_admin_key_ends_walks_with_a_clear_400(store: Store, api: Callers) -> None:
+    insert_daily(store, DAYS)
+    cursor = api.clicks(cursor="start", per_page=2).json()["meta"]["next_cursor"]
+    assert callers(store).clicks(cursor=cursor).status_code == 200, "it survives a restart"
+    refused(callers(store, admin_key="rotated-key-of-the-tests").clicks(cursor=cursor))
+
+
+def test_the_meta_of_a_walk(store: Store, api: Callers) -> None:
+    insert_daily(store, DAYS)
+    first = api.clicks(cursor="start", per_page=3).json()
+    cursor = first["meta"]["next_cursor"]
+    last = api.clicks(after=cursor, per_page=3).json()
+    common = {
+        "next_page": None,
+        "prev_page": None,
+        "total_pages": 2,
+        "total_count": 5,
+        "start_date": "2026-03-01",
+        "end_date": "2026-03-31",
+        "days": 31,
+        "publisher_id": 45,
+    }
+    assert first["meta"] == {**common, "current_page": 1, "next_cursor": cursor}
+    assert last["meta"] == {**common, "current_page": 2, "next_cursor": None}
+    assert (len(first["data"]), len(last["data"])) == (3, 2)
+
+
+def test_without_a_cursor_meta_has_no_next_cursor(store: Store, api: Callers) -> None:
+    insert_daily(store, DAYS)
+    assert "next_cursor" not in api.clicks(per_page=2).json()["meta"]
+    query = parse_clicks_query({"start_date": "2026-03-01", "end_date": "2026-03-31"}, Principal("k", "admin"), CURSORS)
+    assert len(clicks_meta(query, 5)) == 9
+
+
+CURSORS = Cursors("root")
+
+
+@pytest.mark.parametrize(
+    ("rows", "per_page", "pages"),
+    [
+        pytest.param(0, 2, [0], id="nothing"),
+        pytest.param(1, 2, [1], id="less-than-a-page"),
+        pytest.param(2, 2, [2], id="exactly-a-page"),
+        pytest.param(3, 2, [2, 1], id="a-page-and-one"),
+        pytest.param(4, 2, [2, 2], id="exactly-two-pages"),
+    ],
+)
+def test_pages_of_a_walk(store: Store, api: Callers, rows: int, per_page: int, pages: list[int]) -> None:
+    insert_daily(store, DAYS[:rows])
+    sizes = []
+    cursor: str | None = "start"
+    while cursor:
+        answer = api.clicks(cursor=cursor, per_page=per_page).json()
+        sizes.append(len(answer["data"]))
+        cursor = answer["meta"]["next_cursor"]
+    assert sizes == pages
+
+
+def test_a_walk_is_by_identity(store: Store, api: Callers) -> None:
+    rows = [
+        Daily("2026-03-02", clicks=1, advertiser=2, publisher=9),
+        Daily("2026-03-02", clicks=9, advertiser=10, publisher=1),
+        Daily("2026-03-02", clicks=5, advertiser=2, publisher=10, network=3),
+        Daily("2026-03-02", clicks=7, advertiser=2, publisher=10, network=20),
+        Daily("2026-03-03", clicks=1, advertiser=99),
+    ]
+    insert_daily(store, rows)
+    expected = [
+        ("2026-03-03", 99, 45, 1),
+        ("2026-03-02", 2, 9, 1),
+        ("2026-03-02", 2, 10, 3),
+        ("2026-03-02", 2, 10, 20),
+        ("2026-03-02", 10, 1, 1),
+    ]
+    for per_page in (1, 2, 100):
+        assert walk(api, "admin", per_page=per_page) == expected
+    assert walk(api, "admin", name="after", per_page=2) == expected
+
+
+def test_the_page_size_may_change_on_the_way_and_the_page_is_ignored(store: Store, api: Callers) -> None:
+    insert_daily(store, DAYS)
+    cursor = api.clicks(cursor="start", per_page=1, page=4).json()["meta"]["next_cursor"]
+    assert len(identities(api.clicks(cursor=cursor, limit=3, page=9))) == 3
+
+
+def test_after_decides_as_clients_add_it_to_the_query_that_they_began_with(store: Store, api: Callers) -> None:
+    insert_daily(store, DAYS)
+    cursor = api.clicks(cursor="start", per_page=2).json()["meta"]["next_cursor"]
+    assert identities(api.clicks(cursor="start", after=cursor, per_page=2)) == [
+        ("2026-03-03", 1, 45, 1),
+        ("2026-03-02", 1, 45, 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("role", "other"),
+    [
+        pytest.param("publisher", {"end_date": "2026-03-30"}, id="other-end"),
+        pytest.param("publisher", {"start_date": "2026-03-02"}, id="other-start"),
+        pytest.param("admin", {}, id="all-publishers"),
+        pytest.param("admin", {"publisher_id": 46}, id="another-publisher"),
+    ],
+)
+def test_a_cursor_of_another_scope_or_range(store: Store, api: Callers, role: str, other: dict[str, Any]) -> None:
+    insert_daily(store, DAYS)
+    cursor = api.clicks(cursor="start", per_page=2).json()["meta"]["next_cursor"]
+    refused(api.clicks(role, cursor=cursor, **other))
+
+
+def test_a_key_of_another_publisher_cannot_use_it(store: Store, api: Callers) -> None:
+    insert_daily(store, DAYS)
+    cursor = api.clicks(cursor="start", per_page=2).json()["meta"]["next_cursor"]
+    api.keys["other"] = api.admin("POST", "/keys", {"role": "publisher", "publisher_id": 46}).json()["key"]
+    refused(api.clicks("other", cursor=cursor))
+    assert api.clicks("admin", cursor=cursor, publisher_id=45).status_code == 200, "the scope decides, not the key"
+
+
+def test_days_that_the_rollup_cannot_hold(store: Store, api: Callers) -> None:
+    insert_daily(store, [Daily("1970-01-01"), Daily("2149-06-06")])
+    assert len(walk(api, start_date="1969-12-01", end_date="1970-01-31")) == 1
+    assert len(walk(api, start_date="2149-06-01", end_date="2149-07-31")) == 1
+    assert walk(api, start_date="9999-12-01", end_date="9999-12-31") == []
+
+
+def test_the_front_is_before_every_row(store: Store, api: Callers) -> None:
+    insert_daily(store, [Daily(str(LAST_DAY), publisher=1, advertiser=1, network=1)])
+    assert len(walk(api, "admin", start_date=str(LAST_DAY), end_date=str(LAST_DAY))) == 1
+    assert FRONT.page == 1
+
+
+def test_a_cursor_does_not_betray_the_admin_key(api: Callers) -> None:
+    cursor = Cursors(ADMIN_KEY).write(PLACE, LISTING)
+    assert ADMIN_KEY not in cursor
+
+
+@pytest.mark.parametrize("begun_with", [{}, {"cursor": "start"}, {"after": "start"}], ids=["page", "cursor", "after"])
+def test_the_original_client_walks_to_the_end(store: Store, api: Callers, begun_with: dict[str, str]) -> None:
+    """It follows `next_cursor` by sending `after`, else `next_page` by sending `page`, and keeps what it had sent."""
+    insert_daily(store, DAYS)
+    query: dict[str, Any] = {"per_page": 2, **begun_with}
+    walked: list[Identity] = []
+    for _ in range(9):
+        answer = api.clicks(**query)
+        walked += identities(answer)
+        meta = answer.json()["meta"]
+        if meta.get("next_cursor"):
+            query["after"] = meta["next_cursor"]
+        elif meta["next_page"]:
+            query["page"] = meta["next_page"]
+        else:
+            break
+    assert walked == [(f"2026-03-0{day}", 1, PUBLISHER, 1) for day in range(5, 0, -1)]

@@ -1,0 +1,107 @@
+"""The pace of refusals: by address and in all, within bounds, and never for a caller with a key."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+
+from api.http import failed_auth_throttle
+from api.http.failed_auth_throttle import LONGEST_SECONDS, Pace, PacedRefusals, network_of
+from rollups.clickhouse import Store
+from tests.support.clock import Clock
+from tests.support.seed import callers
+
+
+def test_a_burst_is_free_and_what_follows_comes_evenly() -> None:
+    clock = Clock(1000.0)
+    pace = Pace(10.0, 5, clock)
+    assert [round(pace.wait("a"), 3) for _ in range(8)] == [0, 0, 0, 0, 0, 0.1, 0.2, 0.3]
+    assert pace.wait("b") == 0
+    clock.now += 0.8
+    assert [round(pace.wait("a"), 3) for _ in range(6)] == [0, 0, 0, 0, 0, 0.1], "rest is never more than a burst"
+
+
+def test_nobody_waits_longer_than_the_longest_however_many_came() -> None:
+    clock = Clock(1000.0)
+    pace = Pace(10.0, 5, clock)
+    assert max(pace.wait("a") for _ in range(10_000)) == LONGEST_SECONDS
+    clock.now += LONGEST_SECONDS + 0.5
+    assert pace.wait("a") == 0
+
+
+def test_the_names_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(failed_auth_throttle, "_ADDRESSES", 3)
+    pace = Pace(10.0, 1, Clock(1000.0))
+    for name in "abcdefg":
+        pace.wait(name)
+    assert list(pace._due) == ["e", "f", "g"]
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("203.0.113.9", "203.0.113.9"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::", "2001:db8:1:2::/64"),
+        ("::ffff:203.0.113.9", "203.0.113.9"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("testclient", ""),
+        ("x" * 10_000, ""),
+        ("", ""),
+    ],
+)
+def test_what_stands_for_an_address(address: str, network: str) -> None:
+    assert network_of(address) == network
+
+
+def answered(status: int, times: int, address: str = "203.0.113.9") -> list[float]:
+    """The seconds that each of so many requests at once takes, through one middleware."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await Response(status_code=status)(scope, receive, send)
+
+    async def main() -> list[float]:
+        paced = PacedRefusals(app)
+
+        async def one() -> float:
+            async def ignore(_: Message) -> None:
+                pass
+
+            async def receive() -> Message:
+                return {"type": "http.request"}
+
+            began = time.monotonic()
+            await paced({"type": "http", "method": "GET", "client": (address, 1)}, receive, ignore)
+            return time.monotonic() - began
+
+        return await asyncio.gather(*(one() for _ in range(times)))
+
+    return asyncio.run(main())
+
+
+def test_refusals_of_an_address_are_paced_and_answers_are_not() -> None:
+    refused = answered(401, failed_auth_throttle.BURST + 10)
+    assert max(refused[: failed_auth_throttle.BURST]) < 0.4
+    assert refused[-1] >= 10 / failed_auth_throttle.PER_SECOND * 0.9
+    assert max(answered(200, 200)) < 0.4
+
+
+def test_so_many_may_wait_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(failed_auth_throttle, "WAITING", 5)
+    waited = [seconds for seconds in answered(401, failed_auth_throttle.BURST + 200) if seconds > 0.04]
+    assert len(waited) <= 5
+
+
+def test_refused_callers_wait_and_one_with_a_key_does_not(store: Store) -> None:
+    api = callers(store)
+    assert api.clicks().status_code == 200
+    began = time.monotonic()
+    assert {api.clicks("unknown").status_code for _ in range(failed_auth_throttle.BURST + 10)} == {401}
+    assert time.monotonic() - began >= 10 / failed_auth_throttle.PER_SECOND * 0.9
+    began = time.monotonic()
+    assert api.clicks().status_code == 200
+    assert time.monotonic() - began < 0.4

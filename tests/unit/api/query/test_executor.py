@@ -1,0 +1,61 @@
+"""What is read for somebody: ended when the database stops answering, and not while it only takes long."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from api.query import pulse
+from api.query.executor import Errands
+from rollups.clickhouse import Store, StoreUnavailable
+
+
+@pytest.fixture
+def silent() -> Iterator[Store]:
+    """A database that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield Store(f"clickhouse://127.0.0.1:{server.getsockname()[1]}/none", connections=2, timeout=60)
+
+
+def test_a_silent_database_is_given_up_and_its_thread_told(silent: Store) -> None:
+    over, told = threading.Event(), list[BaseException]()
+
+    def read() -> None:
+        assert over.wait(30)
+        try:
+            silent.query("SELECT 1")
+        except BaseException as error:
+            told.append(error)
+            raise
+
+    async def ask() -> float:
+        began = time.monotonic()
+        with pytest.raises(StoreUnavailable, match=r"in time|not reachable"):
+            await Errands(silent).run(read)
+        took = time.monotonic() - began
+        over.set()
+        while not told:
+            await asyncio.sleep(0.01)
+        return took
+
+    took = asyncio.run(asyncio.wait_for(ask(), 50))
+    assert took < 10
+    assert [type(error).__name__ for error in told] == ["CalledOff"]
+
+
+def test_what_takes_long_goes_on_while_the_database_answers(
+    silent: Store, monkeypatch: pytest.MonkeyPatch, store: Store
+) -> None:
+    monkeypatch.setattr(pulse, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(silent, "aside", lambda timeout: store)  # the others are all busy, and one answers
+
+    def slow() -> int:
+        time.sleep(3)
+        return 7
+
+    assert asyncio.run(Errands(silent).run(slow)) == 7

@@ -1,0 +1,416 @@
+"""Remembered answers: how old they may be, what ends them, who shares them; ETag and 304 on both calls."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import tracemalloc
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from api.clicks.parameters import ClicksQuery
+from api.dates import parse_day
+from api.http.conditional import Body, is_over
+from api.query import response_cache as answers_module
+from api.query.change_detection import EVERYTHING, HEADER, NOTHING, Look, Observer
+from api.query.response_cache import KEPT_SECONDS, KEY_BYTES, LOOK_SECONDS, Answers
+from rollups.clickhouse import Store
+from tests.support.clock import Clock
+from tests.support.seed import (
+    ACCOUNT,
+    DOMAIN,
+    Away,
+    Callers,
+    Daily,
+    Hourly,
+    account_on,
+    callers,
+    insert_daily,
+    insert_hourly,
+    insert_source,
+    insert_watermark,
+    upsert,
+)
+
+CLOSED, LATER = "2026-03-31", "2026-04-01"
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock(100.0)
+
+
+@pytest.fixture
+def api(store: Store, clock: Clock) -> Callers:
+    account_on(store, "Enterprise")
+    return callers(store, clock)
+
+
+def daily_total(api: Callers, role: str = "publisher", **parameters: Any) -> int:
+    return sum(row["click_count"] for row in api.clicks(role, **parameters).json()["data"])
+
+
+def test_a_late_click_is_served_within_half_a_second(store: Store, api: Callers, clock: Clock) -> None:
+    insert_daily(store, [Daily(CLOSED, clicks=2)])
+    assert daily_total(api) == 2
+    insert_daily(store, [Daily(CLOSED, clicks=3)])
+    clock.now += LOOK_SECONDS - 0.001
+    assert daily_total(api) == 2
+    clock.now += 0.001
+    assert daily_total(api) == 5
+    assert LOOK_SECONDS <= 0.5
+
+
+def test_a_late_click_of_an_hour_is_served_within_half_a_second(store: Store, api: Callers, clock: Clock) -> None:
+    asked = {"linkId": "abc", "domain": DOMAIN}
+    for clicks, total in ((2, 2), (3, 5)):
+        insert_hourly(store, [Hourly(CLOSED, 4, clicks=clicks)])
+        clock.now += LOOK_SECONDS
+        assert api.hourly(**asked).json()["result"][0]["acesCnt"] == total
+
+
+def test_later_days_do_not_touch_an_answer_and_its_time_moves_on(
+    store: Store, api: Callers, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insert_source(store, 1, "2026-04-01 00:00:00")
+    insert_watermark(store, 1, 0, "2026-04-01 10:00:00")
+    insert_daily(store, [Daily(CLOSED, clicks=2)])
+    first = api.clicks()
+    monkeypatch.setattr("api.clicks.endpoint.read_page", lambda *_: pytest.fail("it is remembered"))
+    insert_daily(store, [Daily(LATER, clicks=3)])
+    insert_watermark(store, 1, 0, "2026-04-01 11:00:00")
+    clock.now += LOOK_SECONDS
+    second = api.clicks()
+    assert second.json() == first.json()
+    assert [answer.headers[HEADER][11:13] for answer in (first, second)] == ["10", "11"]
+
+
+def test_an_answer_within_the_half_second_keeps_the_time_it_is_true_for(
+    store: Store, api: Callers, clock: Clock
+) -> None:
+    insert_source(store, 1, "2026-04-01 00:00:00")
+    insert_watermark(store, 1, 0, "2026-04-01 10:00:00")
+    first = api.clicks()
+    insert_daily(store, [Daily(CLOSED)])
+    insert_watermark(store, 1, 0, "2026-04-01 11:00:00")
+    assert api.clicks().headers[HEADER] == first.headers[HEADER]
+
+
+def test_nothing_is_kept_for_longer_than_a_minute(store: Store, api: Callers, clock: Clock) -> None:
+    insert_daily(store, [Daily(CLOSED), Daily(LATER)])
+    assert daily_total(api) == 1
+    store.command("ALTER TABLE rollup DELETE WHERE day = '2026-03-31' SETTINGS mutations_sync = 1")
+    clock.now += KEPT_SECONDS
+    assert daily_total(api) == 0
+    assert KEPT_SECONDS <= 60
+
+
+def test_names_plans_and_groups_change_within_half_a_second(store: Store, api: Callers, clock: Clock) -> None:
+    insert_daily(store, [Daily(CLOSED)])
+    insert_hourly(store, [Hourly(CLOSED, 4)])
+    assert api.clicks().json()["data"][0]["publisher_name"] is None
+    assert api.hourly(grpIdx=5).json()["code"] == 1004
+    upsert(store, publishers=[{"publisher_id": 45, "name": "New"}])
+    upsert(store, links=[{"account_id": ACCOUNT, "domain": DOMAIN, "link_id": "abc", "grp_idx": 5}])
+    clock.now += LOOK_SECONDS
+    assert api.clicks().json()["data"][0]["publisher_name"] == "New"
+    assert len(api.hourly(grpIdx=5).json()["result"]) == 1
+    account_on(store, "Free")
+    clock.now += LOOK_SECONDS
+    assert api.hourly(grpIdx=5).json()["code"] == 1003
+
+
+def test_a_catalogue_written_here_is_seen_at_once(store: Store, api: Callers) -> None:
+    insert_daily(store, [Daily(CLOSED)])
+    assert api.clicks().json()["data"][0]["publisher_name"] is None
+    assert api.admin("PUT", "/catalog", {"publishers": [{"publisher_id": 45, "name": "New"}]}).status_code == 200
+    assert api.clicks().json()["data"][0]["publisher_name"] == "New"
+
+
+def test_no_scope_sees_anothers_answer(store: Store, api: Callers) -> None:
+    insert_daily(store, [Daily(CLOSED, clicks=2), Daily(CLOSED, clicks=3, publisher=46)])
+    for _ in range(2):
+        assert daily_total(api, "admin") == 5
+        assert daily_total(api) == 2
+        assert daily_total(api, publisher_id=46) == 2
+        assert daily_total(api, "admin", publisher_id=46) == 3
+        assert api.clicks("account").status_code == 403
+        assert api.clicks("unknown").status_code == 401
+
+
+def test_no_account_sees_anothers_answer(store: Store, api: Callers) -> None:
+    account_on(store, "Enterprise", account_id=8)
+    insert_hourly(store, [Hourly(CLOSED, 4, clicks=2, link=""), Hourly(CLOSED, 4, clicks=3, link="", account=8)])
+    body = {"role": "account", "account_id": 8}
+    api.keys["other"] = api.admin("POST", "/keys", body).json()["key"]
+    for _ in range(2):
+        assert [api.hourly(role).json()["result"][0]["acesCnt"] for role in ("account", "other")] == [2, 3]
+
+
+def test_a_revoked_key_is_turned_away_from_a_remembered_answer(store: Store, api: Callers) -> None:
+    made = api.admin("POST", "/keys", {"role": "publisher", "publisher_id": 45}).json()
+    api.keys["made"] = made["key"]
+    etag = api.clicks("made").headers["ETag"]
+    api.admin("DELETE", f"/keys/{made['id']}")
+    assert api.clicks("made").status_code == 401
+    headers = {"X-Api-Key": made["key"], "If-None-Match": etag}
+    assert api.client.get("/api/v1/clicks", headers=headers).status_code == 401
+
+
+def test_errors_are_not_kept(store: Store, api: Callers, clock: Clock) -> None:
+    asked = {"linkId": "abc", "domain": DOMAIN}
+    for _ in range(2):
+        refused = api.hourly(**asked)
+        assert refused.json()["code"] == 1004
+        assert "etag" not in refused.headers
+        assert refused.headers["Cache-Control"] == "no-store"
+    insert_hourly(store, [Hourly(CLOSED, 4)])
+    assert api.hourly(**asked).json()["code"] == 0
+
+
+def test_a_store_that_is_away_answers_503_and_what_follows_is_right(store: Store, clock: Clock) -> None:
+    observer = Observer(store, "clicks")
+    memory = Answers(Away(), observer, lambda: None, clock)
+
+    numbers = iter(range(1, 9))
+
+    async def ask() -> int:
+        return (await memory.get("key", date(2026, 3, 31), lambda: next(numbers), lambda _: 1))[0]
+
+    assert asyncio.run(ask()) == 1
+    upsert(store, networks=[{"network_id": 1, "name": "changed"}])
+    clock.now += LOOK_SECONDS
+    observer._store = Away()
+    with pytest.raises(Exception, match="not reachable"):
+        asyncio.run(ask())
+    observer._store = store
+    assert asyncio.run(ask()) == 2, "a look that failed has not swallowed the change"
+
+
+CALLS: list[Callable[[Callers, str | None], Any]] = [
+    lambda api, etag: conditional(api, "/api/v1/clicks?start_date=2026-03-01&end_date=2026-03-31", etag),
+    lambda api, etag: conditional(api, "/api/statistics/v2/clicks-by-hour?ymd=2026-03-31", etag),
+]
+
+
+def conditional(api: Callers, path: str, etag: str | None) -> Any:
+    role = "publisher" if "v1/clicks" in path else "account"
+    headers = {"X-Api-Key": api.keys[role], "Authorization": f"APIKey {api.keys[role]}"}
+    return api.client.get(path, headers=headers if etag is None else headers | {"If-None-Match": etag})
+
+
+@pytest.mark.parametrize("call", CALLS, ids=["daily", "hourly"])
+def test_a_validator_saves_the_body_until_the_answer_changes(
+    store: Store, api: Callers, clock: Clock, call: Callable[[Callers, str | None], Any]
+) -> None:
+    fresh = call(api, None)
+    etag = fresh.headers["ETag"]
+    for named in (etag, f"W/{etag}", f'"other", {etag}', "*"):
+        same = call(api, named)
+        assert (same.status_code, same.content) == (304, b"")
+        for name in ("ETag", "Cache-Control", "Vary"):
+            assert same.headers[name] == fresh.headers[name]
+        assert "content-type" not in same.headers
+    assert call(api, '"other"').status_code == 200
+    insert_daily(store, [Daily(CLOSED)])
+    insert_hourly(store, [Hourly(CLOSED, 4, link="")])
+    clock.now += LOOK_SECONDS
+    changed = call(api, etag)
+    assert changed.status_code == 200
+    assert changed.headers["ETag"] != etag
+
+
+def test_days_that_are_over_may_be_cached_by_the_caller_alone(api: Callers) -> None:
+    tomorrow = date.today() + timedelta(days=1)
+    for answer, kept in (
+        (api.clicks(), "private, max-age=60"),
+        (api.hourly(), "private, max-age=60"),
+        (api.clicks(start_date=str(tomorrow), end_date=str(tomorrow)), "private, no-cache"),
+        (api.hourly(ymd=str(tomorrow)), "private, no-cache"),
+    ):
+        assert answer.headers["Cache-Control"] == kept
+        assert answer.headers["Vary"] == "Accept, X-Api-Key, Authorization"
+
+
+def test_a_day_is_over_when_it_is_over_in_its_zone() -> None:
+    now = datetime(2026, 3, 31, 23, 30, tzinfo=UTC)
+    day = parse_day("2026-03-31")
+    assert day
+    assert not is_over(day, UTC, now)
+    assert is_over(day, ZoneInfo("Asia/Seoul"), now)
+    assert not is_over(day, ZoneInfo("America/New_York"), now + timedelta(hours=1))
+
+
+class Script(Observer):
+    """Looks that are written down beforehand; afterwards nothing changes."""
+
+    def __init__(self, *changes: date) -> None:
+        self._changes = list(changes)
+
+    def look(self, before: Look | None) -> Look:
+        return Look({}, self._changes.pop(0) if self._changes else NOTHING, catalog_changed=False)
+
+
+def test_who_asks_the_same_at_once_shares_one_query(clock: Clock) -> None:
+    made: list[int] = []
+
+    def make() -> int:
+        made.append(1)
+        return 7
+
+    async def ask_often() -> list[tuple[int, Any]]:
+        memory = Answers(Away(), Script(EVERYTHING), lambda: None, clock)
+        return await asyncio.gather(*(memory.get("key", date.min, make, lambda _: 1) for _ in range(9)))
+
+    assert [value for value, _ in asyncio.run(ask_often())] == [7] * 9
+    assert len(made) == 1
+
+
+def test_nobody_joins_an_answer_that_the_last_has_left(clock: Clock) -> None:
+    began, go_on = threading.Event(), threading.Event()
+
+    def slow() -> int:
+        began.set()
+        go_on.wait(10)
+        return 1
+
+    async def ask() -> int:
+        memory = Answers(Away(), Script(EVERYTHING), lambda: None, clock)
+        leaving = [asyncio.ensure_future(memory.get("key", date.min, slow, lambda _: 1)) for _ in range(2)]
+        await asyncio.to_thread(began.wait, 10)
+        leaving[0].cancel()
+        await asyncio.sleep(0)
+        assert memory._making, "the other still waits"
+        leaving[1].cancel()
+        await asyncio.wait(leaving)
+        value, _ = await memory.get("key", date.min, lambda: 2, lambda _: 1)
+        go_on.set()
+        while len(asyncio.all_tasks()) > 1:
+            await asyncio.sleep(0.01)
+        assert memory._making == {}
+        return value
+
+    assert asyncio.run(ask()) == 2
+
+
+@pytest.mark.parametrize(("changed", "kept"), [(date(2026, 3, 31), False), (date(2026, 4, 1), True)])
+def test_what_changed_while_it_was_read_is_not_kept(clock: Clock, changed: date, kept: bool) -> None:
+    memory = Answers(Away(), Script(EVERYTHING, changed), lambda: None, clock)
+
+    async def ask() -> None:
+        reading, go_on = asyncio.Event(), asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def slow() -> int:
+            loop.call_soon_threadsafe(reading.set)
+            return asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result()
+
+        asked = asyncio.ensure_future(memory.get("slow", date(2026, 3, 31), slow, lambda _: 1))
+        await reading.wait()
+        clock.now += LOOK_SECONDS
+        await memory.get("other", date.min, lambda: 1, lambda _: 1)
+        go_on.set()
+        await asked
+
+    asyncio.run(ask())
+    assert ("slow" in memory._kept) == kept
+
+
+@pytest.mark.timeout(20)
+def test_who_comes_as_a_slow_look_ends_does_not_wait_for_it_again(clock: Clock) -> None:
+    """The event loop stood still: the look was too old for them, and its task over but still there to be awaited."""
+
+    class Slow(Observer):
+        def __init__(self) -> None:
+            pass
+
+        def look(self, before: Look | None) -> Look:
+            clock.now += LOOK_SECONDS
+            return Look({}, EVERYTHING, catalog_changed=before is None)
+
+    late: list[asyncio.Future[tuple[int, Any]]] = []
+
+    async def ask() -> None:
+        memory = Answers(Away(), Slow(), lambda: late.append(asyncio.ensure_future(asked())), clock)
+
+        async def asked() -> tuple[int, Any]:
+            return await memory.get("key", date.min, lambda: 7, lambda _: 1)
+
+        assert (await asked())[0] == 7
+        assert (await late[0])[0] == 7
+
+    asyncio.run(ask())
+
+
+def test_the_first_requests_may_come_together(clock: Clock) -> None:
+    memory = Answers(Away(), Script(EVERYTHING), lambda: None, clock)
+
+    async def ask() -> list[tuple[int, Any]]:
+        first = asyncio.ensure_future(memory.get("a", date.min, lambda: 7, lambda _: 1))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return [*await asyncio.gather(first, memory.get("b", date.min, lambda: 7, lambda _: 1))]
+
+    assert [value for value, _ in asyncio.run(ask())] == [7, 7]
+
+
+def test_a_caller_that_leaves_stops_nobodys_answer(clock: Clock) -> None:
+    async def leave() -> tuple[int, Any]:
+        memory = Answers(Away(), Script(EVERYTHING), lambda: None, clock)
+        calls = [asyncio.ensure_future(memory.get("key", date.min, lambda: 7, lambda _: 1)) for _ in range(2)]
+        await asyncio.sleep(0)
+        calls[0].cancel()
+        return await calls[1]
+
+    assert asyncio.run(leave())[0] == 7
+
+
+def test_the_memory_is_bounded(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers_module, "KEPT_BYTES", 10 + 2 * KEY_BYTES)
+    memory = Answers(Away(), Script(EVERYTHING), lambda: None, clock)
+
+    async def ask() -> None:
+        for key in range(9):
+            await memory.get(key, date.min, lambda: 1, lambda _: 4)
+
+    asyncio.run(ask())
+    assert (list(memory._kept), memory._bytes) == ([7, 8], 8 + 2 * KEY_BYTES)
+
+
+def test_the_memory_counts_what_it_takes(clock: Clock) -> None:
+    memory, answers = Answers(Away(), Script(EVERYTHING), lambda: None, clock), 2_000
+
+    async def ask() -> None:
+        for number in range(answers):
+            query = ClicksQuery(date(2026, 3, 1), date(2026, 3, 31), number, 1, 100)
+            await memory.get(
+                ("clicks", query), query.end, lambda: Body.of({"data": [], "meta": {}}), lambda body: body.size
+            )
+
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        asyncio.run(ask())
+        gc.collect()
+        taken = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert len(memory._kept) == answers
+    assert taken / 1.5 < memory._bytes < taken * 3
+
+
+def test_what_is_too_old_is_not_kept_until_somebody_asks(clock: Clock) -> None:
+    memory = Answers(Away(), Script(EVERYTHING), lambda: None, clock)
+
+    async def ask(key: str) -> None:
+        await memory.get(key, date.min, lambda: 1, lambda _: 4)
+
+    asyncio.run(ask("old"))
+    clock.now += KEPT_SECONDS
+    asyncio.run(ask("new"))
+    assert (list(memory._kept), memory._bytes) == (["new"], 4 + KEY_BYTES)

@@ -1,0 +1,64 @@
+"""`/healthz` and `/readyz`."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+import pytest
+from fastapi.testclient import TestClient
+
+from api.app import create_app
+from ingest.settings import Settings
+from rollups.clickhouse import Store
+from tests.support.seed import Away
+
+
+def test_alive_though_everything_is_away() -> None:
+    client = TestClient(create_app(Away(), Settings(), ready=lambda: {"worker": False}))
+    assert (client.get("/healthz").status_code, client.get("/healthz").json()) == (200, {"status": "ok"})
+
+
+@pytest.mark.parametrize(
+    ("parts", "away"),
+    [
+        pytest.param(None, [], id="store-alone"),
+        pytest.param({}, [], id="no-other-parts"),
+        pytest.param({"worker": True, "collector": True}, [], id="all-there"),
+        pytest.param({"worker": False, "collector": True}, ["worker"], id="one-away"),
+    ],
+)
+def test_ready(store: Store, parts: dict[str, bool] | None, away: list[str]) -> None:
+    client = TestClient(create_app(store, Settings(), ready=None if parts is None else lambda: parts))
+    answer = client.get("/readyz")
+    assert answer.status_code == (503 if away else 200)
+    assert answer.json()["away"] == away
+    assert answer.json()["parts"] == {"store": True, **(parts or {})}
+
+
+def test_not_ready_with_the_reason(store: Store) -> None:
+    why = "worker: partition 3 is not counted: the log is ahead by records that are there for 90 s or more"
+    answer = TestClient(create_app(store, Settings(), ready=lambda: {"worker": why, "collector": False})).get("/readyz")
+    assert (answer.status_code, answer.json()["away"]) == (503, ["worker", "collector"])
+    assert answer.json()["reasons"] == [why]
+
+
+def test_not_ready_without_the_store() -> None:
+    answer = TestClient(create_app(Away(), Settings())).get("/readyz")
+    assert (answer.status_code, answer.json()["away"]) == (503, ["store"])
+
+
+def test_not_ready_while_the_reading_user_is_turned_away(store: Store) -> None:
+    answer = TestClient(create_app(store, Settings(), reader=Away())).get("/readyz")
+    assert (answer.status_code, answer.json()["away"]) == (503, ["store"])
+
+
+def test_not_ready_while_the_store_is_silent() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        store = Store(f"clickhouse://127.0.0.1:{silent.getsockname()[1]}/none")
+        client = TestClient(create_app(store, Settings()))
+        began = time.monotonic()
+        answer = client.get("/readyz")
+        took = time.monotonic() - began
+    assert (answer.status_code, answer.json()["away"]) == (503, ["store"])
+    assert took < 10, "a query is given a minute"

@@ -1,0 +1,26 @@
+"""What the consumer is made with, as far as aiokafka and Faust leave no other way to say it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+from aiokafka import AIOKafkaConsumer
+
+from ingest.settings import Settings
+from rollups.consumer.faust_app import build_app
+from rollups.pipeline import Pipeline
+
+
+def test_the_consumer_waits_shortly_and_leaves_out_what_was_aborted() -> None:
+    async def made() -> tuple[Any, Any]:
+        app = build_app(Settings(kafka_url="127.0.0.1:1"), cast(Pipeline, None))
+        consumer = app.consumer._thread._create_worker_consumer(app.transport)
+        plain = AIOKafkaConsumer(fetch_max_wait_ms=7, isolation_level="read_committed")
+        await asyncio.gather(consumer.stop(), plain.stop())
+        return consumer, plain
+
+    consumer, plain = asyncio.run(made())
+    assert plain._fetch_max_wait_ms == 7  # aiokafka still keeps it there
+    assert consumer._fetch_max_wait_ms <= 100, "or a partition without news would hold up the others"
+    assert plain._isolation_level == consumer._isolation_level == "read_committed"

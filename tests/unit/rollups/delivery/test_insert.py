@@ -1,0 +1,136 @@
+"""The insert protocol: one part, everything or nothing, and only for the newest claim at the watermark."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from ingest.event import Click, encode
+from rollups.clickhouse import Store
+from rollups.delivery.insert import PINNED, Outcome, insert_batch
+from rollups.delivery.markers import Markers, insert_comment, next_epoch
+from rollups.model import Cursor, Lease, LogBatch, Records
+from rollups.transform.decode import decode
+from rollups.transform.identity import Identify
+from rollups.transform.landing import Columns
+from rollups.transform.timezones import OwnerZones
+from tests.support.log import LOG_TIME_MS, Record
+
+SOURCE = 9
+
+
+@pytest.fixture
+def columns(store: Store) -> Columns:
+    return Columns(OwnerZones(store, "accounts", "account_id"), OwnerZones(store, "publishers", "publisher_id"))
+
+
+def table(columns: Columns, epoch: int, start: int, count: int, *, partition: int = 0, links: int = 1) -> pa.Table:
+    clicks = [
+        Click(LOG_TIME_MS + n, account_id=1, domain="https://d.e", link_id=f"l{n % links}")
+        for n in range(start, start + count)
+    ]
+    records = [Record(n, encode(click), LOG_TIME_MS) for n, click in enumerate(clicks, start)]
+    batch = LogBatch(partition, Cursor(start), start, start + count, Records().add(records))
+    rows = decode(batch, count, {})[0].rows
+    who = Identify("secret", b"key").of(rows.fields)
+    return columns.of(rows, who, Lease(partition, epoch=epoch), SOURCE, expect=start)
+
+
+def claimed(store: Store, *partitions: int) -> dict[int, int]:
+    return Markers(store, SOURCE).raise_fences(partitions)
+
+
+def total(store: Store) -> int:
+    return int(store.query("SELECT sum(clicks) FROM clicks_hourly")[0][0])
+
+
+def test_the_pinned_settings() -> None:
+    assert PINNED == {
+        "async_insert": 0,
+        "max_insert_threads": 1,
+        "max_threads": 1,
+        "min_insert_block_size_rows": 1_000_000_000,
+        "min_insert_block_size_bytes": 0,
+        "materialized_views_ignore_errors": 0,
+    }
+
+
+def test_an_insert_at_the_watermark_is_applied_and_moves_it(store: Store, columns: Columns) -> None:
+    epoch = claimed(store, 0)[0]
+    assert insert_batch(store, SOURCE, [0], table(columns, epoch, 0, 10))[0] is Outcome.APPLIED
+    assert insert_batch(store, SOURCE, [0], table(columns, epoch, 10, 5))[0] is Outcome.APPLIED
+    assert (total(store), Markers(store, SOURCE).read()[0].next) == (15, 15)
+
+
+@pytest.mark.parametrize("start", [0, 9, 11])
+def test_an_insert_elsewhere_is_stale_and_leaves_nothing(store: Store, columns: Columns, start: int) -> None:
+    epoch = claimed(store, 0)[0]
+    insert_batch(store, SOURCE, [0], table(columns, epoch, 0, 10))
+    outcome, why = insert_batch(store, SOURCE, [0], table(columns, epoch, start, 10))
+    assert (outcome, total(store)) == (Outcome.STALE, 10)
+    assert "EXPECT" in why
+
+
+def test_an_insert_of_an_older_claim_is_fenced(store: Store, columns: Columns) -> None:
+    epoch = claimed(store, 0)[0]
+    claimed(store, 0)
+    outcome, _ = insert_batch(store, SOURCE, [0], table(columns, epoch, 0, 10))
+    assert (outcome, total(store)) == (Outcome.FENCED, 0)
+
+
+def test_one_bad_partition_refuses_the_whole_insert(store: Store, columns: Columns) -> None:
+    epochs = claimed(store, 0, 1)
+    both = pa.concat_tables(
+        [table(columns, epochs[0], 0, 10), table(columns, epochs[1] - (1 << 20), 0, 10, partition=1)]
+    )
+    assert insert_batch(store, SOURCE, [0, 1], both)[0] is Outcome.FENCED
+    assert (total(store), Markers(store, SOURCE).read()[0].next) == (0, 0)
+
+
+def test_without_a_claim_nothing_is_applied(store: Store, columns: Columns) -> None:
+    assert insert_batch(store, SOURCE, [0], table(columns, 1, 0, 10))[0] is Outcome.FENCED
+
+
+def test_another_source_has_markers_of_its_own(store: Store, columns: Columns) -> None:
+    epoch = claimed(store, 0)[0]
+    insert_batch(store, SOURCE, [0], table(columns, epoch, 0, 10))
+    other = Markers(store, SOURCE + 1)
+    assert other.read() == {}
+    assert Markers(store, SOURCE).read()[0].next == 10
+
+
+@pytest.mark.parametrize(("count", "links"), [(1, 1), (5_000, 1), (200_000, 100_000)])
+def test_an_insert_is_one_part_whatever_its_size(store: Store, columns: Columns, count: int, links: int) -> None:
+    epoch = claimed(store, 0)[0]
+    store.command("SYSTEM STOP MERGES rollup")
+    try:
+        before = parts(store)
+        assert insert_batch(store, SOURCE, [0], table(columns, epoch, 0, count, links=links))[0] is Outcome.APPLIED
+        assert parts(store) == before + 1
+    finally:
+        store.command("SYSTEM START MERGES rollup")
+    assert total(store) == count
+
+
+def parts(store: Store) -> int:
+    return int(store.query("SELECT count() FROM system.parts WHERE table = 'rollup' AND active")[0][0])
+
+
+@pytest.mark.parametrize("counter", [0, 1, 4095, 4096, 2**43])
+def test_an_epoch_is_above_those_of_earlier_versions(counter: int) -> None:
+    earlier = (counter << 20) | 0xF_FFFF  # they had 20 random bits
+    assert earlier < next_epoch(earlier) < 2**64
+
+
+def test_epochs_grow_and_two_claimers_of_one_counter_differ() -> None:
+    epoch = 0
+    for _ in range(10):
+        assert next_epoch(epoch) > epoch
+        epoch = next_epoch(epoch)
+    assert len({next_epoch(epoch) & 0xFFFF_FFFF for _ in range(2000)}) >= 1999
+
+
+def test_a_claim_finds_the_inserts_that_carry_its_partition() -> None:
+    comment = insert_comment(SOURCE, [11, 2])
+    assert comment == "clickmill insert 9 ,2,11,"
+    assert ",1," not in comment

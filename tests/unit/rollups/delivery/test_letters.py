@@ -1,0 +1,50 @@
+"""Dead letters as they are read back: one for each origin, whatever a replay repeated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rollups.delivery.letters import REPLAYED, Letters
+
+
+@dataclass
+class Record:
+    value: bytes | None
+    headers: list[tuple[str, bytes]]
+    timestamp: int = 1
+    key: bytes | None = b"key"
+
+
+def letter(offset: int, raw: bytes | None, reason: str = "invalid", index: int | None = None) -> Record:
+    headers = {"topic": "clicks", "partition": "3", "offset": str(offset), "reason": reason, "error": "not_json"}
+    if index is not None:
+        headers["index"] = str(index)
+    return Record(raw, [(name, text.encode()) for name, text in headers.items()])
+
+
+def read(*records: Record) -> Letters:
+    letters = Letters()
+    for record in records:
+        letters.add(record)
+    return letters
+
+
+def test_letters_of_one_origin_are_one() -> None:
+    letters = read(letter(1, b"{"), letter(1, b"{"), letter(1, b"{", index=0), letter(2, None, "future"))
+    assert [one.origin for one in letters.open()] == ["clicks/3/1", "clicks/3/1[0]", "clicks/3/2"]
+    assert {one.key for one in letters.open()} == {b"key"}
+    assert [one.reason for one in letters.open(["future"])] == ["future"]
+
+
+def test_the_same_offset_of_a_topic_that_was_made_again_is_another_letter() -> None:
+    assert len({one.id for one in read(letter(1, b"{"), letter(1, b"[")).open()}) == 2
+
+
+def test_a_replayed_letter_is_not_open_and_stays_so() -> None:
+    [one] = read(letter(1, b"{")).open()
+    note = Record(None, [(REPLAYED, one.id.encode())])
+    assert read(letter(1, b"{"), note, letter(1, b"{")).open() == []
+
+
+def test_what_is_no_letter_is_passed_over() -> None:
+    assert read(Record(b"x", []), Record(b"x", [("reason", b"a"), ("partition", b"one")])).open() == []
