@@ -16,7 +16,7 @@ from deploy.commands.audit_log import LogView, Marks, another_log, marks_of
 from ingest.event.validation import Fault
 from ingest.kafka.reader import read_topic
 from ingest.settings import Settings
-from rollups.delivery.letters import Letters
+from rollups.delivery.letters import read_dead_letters
 from rollups.recount import Ledger, Recount, Zones
 from rollups.reporting.marks import fingerprint_of
 
@@ -52,11 +52,7 @@ async def compare_with_recount(
 
 async def _undecodable(settings: Settings) -> set[tuple[int, int]]:
     """(partition, offset) of records that made a worker fail: that is no matter of what they hold."""
-    letters = Letters()
-    async for records in read_topic(settings, settings.dead_topic):
-        for record in records:
-            letters.add(record)
-    found = letters.all(Fault.UNDECODABLE)
+    found = (await read_dead_letters(settings)).all(Fault.UNDECODABLE)
     return {(letter.partition, letter.offset) for letter in found if letter.topic == settings.topic}
 
 

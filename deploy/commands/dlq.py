@@ -17,10 +17,9 @@ from deploy.commands.options import dialled_settings, of_data_dir, publishing_se
 from ingest.event import Click, Rejected, clicked_at_ms, decode_record
 from ingest.kafka.admin import ensure_topics
 from ingest.kafka.producer_connection import connect
-from ingest.kafka.reader import read_topic
 from ingest.producer import ClickProducer
 from ingest.settings import Settings
-from rollups.delivery.letters import REPLAYED, Letter, Letters
+from rollups.delivery.letters import REPLAYED, Letter, read_dead_letters
 
 _REASON = click.option(
     "--reason", "reasons", multiple=True, type=click.Choice(["invalid", "future"]), help="Only letters of this reason."
@@ -80,16 +79,7 @@ def dlq_replay(reasons: tuple[str, ...], corrected: Path | None) -> None:
 
 async def _letters(settings: Settings, reasons: tuple[str, ...]) -> list[Letter]:
     await ensure_topics(settings)
-    letters = Letters()
-    async for records in read_topic(settings, settings.dead_topic):
-        for record in records:
-            letters.add(record)
-    return letters.open(reasons)
-
-
-async def open_letters(settings: Settings) -> int:
-    """How many dead letters were not replayed."""
-    return len(await _letters(settings, ()))
+    return (await read_dead_letters(settings)).open(reasons)
 
 
 def _described(letter: Letter) -> dict[str, object]:

@@ -15,7 +15,6 @@ from typing import Any
 from api.access.keys import KeyRing
 from api.app import create_app
 from api.query.reading import reading_store
-from deploy.commands.dlq import open_letters
 from deploy.embedded.broker import EmbeddedBroker, choose_port
 from deploy.embedded.data_dir import Addresses, Home
 from deploy.processes.collector import Gate
@@ -23,8 +22,10 @@ from deploy.processes.http_server import HttpServer, bind
 from deploy.processes.lifecycle import stop_on_signals
 from deploy.processes.metrics_listener import MetricsListener
 from deploy.processes.worker import worker_parts
+from ingest.kafka.admin import ensure_topics
 from ingest.settings import EMBEDDED, Settings
 from rollups.clickhouse import Store
+from rollups.delivery.letters import read_dead_letters
 from rollups.metrics import worker_registry
 from rollups.migrations.migrate import migrate
 from rollups.worker import Worker
@@ -193,7 +194,8 @@ async def _say_what_ends(settings: Settings) -> None:
     letters: int | str = "the"
     with contextlib.suppress(Exception):  # whatever it is, it must not keep the process from ending
         async with asyncio.timeout(_COUNT_SECONDS):
-            letters = await open_letters(settings)
+            await ensure_topics(settings)
+            letters = len((await read_dead_letters(settings)).open())
     if letters:
         log.warning(
             "%s dead letters end with the embedded broker; `clickmill dlq list --json` before the stop keeps them",

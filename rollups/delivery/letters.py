@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from ingest.kafka.reader import read_topic
+from ingest.settings import Settings
+
 REPLAYED = "replayed"  # the header of a note that a letter was published again
 
 
@@ -60,6 +63,15 @@ class Letters:
             for letter in self._letters.values()
             if letter.id not in self._replayed and (not wanted or letter.reason in wanted)
         ]
+
+
+async def read_dead_letters(settings: Settings) -> Letters:
+    """The whole topic of dead letters, which must exist. Raises aiokafka's KafkaError if the broker is away."""
+    letters = Letters()
+    async for records in read_topic(settings, settings.dead_topic):
+        for record in records:
+            letters.add(record)
+    return letters
 
 
 def _letter(headers: dict[str, str], record: Any) -> Letter:
