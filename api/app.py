@@ -31,7 +31,7 @@ from api.statistics.clicks_by_group import groups_clicks_router
 from api.statistics.clicks_by_hour import hourly_router
 from api.statistics.common import Statistics
 from api.statistics.group_list import groups_router
-from api.statistics.queries import Counts
+from api.statistics.queries import ClickCounts
 from ingest.settings import Settings
 from rollups.clickhouse import Store
 
@@ -57,7 +57,7 @@ def create_app(
     catalog = Catalog(store, read_plans(settings.plans), reader)
     metrics = CollectorRegistry()
     limits = Limits(settings, metrics)
-    counts = Counts(reader, metrics)
+    counts = ClickCounts(reader, metrics)
     answers = Answers(reader, Observer(reader, settings.topic), catalog.forget, clock)
     mcp = McpEndpoint(settings)
 

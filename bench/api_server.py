@@ -23,7 +23,7 @@ from api.app import create_app
 from api.clicks.parameters import ClicksQuery
 from api.clicks.queries import read_page
 from api.http.errors import StatisticsError
-from api.statistics.queries import Counts
+from api.statistics.queries import ClickCounts
 from api.statistics.scopes import AccountScope, LinkScope
 from bench.api_data import (
     ADVERTISERS,
@@ -85,11 +85,11 @@ def statement(question: Question) -> tuple[str, dict[str, Any]]:
     if question.endpoint == "daily":
         read_page(recorder, ClicksQuery(question.first, question.last, question.owner, 1, 100))
     elif question.link is None:
-        Counts(recorder).by_hour(question.owner, AccountScope(), question.last, question.last)
+        ClickCounts(recorder).by_hour(question.owner, AccountScope(), question.last, question.last)
     else:
         scope = LinkScope(link_domain(question.link), link_id(question.link))
         with suppress(StatisticsError):  # nothing is found, not even the link
-            Counts(recorder).by_hour(question.owner, scope, question.last, question.last)
+            ClickCounts(recorder).by_hour(question.owner, scope, question.last, question.last)
     assert recorder.statement
     return recorder.statement
 

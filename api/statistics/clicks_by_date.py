@@ -22,7 +22,7 @@ from api.statistics.parameters import (
     parse_scope,
     wants_fill,
 )
-from api.statistics.queries import Count, Counts
+from api.statistics.queries import ClickCount, ClickCounts
 from api.statistics.scopes import LinkScope, Scope
 
 
@@ -62,7 +62,7 @@ _V1: LinkDayRow = {
 }
 
 
-def daily_router(statistics: Statistics, counts: Counts) -> APIRouter:
+def daily_router(statistics: Statistics, counts: ClickCounts) -> APIRouter:
     router = statistics_routes()
 
     @router.get(
@@ -106,11 +106,11 @@ def daily_router(statistics: Statistics, counts: Counts) -> APIRouter:
     return router
 
 
-def _row(day: date, count: Count) -> DayRow:
+def _row(day: date, count: ClickCount) -> DayRow:
     return {"ymd": day.isoformat(), "acesCnt": count.clicks, "pernCnt": count.users}
 
 
-def _link_row(link: LinkScope, day: date, count: Count) -> LinkDayRow:
+def _link_row(link: LinkScope, day: date, count: ClickCount) -> LinkDayRow:
     return {
         "ymd": day.isoformat(),
         "linkId": link.link_id,
@@ -120,10 +120,12 @@ def _link_row(link: LinkScope, day: date, count: Count) -> LinkDayRow:
     }
 
 
-def _days(counts: Counts, caller: Caller, scope: Scope, days: Days, fill: bool) -> Iterator[tuple[date, Count]]:
+def _days(
+    counts: ClickCounts, caller: Caller, scope: Scope, days: Days, fill: bool
+) -> Iterator[tuple[date, ClickCount]]:
     """The days with clicks, ascending; with `fill`, every day that the caller's zone has in the range as well."""
     found = counts.by_day(caller.account_id, scope, days.first, days.last)
     listed = set(found)
     if fill:
         listed |= {day for day in days.all() if local_hours(day, caller.zone)}
-    return ((day, found.get(day, Count(0, 0))) for day in sorted(listed))
+    return ((day, found.get(day, ClickCount(0, 0))) for day in sorted(listed))

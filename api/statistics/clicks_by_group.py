@@ -24,7 +24,7 @@ from api.statistics.parameters import (
     parse_ymd,
     wrong,
 )
-from api.statistics.queries import Count, Counts
+from api.statistics.queries import ClickCount, ClickCounts
 from api.statistics.scopes import unknown
 from rollups.clickhouse import Store
 
@@ -64,7 +64,7 @@ _ALIAS = [described("grpIdx", {"type": "string", "examples": ["151,207"]}, "Anot
 _CODES = (StatisticsCode.PARAMETER, StatisticsCode.PLAN, StatisticsCode.UNKNOWN)
 
 
-def groups_clicks_router(statistics: Statistics, counts: Counts, store: Store) -> APIRouter:
+def groups_clicks_router(statistics: Statistics, counts: ClickCounts, store: Store) -> APIRouter:
     router = statistics_routes()
 
     async def answer(request: Request, caller: Caller, days: Days, groups: Groups) -> Response:
@@ -117,7 +117,9 @@ def _check_plan(caller: Caller) -> None:
         raise caller.refuse("clicks by group")
 
 
-def _read(store: Store, counts: Counts, account_id: int, days: Days, groups: Groups, number: int) -> GroupClicksPage:
+def _read(
+    store: Store, counts: ClickCounts, account_id: int, days: Days, groups: Groups, number: int
+) -> GroupClicksPage:
     """A page of groups, those without clicks included: a page is then the same groups whatever is clicked."""
     page = read_groups(store, account_id, number, groups)
     if groups is not None and page.total < len(groups):
@@ -125,6 +127,6 @@ def _read(store: Store, counts: Counts, account_id: int, days: Days, groups: Gro
     found = counts.by_group(account_id, [group.grp_idx for group in page.groups], days.first, days.last)
     rows: list[GroupRow] = []
     for group in page.groups:
-        clicks, users = found.get(group.grp_idx, Count(0, 0))
+        clicks, users = found.get(group.grp_idx, ClickCount(0, 0))
         rows.append({"grpIdx": group.grp_idx, "grpNm": group.name, "acesCnt": clicks, "pernCnt": users})
     return {"extra": page_extra(page), "list": rows}

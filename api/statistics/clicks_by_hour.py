@@ -29,7 +29,7 @@ from api.statistics.parameters import (
     parse_ymd,
     wants_fill,
 )
-from api.statistics.queries import Count, Counts
+from api.statistics.queries import ClickCount, ClickCounts
 from api.statistics.scopes import LinkScope, Scope
 
 HourStatus = Literal["final", "open", "future"]
@@ -91,14 +91,14 @@ _V1: LinkHourRow = {
 _CODES = (StatisticsCode.PARAMETER, StatisticsCode.LINK_INCOMPLETE, StatisticsCode.PLAN, StatisticsCode.UNKNOWN)
 
 
-def hourly_router(statistics: Statistics, counts: Counts) -> APIRouter:
+def hourly_router(statistics: Statistics, counts: ClickCounts) -> APIRouter:
     router = statistics_routes()
     _add_day_calls(router, statistics, counts)
     _add_range_call(router, statistics, counts)
     return router
 
 
-def _add_day_calls(router: APIRouter, statistics: Statistics, counts: Counts) -> None:
+def _add_day_calls(router: APIRouter, statistics: Statistics, counts: ClickCounts) -> None:
     @router.get(
         "/api/statistics/v2/clicks-by-hour",
         operation_id="clicksByHour",
@@ -138,7 +138,7 @@ def _add_day_calls(router: APIRouter, statistics: Statistics, counts: Counts) ->
             return await statistics.answer(request, caller, ("hours-v1", link, day, fill), day, rows)
 
 
-def _add_range_call(router: APIRouter, statistics: Statistics, counts: Counts) -> None:
+def _add_range_call(router: APIRouter, statistics: Statistics, counts: ClickCounts) -> None:
     @router.get(
         "/api/statistics/v3/clicks-by-hour",
         operation_id="clicksByHourV3",
@@ -198,11 +198,11 @@ class Statuses:
         return starts, starts + 3600
 
 
-def _row(day: date, hour: int, count: Count) -> HourRow:
+def _row(day: date, hour: int, count: ClickCount) -> HourRow:
     return {"ymd": day.isoformat(), "hour": hour, "acesCnt": count.clicks, "pernCnt": count.users}
 
 
-def _link_row(link: LinkScope, day: date, hour: int, count: Count) -> LinkHourRow:
+def _link_row(link: LinkScope, day: date, hour: int, count: ClickCount) -> LinkHourRow:
     return {
         "ymd": day.isoformat(),
         "hour": str(hour),
@@ -213,10 +213,12 @@ def _link_row(link: LinkScope, day: date, hour: int, count: Count) -> LinkHourRo
     }
 
 
-def _hours(counts: Counts, caller: Caller, scope: Scope, days: Days, fill: bool) -> Iterator[tuple[date, int, Count]]:
+def _hours(
+    counts: ClickCounts, caller: Caller, scope: Scope, days: Days, fill: bool
+) -> Iterator[tuple[date, int, ClickCount]]:
     """The hours with clicks, ascending; with `fill`, every hour that the days have in the caller's zone as well."""
     found = counts.by_hour(caller.account_id, scope, days.first, days.last)
     listed = set(found)
     if fill:
         listed |= {(day, local.hour) for day in days.all() for local in local_hours(day, caller.zone)}
-    return ((day, hour, found.get((day, hour), Count(0, 0))) for day, hour in sorted(listed))
+    return ((day, hour, found.get((day, hour), ClickCount(0, 0))) for day, hour in sorted(listed))

@@ -30,12 +30,12 @@ GROUP BY grp_idx HAVING click_count > 0
 """
 
 
-class Count(NamedTuple):
+class ClickCount(NamedTuple):
     clicks: int
     users: int
 
 
-class Counts:
+class ClickCounts:
     """Reads counts of one account. Every call may block on the store. What has no clicks is missing; if nothing
     has, and the account has no such link or group, StatisticsError says so.
 
@@ -55,15 +55,15 @@ class Counts:
         for cause in ("estimate", "damage"):
             self._above.labels(cause)
 
-    def by_hour(self, account_id: int, scope: Scope, first: date, last: date) -> dict[tuple[date, int], Count]:
+    def by_hour(self, account_id: int, scope: Scope, first: date, last: date) -> dict[tuple[date, int], ClickCount]:
         rows = self._read("day, hour", account_id, scope, first, last)
         return {(day, hour): count for (day, hour), count in self._checked(rows, account_id)}
 
-    def by_day(self, account_id: int, scope: Scope, first: date, last: date) -> dict[date, Count]:
+    def by_day(self, account_id: int, scope: Scope, first: date, last: date) -> dict[date, ClickCount]:
         rows = self._read("day", account_id, scope, first, last)
         return {day: count for (day,), count in self._checked(rows, account_id)}
 
-    def by_group(self, account_id: int, groups: Sequence[int], first: date, last: date) -> dict[int, Count]:
+    def by_group(self, account_id: int, groups: Sequence[int], first: date, last: date) -> dict[int, ClickCount]:
         """Clicks on the links that are in each group now."""
         days = stored_range(first, last)
         if days is None or not groups:
@@ -88,11 +88,11 @@ class Counts:
             require(self._store, account_id, scope)
         return found
 
-    def _checked(self, rows: Iterable[Row], account_id: int) -> list[tuple[tuple[Any, ...], Count]]:
+    def _checked(self, rows: Iterable[Row], account_id: int) -> list[tuple[tuple[Any, ...], ClickCount]]:
         """What each row is about, and its count, with no more users than clicks."""
-        return [(row[:-2], self._at_most(account_id, row[:-2], Count(*row[-2:]))) for row in rows]
+        return [(row[:-2], self._at_most(account_id, row[:-2], ClickCount(*row[-2:]))) for row in rows]
 
-    def _at_most(self, account_id: int, place: tuple[Any, ...], count: Count) -> Count:
+    def _at_most(self, account_id: int, place: tuple[Any, ...], count: ClickCount) -> ClickCount:
         clicks, users = count
         if users <= clicks:
             return count
@@ -102,4 +102,4 @@ class Counts:
             self._above.labels("damage").inc()
             told = "account %s, %s: %s users of %s clicks; run `clickmill audit`"
             log.error(told, account_id, " ".join(map(str, place)), users, clicks)
-        return Count(clicks, clicks)
+        return ClickCount(clicks, clicks)

@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 from prometheus_client import CollectorRegistry
 
-from api.statistics.queries import Count, Counts
+from api.statistics.queries import ClickCount, ClickCounts
 from api.statistics.scopes import AccountScope
 from deploy.processes.metrics_listener import metrics_app
 from ingest.settings import Settings
@@ -31,8 +31,8 @@ def test_what_cannot_be_is_logged_counted_and_not_served(store: Store, caplog: p
     insert_hourly(store, [Hourly("2026-03-31", 5, clicks=3, users=[1, 2, 3], link="")])
     registry = CollectorRegistry()
     with caplog.at_level(logging.ERROR):
-        hours = Counts(store, registry).by_hour(ACCOUNT, AccountScope(), DAY, DAY)
-    assert hours == {(DAY, 4): Count(2, 2), (DAY, 5): Count(3, 3)}
+        hours = ClickCounts(store, registry).by_hour(ACCOUNT, AccountScope(), DAY, DAY)
+    assert hours == {(DAY, 4): ClickCount(2, 2), (DAY, 5): ClickCount(3, 3)}
     assert above(registry) == {"estimate": 0, "damage": 1}
     assert caplog.messages == [f"account {ACCOUNT}, 2026-03-31 4: 3 users of 2 clicks; run `clickmill audit`"]
 
@@ -45,7 +45,7 @@ def test_a_large_set_that_is_estimated_too_high_is_no_damage(store: Store, caplo
         "arrayReduce('uniqState', arrayMap(x -> sipHash64(x + number * 1000000), range(100000))) FROM numbers(12)"
     )
     registry = CollectorRegistry()
-    hours = Counts(store, registry).by_hour(ACCOUNT, AccountScope(), DAY, DAY)
+    hours = ClickCounts(store, registry).by_hour(ACCOUNT, AccountScope(), DAY, DAY)
     assert len(hours) == 12
     assert all(99_000 <= users <= clicks == 100_000 for clicks, users in hours.values())
     exceeded = sum(count.users == 100_000 for count in hours.values())
