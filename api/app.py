@@ -25,7 +25,7 @@ from api.http.openapi import Documented, schema_router
 from api.mcp.discovery import discovery_router
 from api.mcp.endpoint import McpEndpoint
 from api.query.change_detection import Observer
-from api.query.response_cache import Answers
+from api.query.response_cache import ResponseCache
 from api.statistics.clicks_by_date import daily_router
 from api.statistics.clicks_by_group import groups_clicks_router
 from api.statistics.clicks_by_hour import hourly_router
@@ -58,7 +58,7 @@ def create_app(
     metrics = CollectorRegistry()
     limits = Limits(settings, metrics)
     counts = ClickCounts(reader, metrics)
-    answers = Answers(reader, Observer(reader, settings.topic), catalog.forget, clock)
+    cache = ResponseCache(reader, Observer(reader, settings.topic), catalog.forget, clock)
     mcp = McpEndpoint(settings)
 
     @asynccontextmanager
@@ -81,15 +81,15 @@ def create_app(
     app.state.metrics = metrics  # of this process, for whoever serves them
     app.state.limits = limits
     guard(app, settings)
-    app.include_router(clicks_router(reader, keys, catalog, answers, Cursors(settings.admin_key)))
-    statistics = Statistics(settings, keys, limits, catalog, answers)
+    app.include_router(clicks_router(reader, keys, catalog, cache, Cursors(settings.admin_key)))
+    statistics = Statistics(settings, keys, limits, catalog, cache)
     app.include_router(hourly_router(statistics, counts))
     app.include_router(daily_router(statistics, counts))
     app.include_router(groups_clicks_router(statistics, counts, reader))
     app.include_router(groups_router(statistics, reader))
     app.include_router(discovery_router(app.openapi))
     app.router.routes.append(Route("/mcp", mcp))
-    app.include_router(admin_router(keys, catalog, answers))
+    app.include_router(admin_router(keys, catalog, cache))
     app.include_router(audit_router(store, keys))
     app.include_router(health_router(store, ready, reader))
     app.include_router(schema_router())

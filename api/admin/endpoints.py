@@ -20,7 +20,7 @@ from api.catalog.catalog import Catalog, CatalogUpload, Id, Text
 from api.dates import iso_utc
 from api.http.errors import BadRequest, NotFound
 from api.http.openapi import example, refused
-from api.query.response_cache import Answers
+from api.query.response_cache import ResponseCache
 
 _MOST_REQUESTS = 1_000_000_000
 _LONGEST_OVERLAP = 90 * 86_400
@@ -94,7 +94,7 @@ def guarded_router(keys: KeyRing) -> APIRouter:
     )
 
 
-def admin_router(keys: KeyRing, catalog: Catalog, answers: Answers) -> APIRouter:
+def admin_router(keys: KeyRing, catalog: Catalog, cache: ResponseCache) -> APIRouter:
     router = guarded_router(keys)
 
     @router.put(
@@ -107,7 +107,7 @@ def admin_router(keys: KeyRing, catalog: Catalog, answers: Answers) -> APIRouter
         try:
             return catalog.upsert(upload)
         finally:
-            answers.look_again()
+            cache.look_again()
 
     @router.post(
         "/keys",

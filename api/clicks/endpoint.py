@@ -19,15 +19,15 @@ from api.clicks.queries import place_behind, read_page, read_walk, with_names
 from api.http.conditional import VARY, Body, is_over, reply
 from api.http.openapi import CLICKS_SECURITY, JSON
 from api.http.request_id import request_id
-from api.query.response_cache import Answers
+from api.query.response_cache import ResponseCache
 from rollups.clickhouse import Store
 
 _LAST_ZONE = timezone(timedelta(hours=-12))  # a listing may be of publishers in every zone: over here, over everywhere
 
 
-def clicks_router(store: Store, keys: KeyRing, catalog: Catalog, answers: Answers, cursors: Cursors) -> APIRouter:
+def clicks_router(store: Store, keys: KeyRing, catalog: Catalog, cache: ResponseCache, cursors: Cursors) -> APIRouter:
     router = APIRouter(tags=["clicks"])
-    exports = Exports(store, catalog, answers.errands)
+    exports = Exports(store, catalog, cache.errands)
 
     @router.get(
         "/api/v1/clicks",
@@ -42,11 +42,11 @@ def clicks_router(store: Store, keys: KeyRing, catalog: Catalog, answers: Answer
         query = parse_clicks_query(request.query_params, principal, cursors)
         media_type = preferred(request.headers.getlist("accept"), (JSON, *FORMATS))
         if media_type != JSON:
-            headers = {**await answers.as_of(), "Cache-Control": "private, no-store", "Vary": VARY}
+            headers = {**await cache.as_of(), "Cache-Control": "private, no-store", "Vary": VARY}
             return await exports.start(query, media_type, headers, request_id(request))
 
         # The query names the publisher in effect: who shares a query may see the same.
-        body, header = await answers.get(
+        body, header = await cache.get(
             ("clicks", query), query.end, lambda: Body.of(page(store, catalog, cursors, query)), lambda body: body.size
         )
         return reply(request, body, header, closed=is_over(query.end, _LAST_ZONE))

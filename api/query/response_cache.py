@@ -1,4 +1,4 @@
-"""Answers that are made once for all who ask the same at the same time, and reused as long as they are true."""
+"""Responses that are made once for all who ask the same at the same time, and reused as long as they are true."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class _Seen:
     look: Look
 
 
-class Answers:
+class ResponseCache:
     """For one event loop. What is asked is looked up under its key, which holds everything that the answer depends on,
     the scope of the caller above all.
 

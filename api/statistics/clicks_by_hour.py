@@ -161,7 +161,7 @@ def _add_range_call(router: APIRouter, statistics: Statistics, counts: ClickCoun
 
     async def with_status(request: Request, caller: Caller, scope: Scope, days: Days) -> Response:
         """Counts are remembered; what is final moves on with every look at the database."""
-        found, header = await statistics.answers.get(
+        found, header = await statistics.cache.get(
             ("hours-filled", scope, days, caller.account_id, caller.zone),
             days.last,
             lambda: list(_hours(counts, caller, scope, days, fill=True)),

@@ -21,7 +21,7 @@ from api.http.conditional import Body, is_over, reply
 from api.http.errors import StatisticsCode, StatisticsError
 from api.http.openapi import Responses, answered
 from api.query.change_detection import EVERYTHING
-from api.query.response_cache import Answers
+from api.query.response_cache import ResponseCache
 from ingest.settings import Settings, listed
 
 _ACCOUNT_BYTES = 500
@@ -46,11 +46,13 @@ class Caller:
 class Statistics:
     """Lets callers in and answers them. For one event loop."""
 
-    def __init__(self, settings: Settings, keys: KeyRing, limits: Limits, catalog: Catalog, answers: Answers) -> None:
+    def __init__(
+        self, settings: Settings, keys: KeyRing, limits: Limits, catalog: Catalog, cache: ResponseCache
+    ) -> None:
         self._keys = keys
         self._limits = limits
         self._catalog = catalog
-        self.answers = answers
+        self.cache = cache
         self._blocked = listed(settings.blocked_user_agents.lower())
 
     @asynccontextmanager
@@ -65,7 +67,7 @@ class Statistics:
     async def account(self, request: Request) -> Caller:
         """The caller of a call that every plan has."""
         account_id = await statistics_caller(request, self._keys, self._blocked)
-        account, _ = await self.answers.get(
+        account, _ = await self.cache.get(
             ("account", account_id), EVERYTHING, lambda: self._catalog.account(account_id), lambda _: _ACCOUNT_BYTES
         )
         await self._limits.count_account(account_id, account.plan)
@@ -76,7 +78,7 @@ class Statistics:
     ) -> Response:
         """What `result` finds, in the envelope. It runs in a thread, once for all who ask the same question."""
         key = (question, caller.account_id, caller.zone)
-        body, header = await self.answers.get(key, last_day, lambda: Body.of(success(result())), lambda body: body.size)
+        body, header = await self.cache.get(key, last_day, lambda: Body.of(success(result())), lambda body: body.size)
         closed = last_day is not EVERYTHING and is_over(last_day, caller.zone)
         return reply(request, body, header, closed=closed)
 

@@ -16,9 +16,9 @@ import pytest
 from api.clicks.parameters import ClicksQuery
 from api.dates import parse_day
 from api.http.conditional import Body, is_over
-from api.query import response_cache as answers_module
+from api.query import response_cache as cache_module
 from api.query.change_detection import EVERYTHING, HEADER, NOTHING, Look, Observer
-from api.query.response_cache import KEPT_SECONDS, KEY_BYTES, LOOK_SECONDS, Answers
+from api.query.response_cache import KEPT_SECONDS, KEY_BYTES, LOOK_SECONDS, ResponseCache
 from rollups.clickhouse import Store
 from tests.support.clock import Clock
 from tests.support.seed import (
@@ -175,12 +175,12 @@ def test_errors_are_not_kept(store: Store, api: Callers, clock: Clock) -> None:
 
 def test_a_store_that_is_away_answers_503_and_what_follows_is_right(store: Store, clock: Clock) -> None:
     observer = Observer(store, "clicks")
-    memory = Answers(Away(), observer, lambda: None, clock)
+    cache = ResponseCache(Away(), observer, lambda: None, clock)
 
     numbers = iter(range(1, 9))
 
     async def ask() -> int:
-        return (await memory.get("key", date(2026, 3, 31), lambda: next(numbers), lambda _: 1))[0]
+        return (await cache.get("key", date(2026, 3, 31), lambda: next(numbers), lambda _: 1))[0]
 
     assert asyncio.run(ask()) == 1
     upsert(store, networks=[{"network_id": 1, "name": "changed"}])
@@ -264,8 +264,8 @@ def test_who_asks_the_same_at_once_shares_one_query(clock: Clock) -> None:
         return 7
 
     async def ask_often() -> list[tuple[int, Any]]:
-        memory = Answers(Away(), Script(EVERYTHING), lambda: None, clock)
-        return await asyncio.gather(*(memory.get("key", date.min, make, lambda _: 1) for _ in range(9)))
+        cache = ResponseCache(Away(), Script(EVERYTHING), lambda: None, clock)
+        return await asyncio.gather(*(cache.get("key", date.min, make, lambda _: 1) for _ in range(9)))
 
     assert [value for value, _ in asyncio.run(ask_often())] == [7] * 9
     assert len(made) == 1
@@ -280,15 +280,15 @@ def test_nobody_joins_an_answer_that_the_last_has_left(clock: Clock) -> None:
         return 1
 
     async def ask() -> int:
-        memory = Answers(Away(), Script(EVERYTHING), lambda: None, clock)
-        leaving = [asyncio.ensure_future(memory.get("key", date.min, slow, lambda _: 1)) for _ in range(2)]
+        cache = ResponseCache(Away(), Script(EVERYTHING), lambda: None, clock)
+        leaving = [asyncio.ensure_future(cache.get("key", date.min, slow, lambda _: 1)) for _ in range(2)]
         await asyncio.to_thread(began.wait, 10)
         leaving[0].cancel()
         await asyncio.sleep(0)
         assert memory._making, "the other still waits"
         leaving[1].cancel()
         await asyncio.wait(leaving)
-        value, _ = await memory.get("key", date.min, lambda: 2, lambda _: 1)
+        value, _ = await cache.get("key", date.min, lambda: 2, lambda _: 1)
         go_on.set()
         while len(asyncio.all_tasks()) > 1:
             await asyncio.sleep(0.01)
@@ -300,7 +300,7 @@ def test_nobody_joins_an_answer_that_the_last_has_left(clock: Clock) -> None:
 
 @pytest.mark.parametrize(("changed", "kept"), [(date(2026, 3, 31), False), (date(2026, 4, 1), True)])
 def test_what_changed_while_it_was_read_is_not_kept(clock: Clock, changed: date, kept: bool) -> None:
-    memory = Answers(Away(), Script(EVERYTHING, changed), lambda: None, clock)
+    cache = ResponseCache(Away(), Script(EVERYTHING, changed), lambda: None, clock)
 
     async def ask() -> None:
         reading, go_on = asyncio.Event(), asyncio.Event()
@@ -310,15 +310,15 @@ def test_what_changed_while_it_was_read_is_not_kept(clock: Clock, changed: date,
             loop.call_soon_threadsafe(reading.set)
             return asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result()
 
-        asked = asyncio.ensure_future(memory.get("slow", date(2026, 3, 31), slow, lambda _: 1))
+        asked = asyncio.ensure_future(cache.get("slow", date(2026, 3, 31), slow, lambda _: 1))
         await reading.wait()
         clock.now += LOOK_SECONDS
-        await memory.get("other", date.min, lambda: 1, lambda _: 1)
+        await cache.get("other", date.min, lambda: 1, lambda _: 1)
         go_on.set()
         await asked
 
     asyncio.run(ask())
-    assert ("slow" in memory._kept) == kept
+    assert ("slow" in cache._kept) == kept
 
 
 @pytest.mark.timeout(20)
@@ -336,10 +336,10 @@ def test_who_comes_as_a_slow_look_ends_does_not_wait_for_it_again(clock: Clock) 
     late: list[asyncio.Future[tuple[int, Any]]] = []
 
     async def ask() -> None:
-        memory = Answers(Away(), Slow(), lambda: late.append(asyncio.ensure_future(asked())), clock)
+        cache = ResponseCache(Away(), Slow(), lambda: late.append(asyncio.ensure_future(asked())), clock)
 
         async def asked() -> tuple[int, Any]:
-            return await memory.get("key", date.min, lambda: 7, lambda _: 1)
+            return await cache.get("key", date.min, lambda: 7, lambda _: 1)
 
         assert (await asked())[0] == 7
         assert (await late[0])[0] == 7
@@ -348,21 +348,21 @@ def test_who_comes_as_a_slow_look_ends_does_not_wait_for_it_again(clock: Clock) 
 
 
 def test_the_first_requests_may_come_together(clock: Clock) -> None:
-    memory = Answers(Away(), Script(EVERYTHING), lambda: None, clock)
+    cache = ResponseCache(Away(), Script(EVERYTHING), lambda: None, clock)
 
     async def ask() -> list[tuple[int, Any]]:
-        first = asyncio.ensure_future(memory.get("a", date.min, lambda: 7, lambda _: 1))
+        first = asyncio.ensure_future(cache.get("a", date.min, lambda: 7, lambda _: 1))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        return [*await asyncio.gather(first, memory.get("b", date.min, lambda: 7, lambda _: 1))]
+        return [*await asyncio.gather(first, cache.get("b", date.min, lambda: 7, lambda _: 1))]
 
     assert [value for value, _ in asyncio.run(ask())] == [7, 7]
 
 
 def test_a_caller_that_leaves_stops_nobodys_answer(clock: Clock) -> None:
     async def leave() -> tuple[int, Any]:
-        memory = Answers(Away(), Script(EVERYTHING), lambda: None, clock)
-        calls = [asyncio.ensure_future(memory.get("key", date.min, lambda: 7, lambda _: 1)) for _ in range(2)]
+        cache = ResponseCache(Away(), Script(EVERYTHING), lambda: None, clock)
+        calls = [asyncio.ensure_future(cache.get("key", date.min, lambda: 7, lambda _: 1)) for _ in range(2)]
         await asyncio.sleep(0)
         calls[0].cancel()
         return await calls[1]
@@ -371,24 +371,24 @@ def test_a_caller_that_leaves_stops_nobodys_answer(clock: Clock) -> None:
 
 
 def test_the_memory_is_bounded(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answers_module, "KEPT_BYTES", 10 + 2 * KEY_BYTES)
-    memory = Answers(Away(), Script(EVERYTHING), lambda: None, clock)
+    monkeypatch.setattr(cache_module, "KEPT_BYTES", 10 + 2 * KEY_BYTES)
+    cache = ResponseCache(Away(), Script(EVERYTHING), lambda: None, clock)
 
     async def ask() -> None:
         for key in range(9):
-            await memory.get(key, date.min, lambda: 1, lambda _: 4)
+            await cache.get(key, date.min, lambda: 1, lambda _: 4)
 
     asyncio.run(ask())
-    assert (list(memory._kept), memory._bytes) == ([7, 8], 8 + 2 * KEY_BYTES)
+    assert (list(cache._kept), cache._bytes) == ([7, 8], 8 + 2 * KEY_BYTES)
 
 
 def test_the_memory_counts_what_it_takes(clock: Clock) -> None:
-    memory, answers = Answers(Away(), Script(EVERYTHING), lambda: None, clock), 2_000
+    cache, answers = ResponseCache(Away(), Script(EVERYTHING), lambda: None, clock), 2_000
 
     async def ask() -> None:
         for number in range(answers):
             query = ClicksQuery(date(2026, 3, 1), date(2026, 3, 31), number, 1, 100)
-            await memory.get(
+            await cache.get(
                 ("clicks", query), query.end, lambda: Body.of({"data": [], "meta": {}}), lambda body: body.size
             )
 
@@ -400,17 +400,17 @@ def test_the_memory_counts_what_it_takes(clock: Clock) -> None:
         taken = tracemalloc.get_traced_memory()[0] - before
     finally:
         tracemalloc.stop()
-    assert len(memory._kept) == answers
-    assert taken / 1.5 < memory._bytes < taken * 3
+    assert len(cache._kept) == answers
+    assert taken / 1.5 < cache._bytes < taken * 3
 
 
 def test_what_is_too_old_is_not_kept_until_somebody_asks(clock: Clock) -> None:
-    memory = Answers(Away(), Script(EVERYTHING), lambda: None, clock)
+    cache = ResponseCache(Away(), Script(EVERYTHING), lambda: None, clock)
 
     async def ask(key: str) -> None:
-        await memory.get(key, date.min, lambda: 1, lambda _: 4)
+        await cache.get(key, date.min, lambda: 1, lambda _: 4)
 
     asyncio.run(ask("old"))
     clock.now += KEPT_SECONDS
     asyncio.run(ask("new"))
-    assert (list(memory._kept), memory._bytes) == (["new"], 4 + KEY_BYTES)
+    assert (list(cache._kept), cache._bytes) == (["new"], 4 + KEY_BYTES)
