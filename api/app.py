@@ -24,7 +24,7 @@ from api.http.middleware import guard
 from api.http.openapi import Documented, schema_router
 from api.mcp.discovery import discovery_router
 from api.mcp.endpoint import McpEndpoint
-from api.query.change_detection import Observer
+from api.query.change_detection import ChangeDetector
 from api.query.response_cache import ResponseCache
 from api.statistics.clicks_by_date import daily_router
 from api.statistics.clicks_by_group import groups_clicks_router
@@ -58,7 +58,7 @@ def create_app(
     metrics = CollectorRegistry()
     limits = Limits(settings, metrics)
     counts = ClickCounts(reader, metrics)
-    cache = ResponseCache(reader, Observer(reader, settings.topic), catalog.forget, clock)
+    cache = ResponseCache(reader, ChangeDetector(reader, settings.topic), catalog.forget, clock)
     mcp = McpEndpoint(settings)
 
     @asynccontextmanager

@@ -107,7 +107,7 @@ def admin_router(keys: KeyRing, catalog: Catalog, cache: ResponseCache) -> APIRo
         try:
             return catalog.upsert(upload)
         finally:
-            cache.look_again()
+            cache.mark_stale()
 
     @router.post(
         "/keys",

@@ -38,12 +38,12 @@ WHERE toInt64(splitByChar('_', _part)[3]) > {block:Int64} AND grain IN ('link_ho
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """One look at the database.
+class Snapshot:
+    """What one poll found.
 
-    `header` says up to which time of the log everything is counted, in what is read after this look as well as in
+    `header` says up to which time of the log everything is counted, in what is read after this poll as well as in
     what an earlier one has found and this one has not found changed. Days before `changed_from` have not changed
-    since the look before.
+    since the poll before.
     """
 
     header: Mapping[str, str]
@@ -53,14 +53,14 @@ class Look:
     catalog: Mapping[str, int] = field(default_factory=dict)  # what stands for the content of each table
 
 
-class Observer:
+class ChangeDetector:
     """Looks at the database. May block on the store."""
 
     def __init__(self, store: Store, topic: str) -> None:
         self._store = store
         self._topic = topic
 
-    def look(self, before: Look | None) -> Look:
+    def poll(self, before: Snapshot | None) -> Snapshot:
         # The time first: what is read later holds at least that much.
         milliseconds = self._store.query(_AS_OF, {"topic": self._topic})[0][0]
         header = {HEADER: iso_utc(min(milliseconds / 1000, time.time()))} if milliseconds else {}
@@ -68,9 +68,9 @@ class Observer:
         _, block = parts.pop("rollup", (0, 0))
         catalog = {table: content for table, (content, _) in parts.items()}
         if before is None or catalog != before.catalog:
-            return Look(header, EVERYTHING, True, block, catalog)
+            return Snapshot(header, EVERYTHING, True, block, catalog)
         changed_from, block = self._changed(before.block, block)
-        return Look(header, changed_from, False, block, catalog)
+        return Snapshot(header, changed_from, False, block, catalog)
 
     def _changed(self, seen: int, block: int) -> tuple[date, int]:
         """The first day that changed after the block `seen`, and the newest block now. There is no block number in

@@ -17,8 +17,8 @@ from api.clicks.parameters import ClicksQuery
 from api.dates import parse_day
 from api.http.conditional import Body, is_over
 from api.query import response_cache as cache_module
-from api.query.change_detection import EVERYTHING, HEADER, NOTHING, Look, Observer
-from api.query.response_cache import KEPT_SECONDS, KEY_BYTES, LOOK_SECONDS, ResponseCache
+from api.query.change_detection import EVERYTHING, HEADER, NOTHING, ChangeDetector, Snapshot
+from api.query.response_cache import KEPT_SECONDS, KEY_BYTES, POLL_SECONDS, ResponseCache
 from rollups.clickhouse import Store
 from tests.support.clock import Clock
 from tests.support.seed import (
@@ -59,18 +59,18 @@ def test_a_late_click_is_served_within_half_a_second(store: Store, api: Callers,
     insert_daily(store, [Daily(CLOSED, clicks=2)])
     assert daily_total(api) == 2
     insert_daily(store, [Daily(CLOSED, clicks=3)])
-    clock.now += LOOK_SECONDS - 0.001
+    clock.now += POLL_SECONDS - 0.001
     assert daily_total(api) == 2
     clock.now += 0.001
     assert daily_total(api) == 5
-    assert LOOK_SECONDS <= 0.5
+    assert POLL_SECONDS <= 0.5
 
 
 def test_a_late_click_of_an_hour_is_served_within_half_a_second(store: Store, api: Callers, clock: Clock) -> None:
     asked = {"linkId": "abc", "domain": DOMAIN}
     for clicks, total in ((2, 2), (3, 5)):
         insert_hourly(store, [Hourly(CLOSED, 4, clicks=clicks)])
-        clock.now += LOOK_SECONDS
+        clock.now += POLL_SECONDS
         assert api.hourly(**asked).json()["result"][0]["acesCnt"] == total
 
 
@@ -84,7 +84,7 @@ def test_later_days_do_not_touch_an_answer_and_its_time_moves_on(
     monkeypatch.setattr("api.clicks.endpoint.read_page", lambda *_: pytest.fail("it is remembered"))
     insert_daily(store, [Daily(LATER, clicks=3)])
     insert_watermark(store, 1, 0, "2026-04-01 11:00:00")
-    clock.now += LOOK_SECONDS
+    clock.now += POLL_SECONDS
     second = api.clicks()
     assert second.json() == first.json()
     assert [answer.headers[HEADER][11:13] for answer in (first, second)] == ["10", "11"]
@@ -117,11 +117,11 @@ def test_names_plans_and_groups_change_within_half_a_second(store: Store, api: C
     assert api.hourly(grpIdx=5).json()["code"] == 1004
     upsert(store, publishers=[{"publisher_id": 45, "name": "New"}])
     upsert(store, links=[{"account_id": ACCOUNT, "domain": DOMAIN, "link_id": "abc", "grp_idx": 5}])
-    clock.now += LOOK_SECONDS
+    clock.now += POLL_SECONDS
     assert api.clicks().json()["data"][0]["publisher_name"] == "New"
     assert len(api.hourly(grpIdx=5).json()["result"]) == 1
     account_on(store, "Free")
-    clock.now += LOOK_SECONDS
+    clock.now += POLL_SECONDS
     assert api.hourly(grpIdx=5).json()["code"] == 1003
 
 
@@ -174,8 +174,8 @@ def test_errors_are_not_kept(store: Store, api: Callers, clock: Clock) -> None:
 
 
 def test_a_store_that_is_away_answers_503_and_what_follows_is_right(store: Store, clock: Clock) -> None:
-    observer = Observer(store, "clicks")
-    cache = ResponseCache(Away(), observer, lambda: None, clock)
+    detector = ChangeDetector(store, "clicks")
+    cache = ResponseCache(Away(), detector, lambda: None, clock)
 
     numbers = iter(range(1, 9))
 
@@ -184,12 +184,12 @@ def test_a_store_that_is_away_answers_503_and_what_follows_is_right(store: Store
 
     assert asyncio.run(ask()) == 1
     upsert(store, networks=[{"network_id": 1, "name": "changed"}])
-    clock.now += LOOK_SECONDS
-    observer._store = Away()
+    clock.now += POLL_SECONDS
+    detector._store = Away()
     with pytest.raises(Exception, match="not reachable"):
         asyncio.run(ask())
-    observer._store = store
-    assert asyncio.run(ask()) == 2, "a look that failed has not swallowed the change"
+    detector._store = store
+    assert asyncio.run(ask()) == 2, "a poll that failed has not swallowed the change"
 
 
 CALLS: list[Callable[[Callers, str | None], Any]] = [
@@ -219,7 +219,7 @@ def test_a_validator_saves_the_body_until_the_answer_changes(
     assert call(api, '"other"').status_code == 200
     insert_daily(store, [Daily(CLOSED)])
     insert_hourly(store, [Hourly(CLOSED, 4, link="")])
-    clock.now += LOOK_SECONDS
+    clock.now += POLL_SECONDS
     changed = call(api, etag)
     assert changed.status_code == 200
     assert changed.headers["ETag"] != etag
@@ -246,14 +246,14 @@ def test_a_day_is_over_when_it_is_over_in_its_zone() -> None:
     assert not is_over(day, ZoneInfo("America/New_York"), now + timedelta(hours=1))
 
 
-class Script(Observer):
+class Script(ChangeDetector):
     """Looks that are written down beforehand; afterwards nothing changes."""
 
     def __init__(self, *changes: date) -> None:
         self._changes = list(changes)
 
-    def look(self, before: Look | None) -> Look:
-        return Look({}, self._changes.pop(0) if self._changes else NOTHING, catalog_changed=False)
+    def poll(self, before: Snapshot | None) -> Snapshot:
+        return Snapshot({}, self._changes.pop(0) if self._changes else NOTHING, catalog_changed=False)
 
 
 def test_who_asks_the_same_at_once_shares_one_query(clock: Clock) -> None:
@@ -285,14 +285,14 @@ def test_nobody_joins_an_answer_that_the_last_has_left(clock: Clock) -> None:
         await asyncio.to_thread(began.wait, 10)
         leaving[0].cancel()
         await asyncio.sleep(0)
-        assert memory._making, "the other still waits"
+        assert cache._making, "the other still waits"
         leaving[1].cancel()
         await asyncio.wait(leaving)
         value, _ = await cache.get("key", date.min, lambda: 2, lambda _: 1)
         go_on.set()
         while len(asyncio.all_tasks()) > 1:
             await asyncio.sleep(0.01)
-        assert memory._making == {}
+        assert cache._making == {}
         return value
 
     assert asyncio.run(ask()) == 2
@@ -312,7 +312,7 @@ def test_what_changed_while_it_was_read_is_not_kept(clock: Clock, changed: date,
 
         asked = asyncio.ensure_future(cache.get("slow", date(2026, 3, 31), slow, lambda _: 1))
         await reading.wait()
-        clock.now += LOOK_SECONDS
+        clock.now += POLL_SECONDS
         await cache.get("other", date.min, lambda: 1, lambda _: 1)
         go_on.set()
         await asked
@@ -323,15 +323,15 @@ def test_what_changed_while_it_was_read_is_not_kept(clock: Clock, changed: date,
 
 @pytest.mark.timeout(20)
 def test_who_comes_as_a_slow_look_ends_does_not_wait_for_it_again(clock: Clock) -> None:
-    """The event loop stood still: the look was too old for them, and its task over but still there to be awaited."""
+    """The event loop stood still: the poll was too old for them, and its task over but still there to be awaited."""
 
-    class Slow(Observer):
+    class Slow(ChangeDetector):
         def __init__(self) -> None:
             pass
 
-        def look(self, before: Look | None) -> Look:
-            clock.now += LOOK_SECONDS
-            return Look({}, EVERYTHING, catalog_changed=before is None)
+        def poll(self, before: Snapshot | None) -> Snapshot:
+            clock.now += POLL_SECONDS
+            return Snapshot({}, EVERYTHING, catalog_changed=before is None)
 
     late: list[asyncio.Future[tuple[int, Any]]] = []
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from api.dates import iso_utc
-from api.query.change_detection import HEADER, Observer
+from api.query.change_detection import HEADER, ChangeDetector
 from rollups.clickhouse import Store
 from rollups.delivery.markers import Markers
 from rollups.delivery.touch import take_back, touch
@@ -159,5 +159,5 @@ def test_a_worker_that_was_fenced_says_nothing_any_more(store: Store) -> None:
 def test_the_api_shows_none_above_its_own_time(store: Store) -> None:
     insert_source(store, 1, "2026-01-01 00:00:00.000")
     insert_watermark(store, 1, 0, "2100-01-01 00:00:00.000")
-    shown = Observer(store, "clicks").look(None).header[HEADER]
+    shown = ChangeDetector(store, "clicks").poll(None).header[HEADER]
     assert iso_utc((wall_ms() - 5000) / 1000) <= shown <= iso_utc(wall_ms() / 1000)
