@@ -27,7 +27,7 @@ _LAST_ZONE = timezone(timedelta(hours=-12))  # a listing may be of publishers in
 
 def clicks_router(store: Store, keys: KeyRing, catalog: Catalog, cache: ResponseCache, cursors: Cursors) -> APIRouter:
     router = APIRouter(tags=["clicks"])
-    exports = Exports(store, catalog, cache.errands)
+    exports = Exports(store, catalog, cache.executor)
 
     @router.get(
         "/api/v1/clicks",

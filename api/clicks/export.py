@@ -18,7 +18,7 @@ from api.clicks.cursor import FRONT
 from api.clicks.formats import CONTENT_TYPES, FORMATS, Format
 from api.clicks.parameters import ClicksQuery
 from api.clicks.queries import ClickRow, place_behind, read_chunk, rows_by_day, with_names
-from api.query.executor import Errands
+from api.query.executor import QueryExecutor
 from rollups.clickhouse import Row, Store, StoreBusy, StoreError
 
 log = logging.getLogger(__name__)
@@ -34,10 +34,10 @@ TURN_SECONDS = 30.0  # for a place to read the next: whoever is half through is 
 class Exports:
     """Starts streams; one for an application, so that they share the places at the database."""
 
-    def __init__(self, store: Store, catalog: Catalog, errands: Errands) -> None:
+    def __init__(self, store: Store, catalog: Catalog, executor: QueryExecutor) -> None:
         self._store = store
         self._catalog = catalog
-        self._errands = errands
+        self._executor = executor
         self._places = asyncio.Semaphore(READERS)
 
     async def start(
@@ -66,7 +66,7 @@ class Exports:
                 await self._places.acquire()
         except TimeoutError:
             raise StoreBusy("as many streams as may are being read") from None
-        return await self._errands.run(lambda: next(parts, None), self._places.release)
+        return await self._executor.run(lambda: next(parts, None), self._places.release)
 
     async def _pieces(self, parts: Iterator[bytes], part: bytes | None, request_id: str) -> AsyncIterator[bytes]:
         while part is not None:

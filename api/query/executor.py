@@ -18,7 +18,7 @@ Made = TypeVar("Made")
 _AGAIN_SECONDS = 0.25
 
 
-class Errands:
+class QueryExecutor:
     """For one event loop."""
 
     def __init__(self, store: Store) -> None:

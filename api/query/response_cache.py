@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from anyio import to_thread
 
 from api.query.change_detection import ChangeDetector, Snapshot
-from api.query.executor import Errands, looked_at
+from api.query.executor import QueryExecutor, looked_at
 from api.query.pulse import patience
 from rollups.clickhouse import Store
 
@@ -58,7 +58,7 @@ class ResponseCache:
     ) -> None:
         self._store = store
         self._detector = detector
-        self.errands = Errands(store)
+        self.executor = QueryExecutor(store)
         self._on_catalog_change = on_catalog_change
         self._clock = clock
         self._kept: OrderedDict[Hashable, _Kept] = OrderedDict()
@@ -84,7 +84,7 @@ class ResponseCache:
             self._drop(key)
 
         async def made() -> Made:
-            value = await self.errands.run(make)
+            value = await self.executor.run(make)
             self._keep(key, _Kept(value, last_day, seen.at + KEPT_SECONDS, size(value) + KEY_BYTES), seen)
             return value
 

@@ -28,7 +28,7 @@ from api.clicks.parameters import ClicksQuery
 from api.clicks.queries import ClickRow, read_chunk
 from api.http import patience
 from api.query.change_detection import HEADER
-from api.query.executor import Errands
+from api.query.executor import QueryExecutor
 from rollups.clickhouse import Store, StoreBusy, StoreUnavailable
 from rollups.errand import current_errand
 from tests.support.seed import Callers, Daily, callers, insert_daily, insert_source, insert_watermark, upsert
@@ -410,7 +410,7 @@ def test_a_chunk_that_nobody_wants_keeps_its_place_until_its_reading_is_over(
         return read_chunk(*arguments)
 
     monkeypatch.setattr(export, "read_chunk", slow)
-    exports = Exports(store, Catalog(store), Errands(store))
+    exports = Exports(store, Catalog(store), QueryExecutor(store))
     query = ClicksQuery(date(2026, 3, 1), date(2026, 3, 31), None, 1, 100)
 
     def start() -> asyncio.Task[Any]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from api.query import pulse
-from api.query.executor import Errands
+from api.query.executor import QueryExecutor
 from rollups.clickhouse import Store, StoreUnavailable
 
 
@@ -36,7 +36,7 @@ def test_a_silent_database_is_given_up_and_its_thread_told(silent: Store) -> Non
     async def ask() -> float:
         began = time.monotonic()
         with pytest.raises(StoreUnavailable, match=r"in time|not reachable"):
-            await Errands(silent).run(read)
+            await QueryExecutor(silent).run(read)
         took = time.monotonic() - began
         over.set()
         while not told:
@@ -58,4 +58,4 @@ def test_what_takes_long_goes_on_while_the_database_answers(
         time.sleep(3)
         return 7
 
-    assert asyncio.run(Errands(silent).run(slow)) == 7
+    assert asyncio.run(QueryExecutor(silent).run(slow)) == 7
