@@ -49,7 +49,7 @@ def create_app(
 
     `ready` tells `/readyz` which other parts of the process answer; it is called from a thread and must not
     block for long. `keys` is given where another part of the process shares the key ring. `reader` answers the
-    questions, by default the store itself (see `reading_store`). `clock` tells how old remembered answers are.
+    questions, by default the store itself (see `read_only_client`). `clock` tells how old remembered answers are.
     Raises RuntimeError if the settings hold a table of plans that cannot be.
     """
     keys = keys or KeyRing(store, settings)

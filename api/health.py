@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from typing_extensions import TypedDict
 
 from api.http.openapi import example
-from api.query.pulse import Pulse
+from api.query.pulse import DatabaseHealth
 from rollups.clickhouse import Store
 
 Ready = Callable[[], Mapping[str, bool | str]]  # by part; a text says why it is away
@@ -32,7 +32,7 @@ _AWAY: Readiness = {"status": "away", "parts": {"store": False}, "away": ["store
 def health_router(store: Store, ready: Ready | None, reader: Store | None = None) -> APIRouter:
     """`reader` is the store as another user sees it, where questions are answered by that one."""
     router = APIRouter(tags=["health"])
-    pulses = [Pulse(each) for each in {store, reader or store}]
+    databases = [DatabaseHealth(each) for each in {store, reader or store}]
 
     @router.get(
         "/healthz",
@@ -55,7 +55,7 @@ def health_router(store: Store, ready: Ready | None, reader: Store | None = None
     )
     async def readyz() -> JSONResponse:
         others = await to_thread.run_sync(ready) if ready else {}
-        troubles = await asyncio.gather(*(pulse.trouble() for pulse in pulses))
+        troubles = await asyncio.gather(*(health.check() for health in databases))
         parts = {"store": not any(troubles), **{name: answer is True for name, answer in others.items()}}
         reasons = [answer for answer in others.values() if isinstance(answer, str)]
         away = [name for name, answers in parts.items() if not answers]

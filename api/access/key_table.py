@@ -14,8 +14,8 @@ from anyio import CapacityLimiter, to_thread
 
 from api.access.key_records import KeyRecords
 from api.access.principal import Principal
-from api.query.executor import looked_at
-from api.query.pulse import PATIENCE_SECONDS, patience
+from api.query.executor import retrieve_exception
+from api.query.pulse import DATABASE_TIMEOUT_SECONDS, database_timeout
 from rollups.clickhouse import Store
 
 KNOWN_SECONDS = 10.0  # that a key works which another process has revoked
@@ -36,7 +36,7 @@ class KeyTable:
 
     def __init__(self, store: Store, clock: Callable[[], float]) -> None:
         self._store = store
-        self._records = KeyRecords(store if store.embedded else store.aside(PATIENCE_SECONDS))
+        self._records = KeyRecords(store if store.embedded else store.aside(DATABASE_TIMEOUT_SECONDS))
         self._clock = clock
         self._loaded: _Loaded | None = None
         self._one_at_a_time = Lock()
@@ -59,7 +59,7 @@ class KeyTable:
         elif not stale and age >= _RENEWED_AFTER:
             self._renewal()
         if stale:
-            async with patience(self._store, "look up a key"):
+            async with database_timeout(self._store, "look up a key"):
                 await asyncio.shield(self._renewal())
                 if not known and self._began_before(now):  # it was under way already
                     await asyncio.shield(self._renewal())
@@ -92,5 +92,5 @@ class KeyTable:
         """The renewal under way, one for all who wait."""
         if self._renewing is None or self._renewing.done():
             self._renewing = asyncio.ensure_future(to_thread.run_sync(self.renew, limiter=self._threads))
-            self._renewing.add_done_callback(looked_at)
+            self._renewing.add_done_callback(retrieve_exception)
         return self._renewing

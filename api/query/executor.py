@@ -9,13 +9,13 @@ from typing import Any, TypeVar
 
 from anyio import to_thread
 
-from api.query.pulse import Pulse
+from api.query.pulse import DatabaseHealth
 from rollups.clickhouse import Store, StoreError
 from rollups.errand import Errand
 
 Made = TypeVar("Made")
 
-_AGAIN_SECONDS = 0.25
+_KILL_INTERVAL_SECONDS = 0.25
 
 
 class QueryExecutor:
@@ -23,7 +23,7 @@ class QueryExecutor:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._pulse = Pulse(store)
+        self._health = DatabaseHealth(store)
         self._ending: set[asyncio.Task[None]] = set()  # the event loop alone would let go of them
 
     async def run(self, make: Callable[[], Made], back: Callable[[], object] | None = None) -> Made:
@@ -34,11 +34,11 @@ class QueryExecutor:
         """
         errand = Errand()
         thread = asyncio.ensure_future(to_thread.run_sync(errand.call, make))
-        thread.add_done_callback(looked_at)
+        thread.add_done_callback(retrieve_exception)
         if back:
             thread.add_done_callback(lambda _: back())
         try:
-            return await self._pulse.while_it_beats(thread)
+            return await self._health.run_while_alive(thread)
         finally:
             if not thread.done():
                 errand.called_off = True
@@ -51,10 +51,10 @@ class QueryExecutor:
         while not thread.done():  # a statement may have been on its way when it was killed
             with suppress(StoreError):
                 await asyncio.to_thread(self._store.kill, errand.comment)
-            await asyncio.wait([thread], timeout=_AGAIN_SECONDS)
+            await asyncio.wait([thread], timeout=_KILL_INTERVAL_SECONDS)
 
 
-def looked_at(task: asyncio.Future[Any]) -> None:
+def retrieve_exception(task: asyncio.Future[Any]) -> None:
     """Nobody may want to know how it ended, and asyncio reports errors that nobody has looked at."""
     if not task.cancelled():
         task.exception()

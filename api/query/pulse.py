@@ -13,57 +13,57 @@ from rollups.clickhouse import Store, StoreError, StoreUnavailable
 
 Made = TypeVar("Made")
 
-PATIENCE_SECONDS = 1.8  # for a database that takes connections and does not answer
-_EVERY_SECONDS = 0.2  # while anybody waits
+DATABASE_TIMEOUT_SECONDS = 1.8  # for a database that takes connections and does not answer
+_PROBE_INTERVAL_SECONDS = 0.2  # while anybody waits
 
 
 @asynccontextmanager
-async def patience(store: Store, action: str) -> AsyncIterator[None]:
-    """Raises StoreUnavailable if the block takes a database behind a connection longer than `PATIENCE_SECONDS`."""
+async def database_timeout(store: Store, action: str) -> AsyncIterator[None]:
+    """Raises StoreUnavailable if the block lasts longer than `DATABASE_TIMEOUT_SECONDS`; chDB has no timeout."""
     try:
-        async with asyncio.timeout(None if store.embedded else PATIENCE_SECONDS):
+        async with asyncio.timeout(None if store.embedded else DATABASE_TIMEOUT_SECONDS):
             yield
     except TimeoutError as error:
         raise StoreUnavailable(f"ClickHouse did not {action} in time") from error
 
 
-class Pulse:
+class DatabaseHealth:
     """For one event loop. It is felt over a connection of its own: the others may all be busy with heavy questions."""
 
     def __init__(self, store: Store) -> None:
         self._embedded = store.embedded
-        self._store = store if store.embedded else store.aside(PATIENCE_SECONDS)
-        self._places = CapacityLimiter(1)  # its own: those of other threads may all be taken
-        self._feeling: asyncio.Task[StoreError | None] | None = None
+        self._store = store if store.embedded else store.aside(DATABASE_TIMEOUT_SECONDS)
+        self._limiter = CapacityLimiter(1)  # its own: those of other threads may all be taken
+        self._probing: asyncio.Task[StoreError | None] | None = None
 
-    async def trouble(self) -> StoreError | None:
+    async def check(self) -> StoreError | None:
         """What keeps the database from answering now, None if it does."""
-        feeling = self._felt()
-        await asyncio.wait([feeling], timeout=None if self._embedded else PATIENCE_SECONDS)
-        return feeling.result() if feeling.done() else _silent()
+        probe = self._current_probe()
+        await asyncio.wait([probe], timeout=None if self._embedded else DATABASE_TIMEOUT_SECONDS)
+        return probe.result() if probe.done() else _timed_out()
 
-    async def while_it_beats(self, work: asyncio.Future[Made]) -> Made:
+    async def run_while_alive(self, work: asyncio.Future[Made]) -> Made:
         """What `work` comes to. Raises StoreUnavailable once the database does not answer; `work` goes on, then and
         when the caller is cancelled."""
         while not self._embedded and not work.done():
-            await asyncio.wait([work], timeout=_EVERY_SECONDS)
+            await asyncio.wait([work], timeout=_PROBE_INTERVAL_SECONDS)
             if work.done():
                 break
-            feeling = self._felt()
-            either: list[asyncio.Future[Any]] = [work, feeling]
-            await asyncio.wait(either, timeout=PATIENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-            trouble = feeling.result() if feeling.done() else _silent()
+            probe = self._current_probe()
+            either: list[asyncio.Future[Any]] = [work, probe]
+            await asyncio.wait(either, timeout=DATABASE_TIMEOUT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            trouble = probe.result() if probe.done() else _timed_out()
             if not work.done() and isinstance(trouble, StoreUnavailable) and not trouble.code:  # a code is an answer
                 raise trouble
         return await asyncio.shield(work)
 
-    def _felt(self) -> asyncio.Task[StoreError | None]:
+    def _current_probe(self) -> asyncio.Task[StoreError | None]:
         """The probe under way, one for all who wait."""
-        if self._feeling is None or self._feeling.done():
-            self._feeling = asyncio.ensure_future(to_thread.run_sync(self._feel, limiter=self._places))
-        return self._feeling
+        if self._probing is None or self._probing.done():
+            self._probing = asyncio.ensure_future(to_thread.run_sync(self._probe, limiter=self._limiter))
+        return self._probing
 
-    def _feel(self) -> StoreError | None:
+    def _probe(self) -> StoreError | None:
         try:
             self._store.query("SELECT 1")
         except StoreError as error:
@@ -71,5 +71,5 @@ class Pulse:
         return None
 
 
-def _silent() -> StoreUnavailable:
+def _timed_out() -> StoreUnavailable:
     return StoreUnavailable("ClickHouse did not answer in time")

@@ -7,17 +7,17 @@ from typing import Any
 from ingest.settings import Settings
 from rollups.clickhouse import Store
 
-PATIENCE_SECONDS = 1.8  # for a free connection
+ACQUIRE_TIMEOUT_SECONDS = 1.8  # for a free connection
 _MARGIN_SECONDS = 5.0  # in which ClickHouse tells that the time of a query is over
 
 
-def reading_store(settings: Settings) -> Store:
+def read_only_client(settings: Settings) -> Store:
     """A store that can only read."""
     return Store(
         settings.clickhouse_read_url or settings.clickhouse_url,
         connect=1.0,
         timeout=settings.query_seconds + _MARGIN_SECONDS,
-        patience=PATIENCE_SECONDS,
+        patience=ACQUIRE_TIMEOUT_SECONDS,
         settings=read_limits(settings),
     )
 

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 from anyio import to_thread
 
 from api.query.change_detection import ChangeDetector, Snapshot
-from api.query.executor import QueryExecutor, looked_at
-from api.query.pulse import patience
+from api.query.executor import QueryExecutor, retrieve_exception
+from api.query.pulse import database_timeout
 from rollups.clickhouse import Store
 
 POLL_SECONDS = 0.5
@@ -113,7 +113,7 @@ class ResponseCache:
         """The last poll, begun at most `POLL_SECONDS` ago. Under steady traffic nobody waits: it is renewed earlier."""
         arrived = self._clock()
         while self._due or not self._polls or arrived - self._polls[-1].at >= POLL_SECONDS:
-            async with patience(self._store, "answer"):
+            async with database_timeout(self._store, "answer"):
                 await asyncio.shield(self._started("poll", self._poll_now))
         if arrived - self._polls[-1].at >= POLL_SECONDS / 2:
             self._started("poll", self._poll_now)
@@ -147,7 +147,7 @@ class ResponseCache:
 
         if key not in self._making:
             self._making[key] = asyncio.ensure_future(run())
-            self._making[key].add_done_callback(looked_at)
+            self._making[key].add_done_callback(retrieve_exception)
         return self._making[key]
 
     def _keep(self, key: Hashable, kept: _Kept, seen: _Polled) -> None:

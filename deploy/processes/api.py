@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from api.app import create_app
-from api.query.reading import PATIENCE_SECONDS, reading_store
+from api.query.reading import ACQUIRE_TIMEOUT_SECONDS, read_only_client
 from deploy.processes.http_server import HttpServer
 from deploy.processes.lifecycle import serve_until, stop_on_signals
 from deploy.processes.metrics_listener import MetricsListener
@@ -13,7 +13,7 @@ from rollups.clickhouse import Store
 
 async def run_api(settings: Settings, host: str, port: int) -> None:
     stop = stop_on_signals()
-    store = Store(settings.clickhouse_url, connect=1.0, timeout=15.0, patience=PATIENCE_SECONDS)
-    app = create_app(store, settings, reader=reading_store(settings))
+    store = Store(settings.clickhouse_url, connect=1.0, timeout=15.0, patience=ACQUIRE_TIMEOUT_SECONDS)
+    app = create_app(store, settings, reader=read_only_client(settings))
     metrics, server = MetricsListener(settings), HttpServer(app, settings, host, port)
     await metrics.beside(serve_until(stop, server), app.state.metrics)

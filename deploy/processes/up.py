@@ -14,7 +14,7 @@ from typing import Any
 
 from api.access.keys import KeyRing
 from api.app import create_app
-from api.query.reading import reading_store
+from api.query.reading import read_only_client
 from deploy.embedded.broker import EmbeddedBroker, choose_port
 from deploy.embedded.data_dir import Addresses, Home
 from deploy.processes.collector import Gate
@@ -114,7 +114,7 @@ async def _run(
             settings,
             ready=lambda: {"broker": gate.open, **worker_parts(worker)},
             keys=keys,
-            reader=reading_store(settings),
+            reader=read_only_client(settings),
         )
         app.router.routes.extend(gate.routes(keys))
         server = HttpServer(app, settings, host, bound.getsockname()[1], bound)

@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api.app import create_app
-from api.query.reading import reading_store
+from api.query.reading import read_only_client
 from ingest.settings import Settings
 from rollups.clickhouse import Store, StoreBusy, StoreError, StoreTooLarge, StoreUnavailable
 from rollups.errand import CalledOff, Errand
@@ -21,7 +21,7 @@ HEAVY = "SELECT count() FROM numbers(1000000000000) WHERE sipHash64(number) = 1"
 
 
 def reader_of(store: Store, **settings: Any) -> Store:
-    return reading_store(Settings(clickhouse_url=store.url, **settings))
+    return read_only_client(Settings(clickhouse_url=store.url, **settings))
 
 
 def test_it_cannot_write(store: Store) -> None:
@@ -36,8 +36,8 @@ def test_it_cannot_write(store: Store) -> None:
 
 def test_the_reading_user_is_another_one_if_the_settings_name_it() -> None:
     main = "clickhouse://root:secret@h/db"
-    assert reading_store(Settings(clickhouse_url=main)).url == main
-    reader = reading_store(Settings(clickhouse_url=main, clickhouse_read_url="clickhouse://reader@h/db"))
+    assert read_only_client(Settings(clickhouse_url=main)).url == main
+    reader = read_only_client(Settings(clickhouse_url=main, clickhouse_read_url="clickhouse://reader@h/db"))
     assert reader.url == "clickhouse://reader@h/db"
 
 
