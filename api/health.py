@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from typing_extensions import TypedDict
 
 from api.http.openapi import example
-from api.query.pulse import DatabaseHealth
+from api.query.executor import DatabaseHealth
 from rollups.clickhouse import Store
 
 Ready = Callable[[], Mapping[str, bool | str]]  # by part; a text says why it is away

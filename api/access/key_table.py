@@ -14,8 +14,7 @@ from anyio import CapacityLimiter, to_thread
 
 from api.access.key_records import KeyRecords
 from api.access.principal import Principal
-from api.query.executor import retrieve_exception
-from api.query.pulse import DATABASE_TIMEOUT_SECONDS, database_timeout
+from api.query.executor import DATABASE_TIMEOUT_SECONDS, database_timeout, retrieve_exception
 from rollups.clickhouse import Store
 
 KNOWN_SECONDS = 10.0  # that a key works which another process has revoked

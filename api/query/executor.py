@@ -1,60 +1,151 @@
-"""Reading in a thread for somebody who may leave meanwhile, from a database that may stop answering."""
+"""Queries of the API: a read-only client, execution in threads with cancellation, and the liveness of the database."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 
-from api.query.pulse import DatabaseHealth
-from rollups.clickhouse import Store, StoreError
+from ingest.settings import Settings
+from rollups.clickhouse import Store, StoreError, StoreUnavailable
 from rollups.errand import Errand
 
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 
+ACQUIRE_TIMEOUT_SECONDS = 1.8  # for a free connection of the pool
+DATABASE_TIMEOUT_SECONDS = 1.8  # for a database that accepts connections and does not respond
+_REPORT_SECONDS = 5.0  # for ClickHouse to report that a query exceeded its time
+_PROBE_INTERVAL_SECONDS = 0.2
 _KILL_INTERVAL_SECONDS = 0.25
 
 
+def read_only_client(settings: Settings) -> Store:
+    """A client of `CLICKMILL_CLICKHOUSE_READ_URL`, or of the main URL, whose queries cannot write and are limited."""
+    return Store(
+        settings.clickhouse_read_url or settings.clickhouse_url,
+        connect=1.0,
+        timeout=settings.query_seconds + _REPORT_SECONDS,
+        patience=ACQUIRE_TIMEOUT_SECONDS,
+        settings=read_limits(settings),
+    )
+
+
+def read_limits(settings: Settings) -> dict[str, Any]:
+    """ClickHouse settings of every query. deploy/clickhouse/clickmill_read.xml caps them for a server's own user."""
+    return {
+        "readonly": 2,  # no writes, and this cannot be set back
+        "max_execution_time": settings.query_seconds,
+        "timeout_overflow_mode": "throw",
+        "max_rows_to_read": settings.query_rows,
+        "read_overflow_mode": "throw",
+        "max_memory_usage": settings.query_memory_mb * 1_000_000,
+        "cancel_http_readonly_queries_on_client_close": 1,
+    }
+
+
+@asynccontextmanager
+async def database_timeout(store: Store, action: str) -> AsyncIterator[None]:
+    """Raises StoreUnavailable if the block lasts longer than `DATABASE_TIMEOUT_SECONDS`; chDB has no timeout."""
+    try:
+        async with asyncio.timeout(None if store.embedded else DATABASE_TIMEOUT_SECONDS):
+            yield
+    except TimeoutError as error:
+        raise StoreUnavailable(f"ClickHouse did not {action} in time") from error
+
+
+class DatabaseHealth:
+    """Probes whether the database responds. For one event loop.
+
+    It has its own connection and thread, since heavy queries may occupy all others.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._embedded = store.embedded
+        self._store = store if store.embedded else store.aside(DATABASE_TIMEOUT_SECONDS)
+        self._limiter = CapacityLimiter(1)
+        self._probing: asyncio.Task[StoreError | None] | None = None
+
+    async def check(self) -> StoreError | None:
+        """The error that the database responds with now, None if it is well."""
+        probe = self._current_probe()
+        await asyncio.wait([probe], timeout=None if self._embedded else DATABASE_TIMEOUT_SECONDS)
+        return probe.result() if probe.done() else _timed_out()
+
+    async def run_while_alive(self, work: asyncio.Future[Result]) -> Result:
+        """The result of `work`, however long it takes. Raises StoreUnavailable once the database does not respond.
+
+        `work` itself is not cancelled, neither then nor with the caller.
+        """
+        while not self._embedded and not work.done():
+            await asyncio.wait([work], timeout=_PROBE_INTERVAL_SECONDS)
+            if work.done():
+                break
+            probe = self._current_probe()
+            either: list[asyncio.Future[Any]] = [work, probe]
+            await asyncio.wait(either, timeout=DATABASE_TIMEOUT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            error = probe.result() if probe.done() else _timed_out()
+            if not work.done() and isinstance(error, StoreUnavailable) and not error.code:  # a code is a response
+                raise error
+        return await asyncio.shield(work)
+
+    def _current_probe(self) -> asyncio.Task[StoreError | None]:
+        """The probe under way, shared by all waiters."""
+        if self._probing is None or self._probing.done():
+            self._probing = asyncio.ensure_future(to_thread.run_sync(self._probe, limiter=self._limiter))
+        return self._probing
+
+    def _probe(self) -> StoreError | None:
+        try:
+            self._store.query("SELECT 1")
+        except StoreError as error:
+            return error
+        return None
+
+
 class QueryExecutor:
-    """For one event loop."""
+    """Runs blocking reads in threads, and kills their statements when the caller is cancelled. For one event loop."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._health = DatabaseHealth(store)
-        self._ending: set[asyncio.Task[None]] = set()  # the event loop alone would let go of them
+        self._killing: set[asyncio.Task[None]] = set()  # the event loop holds weak references only
 
-    async def run(self, make: Callable[[], Made], back: Callable[[], object] | None = None) -> Made:
-        """What `make` returns, called in a thread; `back` is called once the thread is back, whatever comes of it.
+    async def run(self, read: Callable[[], Result], on_return: Callable[[], object] | None = None) -> Result:
+        """The result of `read`, called in a thread. `on_return` is called when the thread ends, in any case.
 
-        Raises StoreUnavailable once the database has stopped answering. Then, and if the caller is cancelled, what
-        ClickHouse does for it is killed.
+        Raises StoreUnavailable once the database does not respond. Then, and when the caller is cancelled, the
+        statements of `read` are killed.
         """
         errand = Errand()
-        thread = asyncio.ensure_future(to_thread.run_sync(errand.call, make))
+        thread = asyncio.ensure_future(to_thread.run_sync(errand.call, read))
         thread.add_done_callback(retrieve_exception)
-        if back:
-            thread.add_done_callback(lambda _: back())
+        if on_return:
+            thread.add_done_callback(lambda _: on_return())
         try:
             return await self._health.run_while_alive(thread)
         finally:
             if not thread.done():
                 errand.called_off = True
-                # In a task of its own: a caller may be cancelled again while it waits, and again.
-                ending = asyncio.ensure_future(self._end(errand, thread))
-                self._ending.add(ending)
-                ending.add_done_callback(self._ending.discard)
+                # A task of its own: the caller may be cancelled again while it waits.
+                killing = asyncio.ensure_future(self._kill(errand, thread))
+                self._killing.add(killing)
+                killing.add_done_callback(self._killing.discard)
 
-    async def _end(self, errand: Errand, thread: asyncio.Future[Any]) -> None:
-        while not thread.done():  # a statement may have been on its way when it was killed
+    async def _kill(self, errand: Errand, thread: asyncio.Future[Any]) -> None:
+        while not thread.done():  # again: a statement may not have reached the server yet
             with suppress(StoreError):
                 await asyncio.to_thread(self._store.kill, errand.comment)
             await asyncio.wait([thread], timeout=_KILL_INTERVAL_SECONDS)
 
 
 def retrieve_exception(task: asyncio.Future[Any]) -> None:
-    """Nobody may want to know how it ended, and asyncio reports errors that nobody has looked at."""
+    """Marks the exception as retrieved; asyncio warns otherwise."""
     if not task.cancelled():
         task.exception()
+
+
+def _timed_out() -> StoreUnavailable:
+    return StoreUnavailable("ClickHouse did not answer in time")

@@ -13,8 +13,7 @@ from typing import Any, TypeVar
 from anyio import to_thread
 
 from api.query.change_detection import ChangeDetector, Snapshot
-from api.query.executor import QueryExecutor, retrieve_exception
-from api.query.pulse import database_timeout
+from api.query.executor import QueryExecutor, database_timeout, retrieve_exception
 from rollups.clickhouse import Store
 
 POLL_SECONDS = 0.5

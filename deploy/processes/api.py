@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from api.app import create_app
-from api.query.reading import ACQUIRE_TIMEOUT_SECONDS, read_only_client
+from api.query.executor import ACQUIRE_TIMEOUT_SECONDS, read_only_client
 from deploy.processes.http_server import HttpServer
 from deploy.processes.lifecycle import serve_until, stop_on_signals
 from deploy.processes.metrics_listener import MetricsListener

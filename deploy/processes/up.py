@@ -14,7 +14,7 @@ from typing import Any
 
 from api.access.keys import KeyRing
 from api.app import create_app
-from api.query.reading import read_only_client
+from api.query.executor import read_only_client
 from deploy.embedded.broker import EmbeddedBroker, choose_port
 from deploy.embedded.data_dir import Addresses, Home
 from deploy.processes.collector import Gate

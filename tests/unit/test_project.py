@@ -16,7 +16,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from api.query.reading import read_limits
+from api.query.executor import read_limits
 from deploy.cli import main
 from ingest.settings import Settings
 

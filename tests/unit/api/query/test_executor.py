@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from api.query import pulse
+from api.query import executor
 from api.query.executor import QueryExecutor
 from rollups.clickhouse import Store, StoreUnavailable
 
@@ -51,7 +51,7 @@ def test_a_silent_database_is_given_up_and_its_thread_told(silent: Store) -> Non
 def test_what_takes_long_goes_on_while_the_database_answers(
     silent: Store, monkeypatch: pytest.MonkeyPatch, store: Store
 ) -> None:
-    monkeypatch.setattr(pulse, "DATABASE_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(executor, "DATABASE_TIMEOUT_SECONDS", 0.5)
     monkeypatch.setattr(silent, "aside", lambda timeout: store)  # the others are all busy, and one answers
 
     def slow() -> int:

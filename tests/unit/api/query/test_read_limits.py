@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api.app import create_app
-from api.query.reading import read_only_client
+from api.query.executor import read_only_client
 from ingest.settings import Settings
 from rollups.clickhouse import Store, StoreBusy, StoreError, StoreTooLarge, StoreUnavailable
 from rollups.errand import CalledOff, Errand
