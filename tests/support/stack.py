@@ -22,6 +22,7 @@ from tests.support import free_port
 ADMIN_KEY = "admin-key-of-the-tests"
 LIMITLESS = {"CLICKMILL_RATE_LIMITS": "off"}  # tests ask until something has come about
 CLICKMILL = Path(sys.executable).with_name("clickmill")
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
