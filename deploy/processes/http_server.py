@@ -35,7 +35,7 @@ class HttpServer(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http=PatientProtocol,
+                http=TimeoutProtocol,
                 log_level="warning",
                 access_log=False,
                 server_header=False,
@@ -84,7 +84,7 @@ def allow_connections() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-class PatientProtocol(HttpToolsProtocol):
+class TimeoutProtocol(HttpToolsProtocol):
     """Uvicorn's protocol with ends that it has not: to the time and size of heads, and to waiting for a reader.
 
     Headers are read as RFC 9110 and 9112 say: blanks around a value are no part of it, trailers are no headers, and a
