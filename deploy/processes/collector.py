@@ -30,21 +30,21 @@ _RETRY_SECONDS = 1.0
 async def run_collector(settings: Settings, host: str, port: int) -> None:
     """A collector; it answers from the start and takes events as soon as the broker does."""
     stop = stop_on_signals()
-    gate = Gate(settings)
-    app = collector_app(Store(settings.clickhouse_url), settings, gate)
+    collector = CollectorService(settings)
+    app = collector_app(Store(settings.clickhouse_url), settings, collector)
     metrics, server = MetricsListener(settings), HttpServer(app, settings, host, port)
-    await metrics.beside(serve_until(stop, server, gate.run(stop)))
+    await metrics.beside(serve_until(stop, server, collector.run(stop)))
 
 
-def collector_app(store: Store, settings: Settings, gate: Gate) -> FastAPI:
+def collector_app(store: Store, settings: Settings, collector: CollectorService) -> FastAPI:
     app = FastAPI(title="Clickmill collector", openapi_url=None)
     guard(app, settings)
-    app.include_router(health_router(store, lambda: {"broker": gate.open}))
-    app.router.routes.extend(gate.routes(KeyRing(store, settings)))
+    app.include_router(health_router(store, lambda: {"broker": collector.open}))
+    app.router.routes.extend(collector.routes(KeyRing(store, settings)))
     return app
 
 
-class Gate:
+class CollectorService:
     """The way in: a producer behind the collector's routes, closed while the broker is away or the process stops."""
 
     def __init__(self, settings: Settings) -> None:

@@ -74,7 +74,7 @@ async def serve_demo(running: Running) -> None:
         _show("First rows of clicks by day", (await _get(client, clicks))["data"], columns)
         console.print(f"From event sent to number served: [bold]{seconds:.2f} s[/bold]. ", end="")
         console.print(f"Demo traffic goes on with {_LIVE_RATE:.0f} events/s; stop with Ctrl-C.\n")
-    await run_simulation(running.gate.producer.send, seed=_SEED, count=None, rate=_LIVE_RATE, progress=False)
+    await run_simulation(running.collector.producer.send, seed=_SEED, count=None, rate=_LIVE_RATE, progress=False)
 
 
 async def _key(running: Running, role: Role, **scope: int) -> str:
@@ -92,7 +92,7 @@ async def _send_past(running: Running) -> None:
     now_ms = int(time.time() * 1000)
     start = now_ms - _DAYS * 86_400_000
     waiting = [
-        await running.gate.producer.send(click) for click in simulate(_SEED, start, _DAYS * 86_400, _PAST_EVENTS)
+        await running.collector.producer.send(click) for click in simulate(_SEED, start, _DAYS * 86_400, _PAST_EVENTS)
     ]
     await asyncio.gather(*waiting)
     console.print(f"Sent {len(waiting):,} clicks of the last {_DAYS} days.")

@@ -17,7 +17,7 @@ from api.app import create_app
 from api.query.executor import read_only_client
 from deploy.embedded.broker import EmbeddedBroker, choose_port
 from deploy.embedded.data_dir import Addresses, Home
-from deploy.processes.collector import Gate
+from deploy.processes.collector import CollectorService
 from deploy.processes.http_server import HttpServer, bind
 from deploy.processes.lifecycle import stop_on_signals
 from deploy.processes.metrics_listener import MetricsListener
@@ -45,7 +45,7 @@ class Running:
 
     settings: Settings
     keys: KeyRing
-    gate: Gate
+    collector: CollectorService
     home: Home
     url: str
 
@@ -108,20 +108,20 @@ async def _run(
     store = Store(settings.clickhouse_url)
     try:
         await asyncio.to_thread(migrate, store, retention_days=settings.rollup_retention_days)
-        keys, gate, worker = KeyRing(store, settings), Gate(settings), Worker(settings, store)
+        keys, collector, worker = KeyRing(store, settings), CollectorService(settings), Worker(settings, store)
         app = create_app(
             store,
             settings,
-            ready=lambda: {"broker": gate.open, **worker_parts(worker)},
+            ready=lambda: {"broker": collector.open, **worker_parts(worker)},
             keys=keys,
             reader=read_only_client(settings),
         )
-        app.router.routes.extend(gate.routes(keys))
+        app.router.routes.extend(collector.routes(keys))
         server = HttpServer(app, settings, host, bound.getsockname()[1], bound)
         url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{server.port}"
         home.publish(Addresses(os.getpid(), settings.kafka_url, url))
-        running = Running(settings, keys, gate, home, url)
-        serving = _serve(server, gate, worker, broker, stop, lambda: _greet(running, worker, on_ready))
+        running = Running(settings, keys, collector, home, url)
+        serving = _serve(server, collector, worker, broker, stop, lambda: _greet(running, worker, on_ready))
         await metrics.beside(serving, worker_registry(worker), app.state.metrics)
         if broker and broker.running():
             await _say_what_ends(settings)
@@ -131,7 +131,7 @@ async def _run(
 
 async def _serve(
     server: HttpServer,
-    gate: Gate,
+    collector: CollectorService,
     worker: Worker,
     broker: EmbeddedBroker | None,
     stop: asyncio.Event,
@@ -139,7 +139,7 @@ async def _serve(
 ) -> None:
     worker_stop = asyncio.Event()
     serving = asyncio.ensure_future(server.listen())
-    taking = asyncio.ensure_future(gate.run(stop))
+    taking = asyncio.ensure_future(collector.run(stop))
     counting = asyncio.ensure_future(worker.run(worker_stop))
     greeting = asyncio.ensure_future(greet())
     parts = [serving, taking, counting, asyncio.ensure_future(stop.wait())]
@@ -160,12 +160,12 @@ async def _serve(
 
 
 async def _greet(running: Running, worker: Worker, on_ready: OnReady) -> None:
-    while worker.problems() or not running.gate.open:
+    while worker.problems() or not running.collector.open:
         await asyncio.sleep(0.05)
     try:
         await on_ready(running)
     except Exception:
-        if running.gate.open:  # else it was cut off by the end
+        if running.collector.open:  # else it was cut off by the end
             log.exception("the demo ended; everything else goes on")
 
 

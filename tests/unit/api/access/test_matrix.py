@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Route
 
 from api.access.keys import KeyRing
 from api.app import create_app
-from deploy.processes.collector import Gate
+from deploy.processes.collector import CollectorService
 from ingest.settings import Settings
 from rollups.clickhouse import Store
 from tests.support.clock import Clock
@@ -75,7 +75,7 @@ def whole(store: Store, ring: KeyRing) -> TestClient:
     """Everything that `clickmill up` serves on its port."""
     settings = Settings(admin_key=ADMIN_KEY, rate_limits="off")
     app = create_app(store, settings, keys=ring)
-    app.router.routes.extend(Gate(settings).routes(ring))
+    app.router.routes.extend(CollectorService(settings).routes(ring))
     return TestClient(app, raise_server_exceptions=False)
 
 

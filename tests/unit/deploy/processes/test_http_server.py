@@ -21,7 +21,7 @@ from starlette.types import Receive, Scope, Send
 from api.http import patience
 from api.http.middleware import guard
 from deploy.processes import http_server
-from deploy.processes.collector import Gate, collector_app
+from deploy.processes.collector import CollectorService, collector_app
 from deploy.processes.http_server import MAX_HEAD_BYTES, HttpServer
 from ingest.settings import Settings
 from tests.support.seed import ADMIN_KEY, Away
@@ -398,7 +398,7 @@ def test_pages_of_other_origins_are_kept_out_unless_a_setting_lets_them_in(port:
 
 def test_a_collector_of_its_own_names_requests_and_guards_its_answers() -> None:
     settings = Settings(admin_key=ADMIN_KEY)
-    client = TestClient(collector_app(Away(), settings, Gate(settings)), raise_server_exceptions=False)
+    client = TestClient(collector_app(Away(), settings, CollectorService(settings)), raise_server_exceptions=False)
     closed = client.post("/ingest/events", json={}, headers={"X-Api-Key": ADMIN_KEY, "X-Request-Id": "mine-1"})
     assert (closed.status_code, closed.json()["error"]["request_id"]) == (503, "mine-1")
     for answer in (closed, client.get("/healthz"), client.get("/nope")):

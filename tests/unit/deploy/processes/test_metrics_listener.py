@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 from api.app import create_app
 from deploy.processes.api import run_api
-from deploy.processes.collector import Gate, collector_app, run_collector
+from deploy.processes.collector import CollectorService, collector_app, run_collector
 from deploy.processes.metrics_listener import MetricsListener
 from deploy.processes.up import run_up
 from deploy.processes.worker import run_worker
@@ -76,7 +76,7 @@ def test_by_default_nothing_listens() -> None:
 
 def test_the_port_of_callers_has_no_metrics() -> None:
     settings = Settings(admin_key=ADMIN_KEY, metrics_port=9464)
-    for app in (create_app(Away(), settings), collector_app(Away(), settings, Gate(settings))):
+    for app in (create_app(Away(), settings), collector_app(Away(), settings, CollectorService(settings))):
         assert TestClient(app).get("/metrics").status_code == 404
 
 
