@@ -35,13 +35,13 @@ def up(host: str, port: int, kafka_port: int | None, data_dir: Path | None, demo
 
     Example: clickmill up --demo
     """
-    from deploy.processes.demo import greet, serve_demo
+    from deploy.processes.demo import print_banner, serve_demo
     from deploy.processes.up import run_up
 
     settings = read_settings()
     if data_dir:
         settings = settings.model_copy(update={"data_dir": data_dir})
-    run(run_up(settings, host, port, kafka_port, serve_demo if demo else greet))
+    run(run_up(settings, host, port, kafka_port, serve_demo if demo else print_banner))
 
 
 @click.command()

@@ -33,7 +33,7 @@ _PLAN = '{"accounts": [{"account_id": 7, "name": "You", "plan": "Business", "tim
 console = Console(highlight=False, soft_wrap=True)
 
 
-async def greet(running: Running) -> None:
+async def print_banner(running: Running) -> None:
     """Where everything is."""
     home = running.home.path
     console.print(
@@ -44,7 +44,7 @@ async def greet(running: Running) -> None:
 
 async def serve_demo(running: Running) -> None:
     """Two weeks of clicks at once, a few more every second, and calls that show them."""
-    await greet(running)
+    await print_banner(running)
     async with httpx.AsyncClient(base_url=running.url, timeout=30) as client:
         admin = {"X-Api-Key": running.settings.admin_key}
         for entries in (demo_catalog(_SEED), _PROBE_NAMES):

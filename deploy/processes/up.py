@@ -121,7 +121,7 @@ async def _run(
         url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{server.port}"
         home.publish(Addresses(os.getpid(), settings.kafka_url, url))
         running = Running(settings, keys, collector, home, url)
-        serving = _serve(server, collector, worker, broker, stop, lambda: _greet(running, worker, on_ready))
+        serving = _serve(server, collector, worker, broker, stop, lambda: _call_when_ready(running, worker, on_ready))
         await metrics.beside(serving, worker_registry(worker), app.state.metrics)
         if broker and broker.running():
             await _say_what_ends(settings)
@@ -135,18 +135,18 @@ async def _serve(
     worker: Worker,
     broker: EmbeddedBroker | None,
     stop: asyncio.Event,
-    greet: Callable[[], Awaitable[None]],
+    on_ready: Callable[[], Awaitable[None]],
 ) -> None:
     worker_stop = asyncio.Event()
     serving = asyncio.ensure_future(server.listen())
     taking = asyncio.ensure_future(collector.run(stop))
     counting = asyncio.ensure_future(worker.run(worker_stop))
-    greeting = asyncio.ensure_future(greet())
+    ready = asyncio.ensure_future(on_ready())
     parts = [serving, taking, counting, asyncio.ensure_future(stop.wait())]
     if broker:
         parts.append(asyncio.ensure_future(_watch(broker)))
     done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
-    greeting.cancel()
+    ready.cancel()
     stop.set()  # the collector takes no more events; what it has taken is acknowledged
     await asyncio.wait([taking])
     if broker is None or broker.running():
@@ -154,12 +154,12 @@ async def _serve(
     worker_stop.set()
     await asyncio.wait([counting])
     server.should_exit = True
-    await asyncio.wait([serving, greeting])
+    await asyncio.wait([serving, ready])
     for part in done:
         part.result()
 
 
-async def _greet(running: Running, worker: Worker, on_ready: OnReady) -> None:
+async def _call_when_ready(running: Running, worker: Worker, on_ready: OnReady) -> None:
     while worker.problems() or not running.collector.open:
         await asyncio.sleep(0.05)
     try:
