@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from api.access.principal import Role
-from deploy.processes.up import Running
+from deploy.processes.up import RunningStack
 from ingest.simulator.traffic import demo_catalog, run_simulation, simulate
 
 _SEED = 1
@@ -33,32 +33,32 @@ _PLAN = '{"accounts": [{"account_id": 7, "name": "You", "plan": "Business", "tim
 console = Console(highlight=False, soft_wrap=True)
 
 
-async def print_banner(running: Running) -> None:
+async def print_banner(stack: RunningStack) -> None:
     """Where everything is."""
-    home = running.home.path
+    home = stack.home.path
     console.print(
-        f"\n[bold]Clickmill is ready[/bold] at {running.url}; Kafka at {running.settings.kafka_url}; data in {home}"
+        f"\n[bold]Clickmill is ready[/bold] at {stack.url}; Kafka at {stack.settings.kafka_url}; data in {home}"
     )
     console.print(f"The admin key is in {home / 'secrets.json'}. Stop with Ctrl-C; a second one ends it at once.\n")
 
 
-async def serve_demo(running: Running) -> None:
+async def serve_demo(stack: RunningStack) -> None:
     """Two weeks of clicks at once, a few more every second, and calls that show them."""
-    await print_banner(running)
-    async with httpx.AsyncClient(base_url=running.url, timeout=30) as client:
-        admin = {"X-Api-Key": running.settings.admin_key}
+    await print_banner(stack)
+    async with httpx.AsyncClient(base_url=stack.url, timeout=30) as client:
+        admin = {"X-Api-Key": stack.settings.admin_key}
         for entries in (demo_catalog(_SEED), _PROBE_NAMES):
             (await client.put("/admin/catalog", json=entries, headers=admin)).raise_for_status()
-        first_start = running.home.kept("demo_account_key") is None
-        account = await _key(running, "account", account_id=1)
-        publisher = await _key(running, "publisher", publisher_id=1)
-        ingest = await _key(running, "ingest")
+        first_start = stack.home.kept("demo_account_key") is None
+        account = await _key(stack, "account", account_id=1)
+        publisher = await _key(stack, "publisher", publisher_id=1)
+        ingest = await _key(stack, "ingest")
         if first_start:
-            await _send_past(running)
-        seconds = await _probe(client, ingest, running)
-        hours, clicks, event = _calls(running.url, account, publisher, ingest)
-        plan = f"echo '{_PLAN}' | clickmill catalog import --data-dir {shlex.quote(str(running.home.path))} -"
-        mcp = f'claude mcp add --transport http clickmill {running.url}/mcp --header "X-Api-Key: {publisher}"'
+            await _send_past(stack)
+        seconds = await _probe(client, ingest, stack)
+        hours, clicks, event = _calls(stack.url, account, publisher, ingest)
+        plan = f"echo '{_PLAN}' | clickmill catalog import --data-dir {shlex.quote(str(stack.home.path))} -"
+        mcp = f'claude mcp add --transport http clickmill {stack.url}/mcp --header "X-Api-Key: {publisher}"'
         shown = (
             ("Clicks by hour, in Asia/Seoul", hours),
             ("Clicks by day", clicks),
@@ -74,31 +74,31 @@ async def serve_demo(running: Running) -> None:
         _show("First rows of clicks by day", (await _get(client, clicks))["data"], columns)
         console.print(f"From event sent to number served: [bold]{seconds:.2f} s[/bold]. ", end="")
         console.print(f"Demo traffic goes on with {_LIVE_RATE:.0f} events/s; stop with Ctrl-C.\n")
-    await run_simulation(running.collector.producer.send, seed=_SEED, count=None, rate=_LIVE_RATE, progress=False)
+    await run_simulation(stack.collector.producer.send, seed=_SEED, count=None, rate=_LIVE_RATE, progress=False)
 
 
-async def _key(running: Running, role: Role, **scope: int) -> str:
+async def _key(stack: RunningStack, role: Role, **scope: int) -> str:
     """A key of the demo, the same one at every start."""
     name = f"demo_{role}_key"
-    kept = running.home.kept(name)
-    if kept and await running.keys.resolve(kept):
+    kept = stack.home.kept(name)
+    if kept and await stack.keys.resolve(kept):
         return kept
-    _, key = await asyncio.to_thread(lambda: running.keys.create(role, name="demo", **scope))
-    running.home.keep({name: key})
+    _, key = await asyncio.to_thread(lambda: stack.keys.create(role, name="demo", **scope))
+    stack.home.keep({name: key})
     return key
 
 
-async def _send_past(running: Running) -> None:
+async def _send_past(stack: RunningStack) -> None:
     now_ms = int(time.time() * 1000)
     start = now_ms - _DAYS * 86_400_000
     waiting = [
-        await running.collector.producer.send(click) for click in simulate(_SEED, start, _DAYS * 86_400, _PAST_EVENTS)
+        await stack.collector.producer.send(click) for click in simulate(_SEED, start, _DAYS * 86_400, _PAST_EVENTS)
     ]
     await asyncio.gather(*waiting)
     console.print(f"Sent {len(waiting):,} clicks of the last {_DAYS} days.")
 
 
-async def _probe(client: httpx.AsyncClient, ingest: str, running: Running) -> float:
+async def _probe(client: httpx.AsyncClient, ingest: str, stack: RunningStack) -> float:
     """Seconds from sending an event until the Clicks API counts it, whose limit leaves room for asking all the time."""
     now = time.time()
     today = datetime.fromtimestamp(now, UTC).date().isoformat()
@@ -111,7 +111,7 @@ async def _probe(client: httpx.AsyncClient, ingest: str, running: Running) -> fl
     }
 
     async def count() -> int:
-        headers = {"X-Api-Key": running.settings.admin_key}
+        headers = {"X-Api-Key": stack.settings.admin_key}
         answer = await client.get("/api/v1/clicks", params=parameters, headers=headers)
         return sum(row["click_count"] for row in answer.raise_for_status().json()["data"])
 

@@ -36,11 +36,11 @@ _DRAIN_SECONDS = 30.0
 _COUNT_SECONDS = 5.0
 _BROKER_CHECK_SECONDS = 0.5
 
-OnReady = Callable[["Running"], Awaitable[None]]
+OnReady = Callable[["RunningStack"], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunningStack:
     """What a started `up` is made of, for whoever fills it with demo traffic."""
 
     settings: Settings
@@ -120,8 +120,8 @@ async def _run(
         server = HttpServer(app, settings, host, bound.getsockname()[1], bound)
         url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{server.port}"
         home.publish(Addresses(os.getpid(), settings.kafka_url, url))
-        running = Running(settings, keys, collector, home, url)
-        serving = _serve(server, collector, worker, broker, stop, lambda: _call_when_ready(running, worker, on_ready))
+        stack = RunningStack(settings, keys, collector, home, url)
+        serving = _serve(server, collector, worker, broker, stop, lambda: _call_when_ready(stack, worker, on_ready))
         await metrics.beside(serving, worker_registry(worker), app.state.metrics)
         if broker and broker.running():
             await _say_what_ends(settings)
@@ -159,13 +159,13 @@ async def _serve(
         part.result()
 
 
-async def _call_when_ready(running: Running, worker: Worker, on_ready: OnReady) -> None:
-    while worker.problems() or not running.collector.open:
+async def _call_when_ready(stack: RunningStack, worker: Worker, on_ready: OnReady) -> None:
+    while worker.problems() or not stack.collector.open:
         await asyncio.sleep(0.05)
     try:
-        await on_ready(running)
+        await on_ready(stack)
     except Exception:
-        if running.collector.open:  # else it was cut off by the end
+        if stack.collector.open:  # else it was cut off by the end
             log.exception("the demo ended; everything else goes on")
 
 
