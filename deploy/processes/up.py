@@ -59,7 +59,7 @@ async def run_up(settings: Settings, host: str, port: int, kafka_port: int | Non
     home.take()
     bound, metrics = bind(host, port), MetricsListener(settings)
     broker = _broker(settings, home, kafka_port, bound)
-    settings = _complete(settings, home, broker)
+    settings = with_embedded_defaults(settings, home, broker)
     stop = stop_on_signals(broker.kill if broker else lambda: None)
     try:
         if broker:
@@ -82,7 +82,7 @@ def _broker(settings: Settings, home: Home, wanted: int | None, bound: socket.so
     return EmbeddedBroker(home.broker_log, port)
 
 
-def _complete(settings: Settings, home: Home, broker: EmbeddedBroker | None) -> Settings:
+def with_embedded_defaults(settings: Settings, home: Home, broker: EmbeddedBroker | None) -> Settings:
     """The settings with what `up` fills in: addresses, and secrets of its own, kept in the data directory."""
     embedded: dict[str, Any] = {"kafka_url": broker.address, "session_timeout_seconds": 3.0} if broker else {}
     return settings.model_copy(
