@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from deploy.embedded.data_dir import Home
+from deploy.embedded.data_dir import DataDir
 from ingest.settings import Settings
 
 
@@ -18,9 +18,9 @@ class AdminClient:
     """Speaks to the API of a running `up`, or to CLICKMILL_API_URL with CLICKMILL_ADMIN_KEY."""
 
     def __init__(self, settings: Settings) -> None:
-        home = Home(settings.data_dir)
-        self._url = settings.api_url or home.addresses().http
-        self._key = settings.admin_key or home.kept("admin_key") or ""
+        data_dir = DataDir(settings.data_dir)
+        self._url = settings.api_url or data_dir.addresses().http
+        self._key = settings.admin_key or data_dir.saved_secret("admin_key") or ""
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """The JSON of a successful call, None if it has no body."""

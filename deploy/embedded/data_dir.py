@@ -30,7 +30,7 @@ class Addresses:
 
 
 @dataclass(frozen=True, slots=True)
-class Home:
+class DataDir:
     path: Path
 
     @property
@@ -53,7 +53,7 @@ class Home:
     def _kafka_port(self) -> Path:
         return self.path / "kafka-port"
 
-    def take(self) -> None:
+    def lock(self) -> None:
         """Makes the directory and takes it for the life of this process; the kernel lets go of it whatever happens."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -63,22 +63,22 @@ class Home:
                 f"the data directory {self.path} cannot be written ({error.strerror}): "
                 "choose another with --data-dir or CLICKMILL_DATA_DIR"
             ) from error
-        if not _locked(descriptor):
+        if not _try_lock(descriptor):
             time.sleep(_LOOK_SECONDS)  # it may have been a command that was looking whether an `up` runs
-            if not _locked(descriptor):
+            if not _try_lock(descriptor):
                 raise RuntimeError(f"`clickmill up` runs in {self.path} already: stop it, or choose another --data-dir")
-        self.withdraw()  # what an earlier one left that was killed
+        self.withdraw_addresses()  # what an earlier one left that was killed
 
-    def publish(self, addresses: Addresses) -> None:
+    def publish_addresses(self, addresses: Addresses) -> None:
         write_durably(self._addresses, [json.dumps(asdict(addresses)).encode()])
 
-    def withdraw(self) -> None:
+    def withdraw_addresses(self) -> None:
         self._addresses.unlink(missing_ok=True)
 
     def addresses(self) -> Addresses:
         try:
             addresses = Addresses(**json.loads(self._addresses.read_bytes()))
-            if not self._taken():
+            if not self._is_locked():
                 raise ProcessLookupError("the process that wrote up.json has ended")
         except PermissionError as error:
             raise NotRunning(
@@ -91,27 +91,27 @@ class Home:
             ) from error
         return addresses
 
-    def _taken(self) -> bool:
+    def _is_locked(self) -> bool:
         """Whether an `up` holds the directory. Its process id says little: another process may have got it since."""
         descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CLOEXEC)
         try:
-            return not _locked(descriptor)
+            return not _try_lock(descriptor)
         finally:
             os.close(descriptor)
 
-    def secret(self, name: str) -> str:
+    def get_or_create_secret(self, name: str) -> str:
         """A random secret of this directory, made the first time it is asked for and kept."""
-        if (kept := self.kept(name)) is not None:
+        if (kept := self.saved_secret(name)) is not None:
             return kept
         made = secrets.token_urlsafe(32)
-        self.keep({name: made})
+        self.save_secrets({name: made})
         return made
 
-    def keep(self, values: dict[str, str]) -> None:
+    def save_secrets(self, values: dict[str, str]) -> None:
         """Adds to the secrets, readable by their owner only."""
         write_durably(self._secrets, [json.dumps(self._read_secrets() | values, indent=1).encode()])
 
-    def kept(self, name: str) -> str | None:
+    def saved_secret(self, name: str) -> str | None:
         return self._read_secrets().get(name)
 
     def _read_secrets(self) -> dict[str, str]:
@@ -133,11 +133,11 @@ class Home:
         except (FileNotFoundError, ValueError):
             return None
 
-    def keep_kafka_port(self, port: int) -> None:
+    def save_kafka_port(self, port: int) -> None:
         write_durably(self._kafka_port, [f"{port}\n".encode()])
 
 
-def _locked(descriptor: int) -> bool:
+def _try_lock(descriptor: int) -> bool:
     """Locks an open file for its holder alone, if nobody else holds it."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -151,14 +151,14 @@ def with_broker(settings: Settings) -> Settings:
 
     Without a visitor secret of their own they have that of `up`, if the broker is its.
     """
-    home = Home(settings.data_dir)
+    data_dir = DataDir(settings.data_dir)
     try:
-        kafka = home.addresses().kafka
+        kafka = data_dir.addresses().kafka
     except NotRunning:
         if settings.kafka_url == EMBEDDED:
             raise
         return settings
     if settings.kafka_url not in (EMBEDDED, kafka):
         return settings
-    secret = settings.visitor_secret or home.kept("visitor_secret") or ""
+    secret = settings.visitor_secret or data_dir.saved_secret("visitor_secret") or ""
     return settings.model_copy(update={"kafka_url": kafka, "visitor_secret": secret})

@@ -35,11 +35,11 @@ console = Console(highlight=False, soft_wrap=True)
 
 async def print_banner(stack: RunningStack) -> None:
     """Where everything is."""
-    home = stack.home.path
+    data_dir = stack.data_dir.path
     console.print(
-        f"\n[bold]Clickmill is ready[/bold] at {stack.url}; Kafka at {stack.settings.kafka_url}; data in {home}"
+        f"\n[bold]Clickmill is ready[/bold] at {stack.url}; Kafka at {stack.settings.kafka_url}; data in {data_dir}"
     )
-    console.print(f"The admin key is in {home / 'secrets.json'}. Stop with Ctrl-C; a second one ends it at once.\n")
+    console.print(f"The admin key is in {data_dir / 'secrets.json'}. Stop with Ctrl-C; a second one ends it at once.\n")
 
 
 async def serve_demo(stack: RunningStack) -> None:
@@ -49,7 +49,7 @@ async def serve_demo(stack: RunningStack) -> None:
         admin = {"X-Api-Key": stack.settings.admin_key}
         for entries in (demo_catalog(_SEED), _PROBE_NAMES):
             (await client.put("/admin/catalog", json=entries, headers=admin)).raise_for_status()
-        first_start = stack.home.kept("demo_account_key") is None
+        first_start = stack.data_dir.saved_secret("demo_account_key") is None
         account = await _key(stack, "account", account_id=1)
         publisher = await _key(stack, "publisher", publisher_id=1)
         ingest = await _key(stack, "ingest")
@@ -57,7 +57,7 @@ async def serve_demo(stack: RunningStack) -> None:
             await _send_past(stack)
         seconds = await _probe(client, ingest, stack)
         hours, clicks, event = _calls(stack.url, account, publisher, ingest)
-        plan = f"echo '{_PLAN}' | clickmill catalog import --data-dir {shlex.quote(str(stack.home.path))} -"
+        plan = f"echo '{_PLAN}' | clickmill catalog import --data-dir {shlex.quote(str(stack.data_dir.path))} -"
         mcp = f'claude mcp add --transport http clickmill {stack.url}/mcp --header "X-Api-Key: {publisher}"'
         shown = (
             ("Clicks by hour, in Asia/Seoul", hours),
@@ -80,11 +80,11 @@ async def serve_demo(stack: RunningStack) -> None:
 async def _key(stack: RunningStack, role: Role, **scope: int) -> str:
     """A key of the demo, the same one at every start."""
     name = f"demo_{role}_key"
-    kept = stack.home.kept(name)
+    kept = stack.data_dir.saved_secret(name)
     if kept and await stack.keys.resolve(kept):
         return kept
     _, key = await asyncio.to_thread(lambda: stack.keys.create(role, name="demo", **scope))
-    stack.home.keep({name: key})
+    stack.data_dir.save_secrets({name: key})
     return key
 
 

@@ -16,7 +16,7 @@ from api.access.keys import KeyRing
 from api.app import create_app
 from api.query.executor import read_only_client
 from deploy.embedded.broker import EmbeddedBroker, choose_port
-from deploy.embedded.data_dir import Addresses, Home
+from deploy.embedded.data_dir import Addresses, DataDir
 from deploy.processes.collector import CollectorService
 from deploy.processes.http_server import HttpServer, bind
 from deploy.processes.lifecycle import stop_on_signals
@@ -46,7 +46,7 @@ class RunningStack:
     settings: Settings
     keys: KeyRing
     collector: CollectorService
-    home: Home
+    data_dir: DataDir
     url: str
 
 
@@ -55,49 +55,49 @@ async def run_up(settings: Settings, host: str, port: int, kafka_port: int | Non
 
     Errors: RuntimeError if the directory, a secret or a port cannot be had; nothing has been started then.
     """
-    home = Home(settings.data_dir.resolve())
-    home.take()
+    data_dir = DataDir(settings.data_dir.resolve())
+    data_dir.lock()
     bound, metrics = bind(host, port), MetricsListener(settings)
-    broker = _broker(settings, home, kafka_port, bound)
-    settings = with_embedded_defaults(settings, home, broker)
+    broker = _broker(settings, data_dir, kafka_port, bound)
+    settings = with_embedded_defaults(settings, data_dir, broker)
     stop = stop_on_signals(broker.kill if broker else lambda: None)
     try:
         if broker:
             broker.start()
-        await _run(settings, home, broker, host, bound, metrics, stop, on_ready)
+        await _run(settings, data_dir, broker, host, bound, metrics, stop, on_ready)
     finally:
-        home.withdraw()
+        data_dir.withdraw_addresses()
         if broker:
             broker.stop()
 
 
-def _broker(settings: Settings, home: Home, wanted: int | None, bound: socket.socket) -> EmbeddedBroker | None:
+def _broker(settings: Settings, data_dir: DataDir, wanted: int | None, bound: socket.socket) -> EmbeddedBroker | None:
     """The embedded broker, if it is the one to use, with the port that clients of this directory know."""
     if settings.kafka_url != EMBEDDED:
         if wanted:
             raise RuntimeError("--kafka-port is that of the embedded broker, and CLICKMILL_KAFKA_URL names another")
         return None
-    port = choose_port(wanted, home.kafka_port(), besides=bound.getsockname()[1])
-    home.keep_kafka_port(port)
-    return EmbeddedBroker(home.broker_log, port)
+    port = choose_port(wanted, data_dir.kafka_port(), besides=bound.getsockname()[1])
+    data_dir.save_kafka_port(port)
+    return EmbeddedBroker(data_dir.broker_log, port)
 
 
-def with_embedded_defaults(settings: Settings, home: Home, broker: EmbeddedBroker | None) -> Settings:
+def with_embedded_defaults(settings: Settings, data_dir: DataDir, broker: EmbeddedBroker | None) -> Settings:
     """The settings with what `up` fills in: addresses, and secrets of its own, kept in the data directory."""
     embedded: dict[str, Any] = {"kafka_url": broker.address, "session_timeout_seconds": 3.0} if broker else {}
     return settings.model_copy(
         update={
             **embedded,
-            "clickhouse_url": settings.clickhouse_url or f"chdb://{home.engine}",
-            "admin_key": settings.admin_key or home.secret("admin_key"),
-            "visitor_secret": settings.visitor_secret or home.secret("visitor_secret"),
+            "clickhouse_url": settings.clickhouse_url or f"chdb://{data_dir.engine}",
+            "admin_key": settings.admin_key or data_dir.get_or_create_secret("admin_key"),
+            "visitor_secret": settings.visitor_secret or data_dir.get_or_create_secret("visitor_secret"),
         }
     )
 
 
 async def _run(
     settings: Settings,
-    home: Home,
+    data_dir: DataDir,
     broker: EmbeddedBroker | None,
     host: str,
     bound: socket.socket,
@@ -119,8 +119,8 @@ async def _run(
         app.router.routes.extend(collector.routes(keys))
         server = HttpServer(app, settings, host, bound.getsockname()[1], bound)
         url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{server.port}"
-        home.publish(Addresses(os.getpid(), settings.kafka_url, url))
-        stack = RunningStack(settings, keys, collector, home, url)
+        data_dir.publish_addresses(Addresses(os.getpid(), settings.kafka_url, url))
+        stack = RunningStack(settings, keys, collector, data_dir, url)
         serving = _serve(server, collector, worker, broker, stop, lambda: _call_when_ready(stack, worker, on_ready))
         await metrics.beside(serving, worker_registry(worker), app.state.metrics)
         if broker and broker.running():

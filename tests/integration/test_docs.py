@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from deploy.embedded.data_dir import Home
+from deploy.embedded.data_dir import DataDir
 from tests.integration.conftest import started
 from tests.support import listens
 from tests.support.docs import examples
@@ -98,10 +98,10 @@ def test_click_producer(up: Stack, environment: dict[str, str], tmp_path: Path) 
     before = clicks(up)
     [example] = examples("ingest.md", "python", "Python, with `ClickProducer`")
     (tmp_path / "example.py").write_text(example)
-    home = Home(up.directory)
+    data_dir = DataDir(up.directory)
     settings = {
-        "CLICKMILL_KAFKA_URL": home.addresses().kafka,
-        "CLICKMILL_VISITOR_SECRET": home.secret("visitor_secret"),
+        "CLICKMILL_KAFKA_URL": data_dir.addresses().kafka,
+        "CLICKMILL_VISITOR_SECRET": data_dir.get_or_create_secret("visitor_secret"),
         "PYTHONPATH": str(ROOT),
     }
     done = subprocess.run(

@@ -17,7 +17,7 @@ import httpx
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from deploy.embedded.data_dir import Home
+from deploy.embedded.data_dir import DataDir
 from tests.support import free_port
 from tests.support.stack import CLICKMILL, Process, wait_until
 
@@ -66,7 +66,7 @@ def taken() -> Iterator[int]:
 
 
 def kafka_port(directory: Path) -> int:
-    return int(Home(directory).addresses().kafka.partition(":")[2])
+    return int(DataDir(directory).addresses().kafka.partition(":")[2])
 
 
 def broker_of(process: Process) -> int:
@@ -162,7 +162,7 @@ def test_commands_say_where_they_looked_and_what_to_set(tmp_path: Path) -> None:
 
 
 def test_dead_letters_that_end_are_counted_at_the_stop(up: Process, tmp_path: Path) -> None:
-    url = Home(tmp_path / "data").addresses().kafka
+    url = DataDir(tmp_path / "data").addresses().kafka
 
     async def publish() -> None:
         producer = AIOKafkaProducer(bootstrap_servers=url)
@@ -185,12 +185,12 @@ def test_the_demo_names_everything_it_shows(tmp_path: Path) -> None:
     process = begun(tmp_path / "data", "--demo")
     try:
         wait_until(lambda: "Demo traffic goes on" in process.output)
-        home = Home(tmp_path / "data")
+        data_dir = DataDir(tmp_path / "data")
         days = [(datetime.now(UTC) + timedelta(days=days)).date().isoformat() for days in (-14, 0)]
         answer = httpx.get(
-            f"{home.addresses().http}/api/v1/clicks",
+            f"{data_dir.addresses().http}/api/v1/clicks",
             params={"start_date": days[0], "end_date": days[1], "per_page": 1000},
-            headers={"X-Api-Key": str(home.kept("admin_key"))},
+            headers={"X-Api-Key": str(data_dir.saved_secret("admin_key"))},
         )
         rows = answer.raise_for_status().json()["data"]
         assert rows

@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from deploy.embedded.data_dir import Home
+from deploy.embedded.data_dir import DataDir
 from tests.support import free_port
 
 ADMIN_KEY = "admin-key-of-the-tests"
@@ -77,7 +77,7 @@ class Stack:
     @property
     def kafka(self) -> str:
         url = self.environment.get("CLICKMILL_KAFKA_URL")
-        return url or Home(self.directory).addresses().kafka
+        return url or DataDir(self.directory).addresses().kafka
 
     def start(self, name: str, *arguments: str) -> None:
         log_file = self.directory / f"{name}.log"
