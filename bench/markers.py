@@ -11,7 +11,7 @@ import httpx
 from aiokafka import AIOKafkaProducer
 
 from bench.brokers import Broker
-from ingest.kafka.admin import connection
+from ingest.kafka.admin import client_options
 
 _MARKER_EVERY, _ASK_EVERY = 0.1, 0.1
 _PATIENCE = 60.0
@@ -49,7 +49,7 @@ class Markers:
         return sum(row["acesCnt"] for row in answer.raise_for_status().json()["result"])
 
     async def _send(self, seconds: float) -> None:
-        producer = AIOKafkaProducer(**connection(self._broker.settings()), acks="all")
+        producer = AIOKafkaProducer(**client_options(self._broker.settings()), acks="all")
         await producer.start()
         started, number = time.perf_counter(), 0
         while time.perf_counter() < started + seconds:

@@ -21,7 +21,7 @@ from aiokafka.partitioner import murmur2
 from bench.events import events
 from bench.hostile_events import hostile_events
 from bench.topic import PARTITIONS
-from ingest.kafka.admin import connection
+from ingest.kafka.admin import client_options
 from ingest.kafka.producer_connection import COMPRESSION
 from ingest.settings import Settings
 
@@ -80,7 +80,7 @@ async def main() -> None:
     given = parser.parse_args()
     settings = Settings(kafka_url=given.broker)
     producer = AIOKafkaProducer(
-        **connection(settings), acks="all", compression_type=COMPRESSION, max_batch_size=1024 * 1024, linger_ms=0
+        **client_options(settings), acks="all", compression_type=COMPRESSION, max_batch_size=1024 * 1024, linger_ms=0
     )
     await producer.start()
     made: Iterable[Tick] = ticks(producer, given.rate, given.seconds, packed=given.ahead, hostile=given.hostile)

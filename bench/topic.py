@@ -13,7 +13,7 @@ from aiokafka.partitioner import murmur2
 from bench.brokers import Broker
 from bench.events import events
 from bench.expected import Counts, Model
-from ingest.kafka.admin import MAX_RECORD_BYTES, connection, ensure_topics, wait_for_broker
+from ingest.kafka.admin import MAX_RECORD_BYTES, client_options, ensure_topics, wait_for_broker
 from ingest.kafka.producer_connection import COMPRESSION
 from ingest.settings import Settings
 
@@ -45,7 +45,7 @@ async def _fill(
     await wait_for_broker(settings, asyncio.Event())
     await ensure_topics(settings)
     producer = AIOKafkaProducer(
-        **connection(settings),
+        **client_options(settings),
         acks="all",
         compression_type=COMPRESSION,
         max_batch_size=_BATCH_BYTES,

@@ -44,7 +44,7 @@ def topics(settings: Settings) -> list[TopicSpec]:
     ]
 
 
-def connection(settings: Settings) -> dict[str, Any]:
+def client_options(settings: Settings) -> dict[str, Any]:
     """Keyword arguments by which any aiokafka client connects."""
     arguments: dict[str, Any] = {
         "bootstrap_servers": settings.kafka_url,
@@ -67,7 +67,7 @@ def ssl_context(settings: Settings) -> ssl.SSLContext | None:
 
 
 async def admin_client(settings: Settings) -> AIOKafkaAdminClient:
-    admin = AIOKafkaAdminClient(**connection(settings))
+    admin = AIOKafkaAdminClient(**client_options(settings))
     try:
         await admin.start()
     except BaseException:

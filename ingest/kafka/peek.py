@@ -11,7 +11,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
-from ingest.kafka.admin import connection
+from ingest.kafka.admin import client_options
 from ingest.settings import Settings
 
 _SECONDS = 5.0  # for a partition
@@ -35,7 +35,7 @@ async def peek(settings: Settings, topic: str, offsets: Mapping[int, int]) -> di
     if not offsets:
         return {}
     consumer = AIOKafkaConsumer(
-        **connection(settings),
+        **client_options(settings),
         auto_offset_reset="none",
         enable_auto_commit=False,
         isolation_level="read_committed",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import UnknownError, UnsupportedVersionError
 
-from ingest.kafka.admin import MAX_RECORD_BYTES, connection
+from ingest.kafka.admin import MAX_RECORD_BYTES, client_options
 from ingest.kafka.partitioner import partition_of
 from ingest.settings import Settings
 
@@ -74,7 +74,7 @@ async def _start(settings: Settings, delivery_timeout: float, *, idempotent: boo
     # Without idempotence aiokafka gives a batch up after one request timeout; with it never.
     timeout = min(_REQUEST_TIMEOUT, delivery_timeout) if idempotent else delivery_timeout
     producer = AIOKafkaProducer(
-        **connection(settings),
+        **client_options(settings),
         acks="all",
         enable_idempotence=idempotent,
         partitioner=_partitioner,

@@ -10,7 +10,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
-from ingest.kafka.admin import connection
+from ingest.kafka.admin import client_options
 from ingest.settings import Settings
 
 
@@ -22,7 +22,7 @@ async def read_topic(settings: Settings, topic: str) -> AsyncIterator[list[Any]]
     """
     consumer = AIOKafkaConsumer(
         topic,
-        **connection(settings),
+        **client_options(settings),
         auto_offset_reset="earliest",
         enable_auto_commit=False,
         isolation_level="read_committed",
@@ -55,7 +55,7 @@ async def read_stretches(
     Records of aborted transactions are left out. Errors: aiokafka's KafkaError if the broker is away.
     """
     consumer = AIOKafkaConsumer(
-        **connection(settings), auto_offset_reset="none", enable_auto_commit=False, isolation_level="read_committed"
+        **client_options(settings), auto_offset_reset="none", enable_auto_commit=False, isolation_level="read_committed"
     )
     unread = {TopicPartition(topic, partition): end for partition, (_, end) in stretches.items()}
     whole: set[int] = set()
@@ -96,8 +96,8 @@ async def _read_on(
 
 async def log_bounds(settings: Settings, topic: str) -> dict[int, tuple[int, int, int | None]]:
     """(first offset, end, offset that the workers' group has committed) of each partition of the topic."""
-    log = AIOKafkaConsumer(topic, **connection(settings), enable_auto_commit=False)
-    group = AIOKafkaConsumer(**connection(settings), group_id=settings.group, enable_auto_commit=False)
+    log = AIOKafkaConsumer(topic, **client_options(settings), enable_auto_commit=False)
+    group = AIOKafkaConsumer(**client_options(settings), group_id=settings.group, enable_auto_commit=False)
     await log.start()
     try:
         await group.start()

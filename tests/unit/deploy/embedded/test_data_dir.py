@@ -90,7 +90,8 @@ def test_damaged_secrets_are_not_replaced_by_new_ones(tmp_path: Path, found: str
 
 
 HOLD = (
-    "import sys, time; from pathlib import Path; from deploy.embedded.data_dir import *; h = DataDir(Path(sys.argv[1])); "
+    "import sys, time; from pathlib import Path; from deploy.embedded.data_dir import *; "
+    "h = DataDir(Path(sys.argv[1])); "
     "h.lock(); "
 )
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aiokafka.errors import IncompatibleBrokerVersion
 
-from ingest.kafka.admin import MAX_RECORD_BYTES, connection, topics, wait_for_broker
+from ingest.kafka.admin import MAX_RECORD_BYTES, client_options, topics, wait_for_broker
 from ingest.kafka.topic_findings import findings
 from ingest.kafka.topic_id import TopicLook, look_at
 from ingest.settings import Settings
@@ -18,7 +18,7 @@ from tests.support import free_port
 
 
 def test_a_plain_connection_has_no_credentials() -> None:
-    arguments = connection(Settings(kafka_url="a:1,b:2"))
+    arguments = client_options(Settings(kafka_url="a:1,b:2"))
     assert arguments == {"bootstrap_servers": "a:1,b:2", "security_protocol": "PLAINTEXT", "ssl_context": None}
 
 
@@ -30,7 +30,7 @@ def test_tls_and_sasl_come_from_the_settings() -> None:
         kafka_username="u",
         kafka_password="p",
     )
-    arguments = connection(secured)
+    arguments = client_options(secured)
     assert isinstance(arguments["ssl_context"], ssl.SSLContext)
     assert arguments["ssl_context"].verify_mode == ssl.CERT_REQUIRED
     assert arguments["sasl_mechanism"] == "SCRAM-SHA-512"
