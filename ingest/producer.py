@@ -11,8 +11,8 @@ from typing import Any
 
 from aiokafka.errors import KafkaError
 
-from ingest.buffer import Acknowledgement, Buffer, BufferFull, DeliveryFailed
 from ingest.event.click import Click
+from ingest.in_flight import Acknowledgement, BufferFull, DeliveryFailed, InFlight
 from ingest.kafka.producer_connection import Connection, connect
 from ingest.kafka.records import Packer, Record
 from ingest.settings import Settings
@@ -46,7 +46,7 @@ class ClickProducer:
     def __init__(self, settings: Settings, *, delivery_timeout: float = 30.0) -> None:
         self._settings = settings
         self._delivery_timeout = delivery_timeout
-        self._buffer = Buffer(settings.collector_buffer_events, delivery_timeout)
+        self._in_flight = InFlight(settings.collector_buffer_events, delivery_timeout)
         self._packer = Packer(settings)
         self._connection: Connection | None = None
         self._renewing = False
@@ -55,7 +55,7 @@ class ClickProducer:
     @property
     def failed(self) -> int:
         """Clicks whose sender was told that they may not have arrived."""
-        return self._buffer.failed
+        return self._in_flight.failed
 
     @property
     def started(self) -> bool:
@@ -63,14 +63,14 @@ class ClickProducer:
 
     @property
     def unacknowledged(self) -> int:
-        return len(self._buffer)
+        return len(self._in_flight)
 
     async def start(self) -> None:
         """Connects; raises aiokafka's KafkaError if no broker answers or the topic does not exist."""
         if not self._settings.visitor_secret and not self._settings.keep_addresses:
             log.warning("CLICKMILL_VISITOR_SECRET is not set here: addresses go into Kafka as they are")
         self._connection = await connect(self._settings, self._delivery_timeout)
-        self._run(self._buffer.expire())
+        self._run(self._in_flight.run_expiry())
 
     async def send(self, click: Click) -> Acknowledgement:
         """Buffers a click, waiting for room; returns the future of its acknowledgement."""
@@ -79,7 +79,7 @@ class ClickProducer:
     async def send_encoded(self, key: bytes, value: bytes) -> Acknowledgement:
         """As `send`, for a record that is made already: its key, and one JSON event or an array of them."""
         self._connected()
-        [acknowledgement] = await self._buffer.take([1])
+        [acknowledgement] = await self._in_flight.reserve([1])
         await self._publish(key, value, acknowledgement)
         return acknowledgement
 
@@ -87,7 +87,7 @@ class ClickProducer:
         """Buffers a click or raises BufferFull; returns the future of its acknowledgement."""
         self._connected()
         key, value = self._packer.pack(click)
-        acknowledgement = self._buffer.take_nowait()
+        acknowledgement = self._in_flight.reserve_nowait()
         self._run(self._publish(key, value, acknowledgement))
         return acknowledgement
 
@@ -109,9 +109,9 @@ class ClickProducer:
             await asyncio.sleep(0)
         try:
             async with asyncio.timeout(wait):
-                taken = await self._buffer.take([len(record.values) for record in records])
+                taken = await self._in_flight.reserve([len(record.values) for record in records])
         except TimeoutError:
-            raise BufferFull(f"{len(self._buffer)} clicks are waiting for the broker") from None
+            raise BufferFull(f"{len(self._in_flight)} clicks are waiting for the broker") from None
         begun = 0
         try:
             for acknowledgement, record in zip(taken, records, strict=True):
@@ -119,7 +119,7 @@ class ClickProducer:
                 await self._publish(record.key, record.value, acknowledgement)
         except BaseException:
             for acknowledgement in taken[begun:]:
-                self._buffer.withdraw(acknowledgement)
+                self._in_flight.withdraw(acknowledgement)
             raise
         return taken
 
@@ -128,9 +128,9 @@ class ClickProducer:
             connection = self._connected()
             sent = await connection.producer.send(self._settings.topic, value, key=key)
         except KafkaError as error:
-            self._buffer.fail(acknowledgement, str(error))
+            self._in_flight.fail(acknowledgement, str(error))
         except BaseException:
-            self._buffer.withdraw(acknowledgement)
+            self._in_flight.withdraw(acknowledgement)
             raise
         else:
             sent.add_done_callback(partial(self._settle, acknowledgement, connection))
@@ -140,9 +140,9 @@ class ClickProducer:
         if error:
             self._renew(connection)
         if sent.cancelled() or error:
-            self._buffer.fail(acknowledgement, str(error) if error else "the producer was closed")
+            self._in_flight.fail(acknowledgement, str(error) if error else "the producer was closed")
         else:
-            self._buffer.delivered(acknowledgement, sent.result())
+            self._in_flight.acknowledge(acknowledgement, sent.result())
 
     def _renew(self, broken: Connection) -> None:
         """A failed batch leaves a gap in an idempotent producer's sequence: the broker refuses all that follows."""
@@ -162,7 +162,7 @@ class ClickProducer:
 
     async def flush(self) -> None:
         """Returns once everything that was sent is acknowledged or has failed."""
-        await self._buffer.settled()
+        await self._in_flight.wait_settled()
 
     async def close(self) -> None:
         """Flushes and disconnects. Whoever still sends meanwhile gets a RuntimeError."""

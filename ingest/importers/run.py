@@ -9,10 +9,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ingest.deliveries import Deliveries, Send
 from ingest.event import Click, Fault, Rejected, decode_one
 from ingest.importers import bitly, combined
 from ingest.importers.lines import Line, Parse, Skipped, read
+from ingest.in_flight import DeliveryTracker, Send
 
 FORMATS = ("events", "bitly", "combined")
 _EXAMPLES = 5
@@ -60,15 +60,15 @@ async def run_import(send: Send, path: Path, kind: str, *, account_id: int = 1, 
     Good lines are sent whatever the others are. Raises DamagedFile if the file ends early, and what a failed
     delivery raised; the same import again then completes it, since ids follow from name and line.
     """
-    summary, deliveries = Summary(), Deliveries(send)
+    summary, tracker = Summary(), DeliveryTracker(send)
     parse = _parser(kind, account_id, domain)
     with _bar(path) as bar:
         for line in read(path, parse):
             summary.add(line)
             if isinstance(line.outcome, Click):
-                await deliveries.send(line.outcome)
+                await tracker.send(line.outcome)
             bar.update(bar.task_ids[0], completed=line.position)
-        await deliveries.settle()
+        await tracker.wait_settled()
     return summary
 
 

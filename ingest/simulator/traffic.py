@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from ingest.deliveries import Deliveries, Send
 from ingest.event import Click
+from ingest.in_flight import DeliveryTracker, Send
 from ingest.simulator.world import BOTS, World, demo_catalog
 
 __all__ = ["Traffic", "demo_catalog", "run_simulation", "simulate"]
@@ -126,7 +126,7 @@ async def run_simulation(
 
     `clock` gives Unix seconds, for pace and click times. A sender that waits slows the traffic down.
     """
-    traffic, deliveries, sent = Traffic(seed), Deliveries(send), 0
+    traffic, tracker, sent = Traffic(seed), DeliveryTracker(send), 0
     started = clock()
     with _bar(progress) as bar:
         task = bar.add_task("simulate", total=count)
@@ -134,11 +134,11 @@ async def run_simulation(
             now = clock()
             due = int((now - started) * rate) + 1
             for _ in range(min(due, count or due) - sent):
-                await deliveries.send(traffic.click(int(now * 1000)))
+                await tracker.send(traffic.click(int(now * 1000)))
                 sent += 1
             bar.update(task, completed=sent)
             await asyncio.sleep(_TICK)
-        await deliveries.settle()
+        await tracker.wait_settled()
     return Sent(sent, clock() - started)
 
 

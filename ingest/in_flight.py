@@ -1,11 +1,13 @@
-"""Clicks on their way: how many at most, how long at most, and who waits for them."""
+"""Clicks in flight: how many at most, how long at most, and waiting for their acknowledgement."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
+
+from ingest.event import Click
 
 
 class DeliveryFailed(RuntimeError):
@@ -17,12 +19,13 @@ class BufferFull(Exception):
 
 
 Acknowledgement = asyncio.Future[Any]
+Send = Callable[[Click], Awaitable[Acknowledgement]]
 
 
-class Buffer:
+class InFlight:
     """At most `limit` unacknowledged clicks, none for longer than `timeout` seconds.
 
-    Room is given in the order in which it was asked for. More than `limit` at once are let into an empty buffer.
+    Room is given in the order in which it was asked for. More than `limit` at once wait until nothing is in flight.
     """
 
     def __init__(self, limit: int, timeout: float) -> None:
@@ -36,7 +39,7 @@ class Buffer:
     def __len__(self) -> int:
         return self._held
 
-    async def take(self, sizes: Sequence[int]) -> list[Acknowledgement]:
+    async def reserve(self, sizes: Sequence[int]) -> list[Acknowledgement]:
         """One for each record of so many clicks, once there is room for all of them together."""
         async with self._turn:
             while not self._fits(sum(sizes)):
@@ -44,7 +47,7 @@ class Buffer:
                 await self._settled.wait()
             return [self._add(size) for size in sizes]
 
-    def take_nowait(self) -> Acknowledgement:
+    def reserve_nowait(self) -> Acknowledgement:
         if self._turn.locked() or not self._fits(1):
             raise BufferFull(f"{self._held} clicks are waiting for the broker")
         return self._add(1)
@@ -58,7 +61,7 @@ class Buffer:
         self._held += clicks
         return acknowledgement
 
-    def delivered(self, acknowledgement: Acknowledgement, result: Any) -> None:
+    def acknowledge(self, acknowledgement: Acknowledgement, result: Any) -> None:
         if self._release(acknowledgement):
             acknowledgement.set_result(result)
 
@@ -79,7 +82,7 @@ class Buffer:
         self._settled.set()
         return 0 if acknowledgement.done() else clicks
 
-    async def expire(self) -> None:
+    async def run_expiry(self) -> None:
         """Runs for ever: fails what was not acknowledged in time."""
         while True:
             oldest, (deadline, _) = next(iter(self._due.items()), (None, (time.monotonic() + self._timeout, 0)))
@@ -88,7 +91,38 @@ class Buffer:
             elif oldest is not None:
                 self.fail(oldest, f"no acknowledgement within {self._timeout:g} s")
 
-    async def settled(self) -> None:
+    async def wait_settled(self) -> None:
         """Returns once everything that was taken before this call is acknowledged or has failed."""
         if self._due:
             await asyncio.wait(list(self._due))
+
+
+class DeliveryTracker:
+    """Sends clicks and remembers the first failure: the next `send` or `wait_settled` raises it."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._due: set[Acknowledgement] = set()
+        self._failure: BaseException | None = None
+
+    async def send(self, click: Click) -> None:
+        """Returns once the click is buffered."""
+        if self._failure:
+            raise self._failure
+        acknowledgement = await self._send(click)
+        self._due.add(acknowledgement)
+        acknowledgement.add_done_callback(self._settled)
+
+    async def wait_settled(self) -> None:
+        """Returns once everything that was sent is acknowledged."""
+        while self._due:
+            await asyncio.wait(self._due)
+        if self._failure:
+            raise self._failure
+
+    def _settled(self, acknowledgement: Acknowledgement) -> None:
+        self._due.discard(acknowledgement)
+        if acknowledgement.cancelled():
+            self._failure = self._failure or asyncio.CancelledError()
+        elif error := acknowledgement.exception():
+            self._failure = self._failure or error
