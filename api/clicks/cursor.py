@@ -19,15 +19,15 @@ from functools import cache
 
 from api.dates import FIRST_DAY, LAST_DAY
 
-BEGIN = "start"
+START_CURSOR = "start"
 
-_PLACE = struct.Struct(">HQQQI")
+_POSITION = struct.Struct(">HQQQI")
 _SIGNATURE_BYTES = 18  # with these a cursor is a multiple of 3 bytes, of which base64 has one spelling only
 _CURSOR = re.compile(r"[A-Za-z0-9_-]{64}")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Position:
     """Behind the row of that identity, where page number `page` of the walk begins."""
 
     day: date
@@ -37,7 +37,7 @@ class Place:
     page: int
 
 
-FRONT = Place(LAST_DAY, 0, 0, 0, page=1)  # before every row: ids begin at 1
+START_POSITION = Position(LAST_DAY, 0, 0, 0, page=1)  # before every row: ids begin at 1
 
 
 class Cursors:
@@ -46,23 +46,23 @@ class Cursors:
     def __init__(self, admin_key: str) -> None:
         self._key = _signing_key(admin_key)
 
-    def write(self, place: Place, listing: str) -> str:
-        day = (place.day - FIRST_DAY).days
-        body = _PLACE.pack(day, place.advertiser_id, place.publisher_id, place.network_id, place.page)
+    def write(self, position: Position, listing: str) -> str:
+        day = (position.day - FIRST_DAY).days
+        body = _POSITION.pack(day, position.advertiser_id, position.publisher_id, position.network_id, position.page)
         return urlsafe_b64encode(body + self._signature(body, listing)).decode()
 
-    def read(self, cursor: str, listing: str) -> Place | None:
-        """The place, None unless the cursor was written here for this listing."""
-        if cursor == BEGIN:
-            return FRONT
+    def read(self, cursor: str, listing: str) -> Position | None:
+        """The position, None unless the cursor was written here for this listing."""
+        if cursor == START_CURSOR:
+            return START_POSITION
         if not _CURSOR.fullmatch(cursor):
             return None
         signed = urlsafe_b64decode(cursor)
-        body, signature = signed[: _PLACE.size], signed[_PLACE.size :]
+        body, signature = signed[: _POSITION.size], signed[_POSITION.size :]
         if not hmac.compare_digest(signature, self._signature(body, listing)):
             return None
-        day, *numbers = _PLACE.unpack(body)
-        return Place(FIRST_DAY + timedelta(days=day), *numbers)
+        day, *numbers = _POSITION.unpack(body)
+        return Position(FIRST_DAY + timedelta(days=day), *numbers)
 
     def _signature(self, body: bytes, listing: str) -> bytes:
         return hmac.digest(self._key, body + listing.encode(), "sha256")[:_SIGNATURE_BYTES]

@@ -15,7 +15,7 @@ from api.clicks.formats import FORMATS
 from api.clicks.negotiation import preferred
 from api.clicks.openapi import ANSWERS, PARAMETERS, ClickPage
 from api.clicks.parameters import ClicksQuery, bound_to, clicks_meta, parse_clicks_query
-from api.clicks.queries import place_behind, read_page, read_walk, with_names
+from api.clicks.queries import position_after, read_page, read_walk, with_names
 from api.http.conditional import VARY, Body, is_over, reply
 from api.http.openapi import CLICKS_SECURITY, JSON
 from api.http.request_id import request_id
@@ -61,5 +61,5 @@ def page(store: Store, catalog: Catalog, cursors: Cursors, query: ClicksQuery) -
     rows, total, more = read_walk(store, query, query.after)
     meta = clicks_meta(query, total)
     listing = bound_to(query.start, query.end, query.publisher_id)
-    meta["next_cursor"] = cursors.write(place_behind(rows[-1], query.page + 1), listing) if more else None
+    meta["next_cursor"] = cursors.write(position_after(rows[-1], query.page + 1), listing) if more else None
     return {"data": with_names(rows, catalog), "meta": meta}

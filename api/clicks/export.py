@@ -14,10 +14,10 @@ from datetime import date
 from starlette.responses import StreamingResponse
 
 from api.catalog.catalog import Catalog
-from api.clicks.cursor import FRONT
+from api.clicks.cursor import START_POSITION
 from api.clicks.formats import CONTENT_TYPES, FORMATS, Format
 from api.clicks.parameters import ClicksQuery
-from api.clicks.queries import ClickRow, place_behind, read_chunk, rows_by_day, with_names
+from api.clicks.queries import ClickRow, position_after, read_chunk, rows_by_day, with_names
 from api.query.executor import QueryExecutor
 from rollups.clickhouse import Row, Store, StoreBusy, StoreError
 
@@ -26,26 +26,26 @@ log = logging.getLogger(__name__)
 CHUNK_ROWS = 10_000
 _PIECE_BYTES = 64 * 1024
 _NAMED_AT_ONCE = 1_000  # ids travel in the URL of the query for their names
-READERS = 2  # streams that read at a time: the other connections to the database are for pages
-BEGIN_SECONDS = 1.8  # for a place to read the first chunk
-TURN_SECONDS = 30.0  # for a place to read the next: whoever is half through is not sent away because many are
+MAX_READERS = 2  # streams that read at a time: the other connections to the database are for pages
+START_TIMEOUT_SECONDS = 1.8  # for a slot, before the first chunk
+CHUNK_TIMEOUT_SECONDS = 30.0  # for a slot, before each later chunk: a stream half sent outranks a new one
 
 
 class Exports:
-    """Starts streams; one for an application, so that they share the places at the database."""
+    """Starts streams; one for an application, so that they share the slots at the database."""
 
     def __init__(self, store: Store, catalog: Catalog, executor: QueryExecutor) -> None:
         self._store = store
         self._catalog = catalog
         self._executor = executor
-        self._places = asyncio.Semaphore(READERS)
+        self._slots = asyncio.Semaphore(MAX_READERS)
 
     async def start(
         self, query: ClicksQuery, media_type: str, headers: Mapping[str, str], request_id: str
     ) -> StreamingResponse:
         """The answer, begun: what fails before its first chunk is an ordinary error."""
         parts = self._parts(query, FORMATS[media_type]())
-        first = await self._next(parts, BEGIN_SECONDS)
+        first = await self._next(parts, START_TIMEOUT_SECONDS)
         body = self._pieces(parts, first, request_id)
         return StreamingResponse(body, headers=headers, media_type=CONTENT_TYPES.get(media_type, media_type))
 
@@ -60,20 +60,20 @@ class Exports:
         yield begun + form.end()
 
     async def _next(self, parts: Iterator[bytes], patience: float) -> bytes | None:
-        """The next part. Its place is taken until its thread is back, even if nobody waits for it any more."""
+        """The next part. Its slot is held until its thread is back, also if the caller was cancelled."""
         try:
             async with asyncio.timeout(patience):
-                await self._places.acquire()
+                await self._slots.acquire()
         except TimeoutError:
             raise StoreBusy("as many streams as may are being read") from None
-        return await self._executor.run(lambda: next(parts, None), self._places.release)
+        return await self._executor.run(lambda: next(parts, None), self._slots.release)
 
     async def _pieces(self, parts: Iterator[bytes], part: bytes | None, request_id: str) -> AsyncIterator[bytes]:
         while part is not None:
             for at in range(0, len(part), _PIECE_BYTES):
                 yield part[at : at + _PIECE_BYTES]
             try:
-                part = await self._next(parts, TURN_SECONDS)
+                part = await self._next(parts, CHUNK_TIMEOUT_SECONDS)
             except StoreError as error:
                 log.error("a stream was cut off (request %s): %s", request_id, error)
                 raise
@@ -84,14 +84,14 @@ def chunks(store: Store, query: ClicksQuery) -> Iterator[list[Row]]:
 
     Days are read in stretches of about a chunk, so that no chunk costs the work of the whole range.
     """
-    after = query.after or FRONT
+    after = query.after or START_POSITION
     for first, last in _stretches(rows_by_day(store, query)):
         rows = None
         while rows is None or len(rows) == CHUNK_ROWS:
             rows = read_chunk(store, query, (first, last), after, CHUNK_ROWS)
             if rows:
                 yield rows
-                after = place_behind(rows[-1], after.page)
+                after = position_after(rows[-1], after.page)
 
 
 def _stretches(days: list[tuple[date, int]]) -> Iterator[tuple[date, date]]:

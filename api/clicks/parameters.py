@@ -10,7 +10,7 @@ from typing import NotRequired
 from typing_extensions import TypedDict
 
 from api.access.principal import Principal
-from api.clicks.cursor import BEGIN, Cursors, Place
+from api.clicks.cursor import START_CURSOR, Cursors, Position
 from api.dates import parse_day
 from api.http.errors import BadRequest
 from api.http.parameters import parse_integer
@@ -45,7 +45,7 @@ class ClicksQuery:
     publisher_id: int | None
     page: int
     per_page: int
-    after: Place | None = None
+    after: Position | None = None
 
     @property
     def days(self) -> int:
@@ -66,7 +66,7 @@ def parse_clicks_query(parameters: Mapping[str, str], principal: Principal, curs
     publisher_id = principal.publisher_id if principal.role == "publisher" else _integer(parameters, "publisher_id")
     page = _integer(parameters, "page")
     sizes = [size for name in ("per_page", "limit") if (size := _integer(parameters, name)) is not None]
-    after = _place(parameters, cursors, bound_to(start, end, publisher_id))
+    after = _position(parameters, cursors, bound_to(start, end, publisher_id))
     return ClicksQuery(
         start=start,
         end=end,
@@ -120,17 +120,17 @@ def _integer(parameters: Mapping[str, str], name: str) -> int | None:
     return number
 
 
-def _place(parameters: Mapping[str, str], cursors: Cursors, listing: str) -> Place | None:
+def _position(parameters: Mapping[str, str], cursors: Cursors, listing: str) -> Position | None:
     """Where a walk goes on. `after` decides if both are given: clients add it to the query that they began with."""
     name = "after" if "after" in parameters else "cursor"
     text = parameters.get(name)
     if text is None:
         return None
-    place = cursors.read(text, listing)
-    if place is None:
+    position = cursors.read(text, listing)
+    if position is None:
         raise BadRequest(
             f"{name} is no cursor of this listing: it was changed, belongs to other dates or another publisher, or "
-            f"was signed with a secret that is no more. Begin again with {name}={BEGIN}.",
+            f"was signed with a secret that is no more. Begin again with {name}={START_CURSOR}.",
             field=name,
         )
-    return place
+    return position

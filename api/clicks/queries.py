@@ -1,4 +1,4 @@
-"""Rows of the Clicks API: read page by page or behind a place, and given their names."""
+"""Rows of the Clicks API: read page by page or behind a position, and given their names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from typing_extensions import TypedDict
 
 from api.catalog.catalog import Catalog
-from api.clicks.cursor import FRONT, Place
+from api.clicks.cursor import START_POSITION, Position
 from api.clicks.parameters import ClicksQuery
 from api.dates import stored_range
 from rollups.clickhouse import Row, Store
@@ -16,7 +16,7 @@ from rollups.clickhouse import Row, Store
 # Identity decides the order of a walk: it never changes, where counts do.
 _BY_COUNT = "ORDER BY day DESC, click_count DESC, advertiser_id, owner, network_id"
 _BY_IDENTITY = "ORDER BY day DESC, advertiser_id, owner, network_id"
-_BEHIND = (
+_AFTER_POSITION = (
     "(day < {day:Date} OR day = {day:Date} AND (advertiser_id, owner, network_id) > "
     "({advertiser:UInt64}, {owner:UInt64}, {network:UInt64}))"
 )
@@ -41,18 +41,18 @@ def read_page(store: Store, query: ClicksQuery) -> tuple[list[Row], int]:
     return _read(store, query, tail, size, first=query.page == 1)
 
 
-def read_walk(store: Store, query: ClicksQuery, after: Place) -> tuple[list[Row], int, bool]:
-    """The page behind a place, by identity; how many rows the listing has in all; whether more follow."""
-    tail = f"WHERE {_BEHIND} {_BY_IDENTITY} LIMIT {{size:UInt64}}"
+def read_walk(store: Store, query: ClicksQuery, after: Position) -> tuple[list[Row], int, bool]:
+    """The page behind a position, by identity; how many rows the listing has in all; whether more follow."""
+    tail = f"WHERE {_AFTER_POSITION} {_BY_IDENTITY} LIMIT {{size:UInt64}}"
     size = {"size": query.per_page + 1}
-    rows, total = _read(store, query, tail, {**size, **_behind(after)}, first=after == FRONT)
+    rows, total = _read(store, query, tail, {**size, **_bound_position(after)}, first=after == START_POSITION)
     return rows[: query.per_page], total, len(rows) > query.per_page
 
 
-def read_chunk(store: Store, query: ClicksQuery, days: tuple[date, date], after: Place, size: int) -> list[Row]:
-    """The first `size` rows behind a place, by identity, within those days of the range."""
-    sql = f"{_matching(query, _BEHIND)} {_BY_IDENTITY} LIMIT {{size:UInt64}}"
-    return list(store.query(sql, {**_parameters(query, days), **_behind(after), "size": size}))
+def read_chunk(store: Store, query: ClicksQuery, days: tuple[date, date], after: Position, size: int) -> list[Row]:
+    """The first `size` rows behind a position, by identity, within those days of the range."""
+    sql = f"{_matching(query, _AFTER_POSITION)} {_BY_IDENTITY} LIMIT {{size:UInt64}}"
+    return list(store.query(sql, {**_parameters(query, days), **_bound_position(after), "size": size}))
 
 
 def rows_by_day(store: Store, query: ClicksQuery) -> list[tuple[date, int]]:
@@ -64,9 +64,9 @@ def rows_by_day(store: Store, query: ClicksQuery) -> list[tuple[date, int]]:
     return [(day, rows) for day, rows in store.query(sql, _parameters(query, days))]
 
 
-def place_behind(row: Row, page: int) -> Place:
+def position_after(row: Row, page: int) -> Position:
     day, publisher, advertiser, network, _ = row
-    return Place(day, advertiser, publisher, network, page)
+    return Position(day, advertiser, publisher, network, page)
 
 
 def with_names(rows: list[Row], catalog: Catalog) -> list[ClickRow]:
@@ -127,12 +127,12 @@ def _parameters(query: ClicksQuery, days: tuple[date, date]) -> dict[str, Any]:
     return {"first": days[0], "last": days[1], "publisher": query.publisher_id or 0}
 
 
-def _behind(place: Place) -> dict[str, Any]:
+def _bound_position(position: Position) -> dict[str, Any]:
     return {
-        "day": place.day,
-        "advertiser": place.advertiser_id,
-        "owner": place.publisher_id,
-        "network": place.network_id,
+        "day": position.day,
+        "advertiser": position.advertiser_id,
+        "owner": position.publisher_id,
+        "network": position.network_id,
     }
 
 

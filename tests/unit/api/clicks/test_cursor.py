@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.access.principal import Principal
-from api.clicks.cursor import FRONT, Cursors, Place
+from api.clicks.cursor import START_POSITION, Cursors, Position
 from api.clicks.parameters import clicks_meta, parse_clicks_query
 from api.dates import FIRST_DAY, LAST_DAY
 from rollups.clickhouse import Store
@@ -18,7 +18,7 @@ from tests.support.seed import ADMIN_KEY, PUBLISHER, Callers, Daily, callers, in
 
 Identity = tuple[str, int, int, int]
 LISTING = "2026-03-01 2026-03-31 45"
-PLACE = Place(date(2026, 3, 31), 123, 45, 7, page=2)
+POSITION = Position(date(2026, 3, 31), 123, 45, 7, page=2)
 DAYS = [Daily(f"2026-03-0{day}", clicks=day) for day in range(1, 6)]
 
 
@@ -55,14 +55,14 @@ ids = st.integers(0, 2**64 - 1)
 
 
 @given(
-    place=st.builds(Place, st.dates(FIRST_DAY, LAST_DAY), ids, ids, ids, page=st.integers(1, 2**32 - 1)),
+    position=st.builds(Position, st.dates(FIRST_DAY, LAST_DAY), ids, ids, ids, page=st.integers(1, 2**32 - 1)),
     listing=st.text(),
     other=st.text(),
 )
-def test_a_cursor_is_read_back_in_its_listing_and_in_no_other(place: Place, listing: str, other: str) -> None:
+def test_a_cursor_is_read_back_in_its_listing_and_in_no_other(position: Position, listing: str, other: str) -> None:
     cursors = Cursors("root")
-    cursor = cursors.write(place, listing)
-    assert cursors.read(cursor, listing) == place
+    cursor = cursors.write(position, listing)
+    assert cursors.read(cursor, listing) == position
     assert len(cursor) == 64
     assert listing == other or cursors.read(cursor, other) is None
 
@@ -70,9 +70,9 @@ def test_a_cursor_is_read_back_in_its_listing_and_in_no_other(place: Place, list
 @given(at=st.integers(0, 63), character=st.sampled_from("ABCXYZabcxyz0189-_"))
 def test_a_cursor_changed_anywhere_is_none(at: int, character: str) -> None:
     cursors = Cursors("root")
-    cursor = cursors.write(PLACE, LISTING)
+    cursor = cursors.write(POSITION, LISTING)
     changed = cursor[:at] + character + cursor[at + 1 :]
-    assert cursors.read(changed, LISTING) == (PLACE if changed == cursor else None)
+    assert cursors.read(changed, LISTING) == (POSITION if changed == cursor else None)
 
 
 @pytest.mark.parametrize(
@@ -95,10 +95,10 @@ def test_what_is_no_cursor(api: Callers, text: str) -> None:
 
 
 def test_processes_with_one_admin_key_read_each_others_cursors_and_no_others() -> None:
-    cursor = Cursors("root").write(PLACE, LISTING)
-    assert Cursors("root").read(cursor, LISTING) == PLACE
+    cursor = Cursors("root").write(POSITION, LISTING)
+    assert Cursors("root").read(cursor, LISTING) == POSITION
     assert Cursors("another").read(cursor, LISTING) is None
-    assert Cursors("").read(Cursors("").write(PLACE, LISTING), LISTING) == PLACE
+    assert Cursors("").read(Cursors("").write(POSITION, LISTING), LISTING) == POSITION
     assert Cursors("").read(cursor, LISTING) is None
 
 
@@ -229,11 +229,11 @@ def test_days_that_the_rollup_cannot_hold(store: Store, api: Callers) -> None:
 def test_the_front_is_before_every_row(store: Store, api: Callers) -> None:
     insert_daily(store, [Daily(str(LAST_DAY), publisher=1, advertiser=1, network=1)])
     assert len(walk(api, "admin", start_date=str(LAST_DAY), end_date=str(LAST_DAY))) == 1
-    assert FRONT.page == 1
+    assert START_POSITION.page == 1
 
 
 def test_a_cursor_does_not_betray_the_admin_key(api: Callers) -> None:
-    cursor = Cursors(ADMIN_KEY).write(PLACE, LISTING)
+    cursor = Cursors(ADMIN_KEY).write(POSITION, LISTING)
     assert ADMIN_KEY not in cursor
 
 

@@ -72,7 +72,7 @@ def read_parquet(body: bytes) -> list[dict[str, Any]]:
     return [{**row, "click_date": row["click_date"].isoformat()} for row in rows]
 
 
-READERS: dict[str, Callable[[bytes], list[dict[str, Any]]]] = {
+PARSERS: dict[str, Callable[[bytes], list[dict[str, Any]]]] = {
     CSV: read_csv,
     NDJSON: lambda body: [json.loads(line) for line in body.splitlines()],
     PARQUET: read_parquet,
@@ -114,7 +114,7 @@ def test_the_rows_of_the_listing_by_identity(
     assert answer.status_code == 200
     assert answer.headers["content-type"].partition(";")[0] == accept
     listing = api.clicks(role, per_page=1000, **parameters).json()["data"]
-    rows = READERS[accept](answer.content)
+    rows = PARSERS[accept](answer.content)
     assert rows == sorted(listing, key=by_identity)
     assert all(list(row) == ROW_KEYS for row in rows)
 
@@ -125,9 +125,9 @@ def test_chunks_do_not_show(
     store: Store, api: Callers, accept: str, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     insert_daily(store, ROWS)
-    whole = READERS[accept](get(api, accept).content)
+    whole = PARSERS[accept](get(api, accept).content)
     monkeypatch.setattr(export, "CHUNK_ROWS", chunk)
-    assert READERS[accept](get(api, accept).content) == whole
+    assert PARSERS[accept](get(api, accept).content) == whole
     assert len(whole) == 4
 
 
@@ -154,7 +154,7 @@ def test_no_spreadsheet_runs_a_name(store: Store, api: Callers, name: str) -> No
     upsert(store, advertisers=[{"advertiser_id": 2, "name": name, "slug": "a=b"}])
     row = read_csv(get(api, CSV).content)[0]
     assert (row["advertiser_name"], row["advertiser_slug"]) == (f"'{name}", "a=b")
-    assert READERS[NDJSON](get(api, NDJSON).content)[0]["advertiser_name"] == name
+    assert PARSERS[NDJSON](get(api, NDJSON).content)[0]["advertiser_name"] == name
 
 
 NASTY = st.text(st.sampled_from("=+-@;,|\t\r\n\"' ＝x1é"), max_size=12)
@@ -263,7 +263,7 @@ def test_many_ids_find_their_names(store: Store, api: Callers) -> None:
         "INSERT INTO advertisers (advertiser_id, name) "
         "SELECT 9000000000000000000 + number, toString(number) FROM numbers(3000)"
     )
-    names = [row["advertiser_name"] for row in READERS[NDJSON](get(api, NDJSON).content)]
+    names = [row["advertiser_name"] for row in PARSERS[NDJSON](get(api, NDJSON).content)]
     assert names == [str(number) for number in range(3000)]
 
 
@@ -417,7 +417,7 @@ def test_a_chunk_that_nobody_wants_keeps_its_place_until_its_reading_is_over(
         return asyncio.ensure_future(exports.start(query, CSV, {}, "request"))
 
     async def leave_and_come_back() -> None:
-        leaving = [start() for _ in range(export.READERS)]
+        leaving = [start() for _ in range(export.MAX_READERS)]
         for _ in leaving:
             await asyncio.to_thread(reading.acquire)
         for _ in range(3):  # servers and libraries cancel again and again until their task is over
@@ -426,12 +426,12 @@ def test_a_chunk_that_nobody_wants_keeps_its_place_until_its_reading_is_over(
             await asyncio.sleep(0.05)
         await asyncio.wait(leaving)
         with monkeypatch.context() as impatient:
-            impatient.setattr(export, "BEGIN_SECONDS", 0.2)
+            impatient.setattr(export, "START_TIMEOUT_SECONDS", 0.2)
             with pytest.raises(StoreBusy):
                 await start()
-        monkeypatch.setattr(export, "BEGIN_SECONDS", 20)
+        monkeypatch.setattr(export, "START_TIMEOUT_SECONDS", 20)
         go_on.set()
         await start()
 
     asyncio.run(leave_and_come_back())
-    assert len(set(comments)) == len(comments) == export.READERS + 1
+    assert len(set(comments)) == len(comments) == export.MAX_READERS + 1

@@ -50,10 +50,10 @@ class Model:
             for identity, count in self.counts.items()
             if count and start <= identity[0] <= end and publisher in (None, identity[2])
         ]
-        return sorted(rows, key=lambda row: _place(row[0]))
+        return sorted(rows, key=lambda row: _position(row[0]))
 
 
-def _place(identity: Identity) -> Any:
+def _position(identity: Identity) -> Any:
     return -date.fromisoformat(identity[0]).toordinal(), *identity[1:]
 
 
@@ -157,7 +157,7 @@ def test_a_walk_while_clicks_arrive_repeats_and_skips_nothing(
         if meanwhile:
             arrive(model, meanwhile.pop())
         listing = model.listing(start, end, publisher)
-        left = [row for row in listing if not walked or _place(row[0]) > _place(walked[-1])]
+        left = [row for row in listing if not walked or _position(row[0]) > _position(walked[-1])]
         answer = api.clicks(
             "admin", start_date=start, end_date=end, publisher_id=publisher, cursor=cursor, per_page=per_page
         )
