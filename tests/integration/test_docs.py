@@ -66,6 +66,28 @@ def counts(up: Stack, more: int, before: int) -> None:
     assert clicks(up) == before + more
 
 
+def test_the_first_click_of_the_readme(up: Stack, environment: dict[str, str], tmp_path: Path) -> None:
+    """The commands print what the page shows, but for the hour and the name that only the demo's publisher has."""
+    needed("curl", "bash", "sed")
+    [example] = [block for block in examples("../README.md", "sh") if "curl" in block]
+    [shown] = examples("../README.md", "text")
+    keys = {
+        "demo_ingest_key": up.key("ingest"),
+        "demo_account_key": up.key("account", account_id=1),
+        "demo_publisher_key": up.key("publisher", publisher_id=1),
+    }
+    (tmp_path / "clickmill-data").mkdir()
+    (tmp_path / "clickmill-data" / "secrets.json").write_text(json.dumps(keys, indent=1))
+    for given, here in (("http://127.0.0.1:8080", up.api), ("Asia/Seoul", "UTC"), ("sleep 2", "sleep 3")):
+        example = example.replace(given, here)
+    printed = run(["bash", "-ec", example], environment, tmp_path)
+    assert timeless(printed.replace("\r", "")) == timeless(shown.replace('"Deal Digest"', ""))
+
+
+def timeless(text: str) -> str:
+    return re.sub(r'"20\d\d-\d\d-\d\d"', "DAY", re.sub(r'"hour":\d+', '"hour":HOUR', text))
+
+
 def test_curl(up: Stack, environment: dict[str, str], tmp_path: Path) -> None:
     needed("curl")
     before = clicks(up)
