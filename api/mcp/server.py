@@ -79,7 +79,7 @@ class Offer:
 
     async def call_tool(self, context: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
         if params.name not in self._tools:
-            raise _unknown(f"There is no tool {params.name!r}; tools/list names those there are.")
+            raise _not_found(f"There is no tool {params.name!r}; tools/list names those there are.")
         return await call_tool(self._app, self._tools[params.name], params.arguments or {}, _request(context))
 
     async def list_resources(self, _: Context, _page: Page) -> types.ListResourcesResult:
@@ -99,7 +99,7 @@ class Offer:
     ) -> types.ReadResourceResult:
         if params.uri not in _RESOURCES:
             why = f"There is no resource {params.uri!r}; resources/list names those there are."
-            raise _unknown(why, {"uri": params.uri})
+            raise _not_found(why, {"uri": params.uri})
         text = await read_document(self._app, _RESOURCES[params.uri][0], _request(context))
         contents = types.TextResourceContents(uri=params.uri, mime_type="application/json", text=text)
         return types.ReadResourceResult(contents=[contents])
@@ -110,7 +110,7 @@ class Offer:
     async def get_prompt(self, context: Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:
         given = params.arguments or {}
         if params.name != PROMPT.name or not given.get("need"):
-            raise _unknown(f"The only prompt is {PROMPT.name}, and its argument `need` is required.")
+            raise _not_found(f"The only prompt is {PROMPT.name}, and its argument `need` is required.")
         base_url = str(_request(context).base_url)
         text = integration_prompt(self._app.openapi(), base_url, given["need"], given.get("language"))
         message = types.PromptMessage(role="user", content=types.TextContent(type="text", text=text))
@@ -129,7 +129,7 @@ async def _without_faults(ctx: Context, call_next: CallNext) -> HandlerResult:
         raise MCPError(types.INTERNAL_ERROR, message) from None
 
 
-def _unknown(message: str, data: Json | None = None) -> MCPError:
+def _not_found(message: str, data: Json | None = None) -> MCPError:
     return MCPError(types.INVALID_PARAMS, message, data)
 
 

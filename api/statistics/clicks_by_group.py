@@ -25,7 +25,7 @@ from api.statistics.parameters import (
     wrong,
 )
 from api.statistics.queries import ClickCount, ClickCounts
-from api.statistics.scopes import unknown
+from api.statistics.scopes import not_found
 from rollups.clickhouse import Store
 
 Groups = tuple[int, ...] | None
@@ -123,7 +123,7 @@ def _read(
     """A page of groups, those without clicks included: a page is then the same groups whatever is clicked."""
     page = read_groups(store, account_id, number, groups)
     if groups is not None and page.total < len(groups):
-        raise unknown("group")
+        raise not_found("group")
     found = counts.by_group(account_id, [group.grp_idx for group in page.groups], days.first, days.last)
     rows: list[GroupRow] = []
     for group in page.groups:

@@ -16,7 +16,7 @@ from api.query.change_detection import EVERYTHING
 from api.statistics.common import Statistics, answers_with, statistics_routes
 from api.statistics.groups_read import PAGE, Group, Page, read_groups
 from api.statistics.parameters import PAGES, given, parse_group, parse_page
-from api.statistics.scopes import unknown
+from api.statistics.scopes import not_found
 from rollups.clickhouse import Store
 
 
@@ -119,7 +119,7 @@ def groups_router(statistics: Statistics, store: Store) -> APIRouter:
     def read(account_id: int, number: int, only: Sequence[int] | None, part: str) -> Page:
         page = read_groups(store, account_id, number, only, part)
         if only and not page.total and not read_groups(store, account_id, 1, only).total:
-            raise unknown("group")
+            raise not_found("group")
         return page
 
     @router.get(

@@ -16,7 +16,7 @@ from api.access.plans import Plan
 from api.dates import parse_day
 from api.http.errors import StatisticsCode, StatisticsError
 from api.http.parameters import described, parse_integer
-from api.statistics.scopes import AccountScope, GroupScope, LinkScope, Scope, unknown
+from api.statistics.scopes import AccountScope, GroupScope, LinkScope, Scope, not_found
 from ingest.event import MAX_ID, MAX_LINK_ID, normal_domain
 
 MAX_PAGE = 1_000_000_000
@@ -88,7 +88,7 @@ def parse_group(text: str, name: str = "grpIdx") -> int:
     if number is None:
         raise wrong(f"{name} must be an integer." if name == "grpIdx" else f"{name} must be integers, as in 151,207.")
     if not 1 <= number <= MAX_ID:
-        raise unknown("group")
+        raise not_found("group")
     return number
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from prometheus_client import CollectorRegistry, Counter
 
 from api.dates import stored_range
-from api.statistics.scopes import Scope, condition, require
+from api.statistics.scopes import Scope, condition, ensure_exists
 from rollups.clickhouse import Row, Store
 
 log = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ class ClickCounts:
     def _read(self, by: str, account_id: int, scope: Scope, first: date, last: date) -> Sequence[Row]:
         days = stored_range(first, last)
         if days is None:
-            require(self._store, account_id, scope)
+            ensure_exists(self._store, account_id, scope)
             return []
         rows, parameters = condition(scope)
         found = self._store.query(
@@ -85,7 +85,7 @@ class ClickCounts:
             {"account": account_id, "first": days[0], "last": days[1], **parameters},
         )
         if not found:
-            require(self._store, account_id, scope)
+            ensure_exists(self._store, account_id, scope)
         return found
 
     def _checked(self, rows: Iterable[Row], account_id: int) -> list[tuple[tuple[Any, ...], ClickCount]]:

@@ -45,15 +45,15 @@ def condition(scope: Scope) -> tuple[str, dict[str, Any]]:
             return "grain = 'account_hour'", {}
 
 
-def unknown(what: str) -> StatisticsError:
+def not_found(what: str) -> StatisticsError:
     """One answer for what does not exist and for what belongs to somebody else."""
     return StatisticsError(StatisticsCode.UNKNOWN, f"There is no such {what} in this account.")
 
 
-def require(store: Store, account_id: int, scope: Scope) -> None:
-    """Raises `unknown` unless the account has what the scope names."""
+def ensure_exists(store: Store, account_id: int, scope: Scope) -> None:
+    """Raises 1004 unless the account has what the scope names."""
     if not _exists(store, account_id, scope):
-        raise unknown("link" if isinstance(scope, LinkScope) else "group")
+        raise not_found("link" if isinstance(scope, LinkScope) else "group")
 
 
 def _exists(store: Store, account_id: int, scope: Scope) -> bool:
