@@ -1,4 +1,4 @@
-"""Documents for programs and models that look around: the tool catalogue, how to connect by MCP, `/llms.txt`."""
+"""Documents for programs and models that look around: the tool list, how to connect by MCP, `/llms.txt`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from api.http.openapi import example
 from api.mcp.integration import llms_text, mcp_integration
-from api.mcp.tools import Json, ToolList, ToolView, catalogue
+from api.mcp.tools import Json, ToolList, ToolView, tool_list
 
 
 def discovery_router(openapi: Callable[[], Json]) -> APIRouter:
@@ -19,7 +19,7 @@ def discovery_router(openapi: Callable[[], Json]) -> APIRouter:
 
     @cache
     def tools() -> list[ToolView]:
-        return catalogue(openapi())
+        return tool_list(openapi())
 
     @router.get(
         "/api/v1/tools",

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from api.http.request_id import request_id
 from api.mcp.integration import integration_prompt
 from api.mcp.rest_calls import call_tool, read_document
-from api.mcp.tools import Json, catalogue
+from api.mcp.tools import Json, tool_list
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class Offer:
 
     def __init__(self, app: FastAPI) -> None:
         self._app = app
-        self._tools = {view["name"]: view for view in catalogue(app.openapi())}
+        self._tools = {view["name"]: view for view in tool_list(app.openapi())}
 
     def input_schema(self, name: str) -> Json | None:
         return self._tools[name]["inputSchema"] if name in self._tools else None

@@ -1,4 +1,4 @@
-"""The tool catalogue: what MCP clients may call, with JSON Schemas out of the OpenAPI document of these calls."""
+"""The tool list: what MCP clients may call, with JSON Schemas out of the OpenAPI document of these calls."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ _API_REQUEST: ToolView = {
 }
 
 
-def catalogue(openapi: Json) -> list[ToolView]:
+def tool_list(openapi: Json) -> list[ToolView]:
     """Every tool. Its schemas say what the OpenAPI document says of its calls."""
     views = [_view(tool, openapi) for tool in REST_TOOLS]
     return [{**view, "annotations": _annotations(view["title"])} for view in [*views, _API_REQUEST]]
