@@ -33,28 +33,28 @@ from api.statistics.common import Statistics
 from api.statistics.group_list import groups_router
 from api.statistics.queries import ClickCounts
 from ingest.settings import Settings
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 
 
 def create_app(
-    store: Store,
+    db: ClickHouse,
     settings: Settings,
     *,
     ready: Ready | None = None,
     keys: KeyRing | None = None,
-    reader: Store | None = None,
+    reader: ClickHouse | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> FastAPI:
     """The application over a migrated database.
 
     `ready` tells `/readyz` which other parts of the process answer; it is called from a thread and must not
     block for long. `keys` is given where another part of the process shares the key ring. `reader` answers the
-    questions, by default the store itself (see `read_only_client`). `clock` tells how old remembered answers are.
+    questions, by default the same (see `read_only_client`). `clock` tells how old remembered answers are.
     Raises RuntimeError if the settings hold a table of plans that cannot be.
     """
-    keys = keys or KeyRing(store, settings)
-    reader = reader or store
-    catalog = Catalog(store, read_plans(settings.plans), reader)
+    keys = keys or KeyRing(db, settings)
+    reader = reader or db
+    catalog = Catalog(db, read_plans(settings.plans), reader)
     metrics = CollectorRegistry()
     limits = Limits(settings, metrics)
     counts = ClickCounts(reader, metrics)
@@ -90,7 +90,7 @@ def create_app(
     app.include_router(discovery_router(app.openapi))
     app.router.routes.append(Route("/mcp", mcp))
     app.include_router(admin_router(keys, catalog, cache))
-    app.include_router(audit_router(store, keys))
-    app.include_router(health_router(store, ready, reader))
+    app.include_router(audit_router(db, keys))
+    app.include_router(health_router(db, ready, reader))
     app.include_router(schema_router())
     return app

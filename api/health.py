@@ -13,7 +13,7 @@ from typing_extensions import TypedDict
 
 from api.http.openapi import example
 from api.query.executor import DatabaseHealth
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 
 Ready = Callable[[], Mapping[str, bool | str]]  # by part; a text says why it is away
 
@@ -29,10 +29,10 @@ _READY: Readiness = {"status": "ok", "parts": {"store": True}, "away": [], "reas
 _AWAY: Readiness = {"status": "away", "parts": {"store": False}, "away": ["store"], "reasons": []}
 
 
-def health_router(store: Store, ready: Ready | None, reader: Store | None = None) -> APIRouter:
-    """`reader` is the store as another user sees it, where questions are answered by that one."""
+def health_router(db: ClickHouse, ready: Ready | None, reader: ClickHouse | None = None) -> APIRouter:
+    """`reader` is ClickHouse as another user sees it, where questions are answered by that one."""
     router = APIRouter(tags=["health"])
-    databases = [DatabaseHealth(each) for each in {store, reader or store}]
+    databases = [DatabaseHealth(each) for each in {db, reader or db}]
 
     @router.get(
         "/healthz",

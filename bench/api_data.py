@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 
 from bench.events import ACCOUNTS, LINKS, USERS
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 
 DAYS = 30
 PUBLISHERS = 500
@@ -94,23 +94,23 @@ def first_day() -> date:
     return today() - timedelta(days=DAYS - 1)
 
 
-def build(store: Store, clicks: int) -> float:
+def build(db: ClickHouse, clicks: int) -> float:
     """Fills `rollup` with so many clicks, more or less; returns the seconds it took."""
     started = time.perf_counter()
     a_day = {"clicks": clicks // DAYS}
-    store.command("TRUNCATE TABLE rollup")
-    store.command(_ONE_DAY)
-    store.command(_LINK_HOURS, a_day)
-    store.command(_ACCOUNT_HOURS)
-    store.command(_PLACEMENTS, a_day)
+    db.command("TRUNCATE TABLE rollup")
+    db.command(_ONE_DAY)
+    db.command(_LINK_HOURS, a_day)
+    db.command(_ACCOUNT_HOURS)
+    db.command(_PLACEMENTS, a_day)
     parts = [(first_day() + timedelta(sum(DAYS_BY_PART[:n])), days) for n, days in enumerate(DAYS_BY_PART)]
     with ThreadPoolExecutor(2) as copying:  # the sorting of an insert takes one core
-        list(copying.map(lambda part: store.command(_COPY, {"first": part[0], "days": part[1]}), parts))
-    store.command("DROP TABLE one_day")
+        list(copying.map(lambda part: db.command(_COPY, {"first": part[0], "days": part[1]}), parts))
+    db.command("DROP TABLE one_day")
     return time.perf_counter() - started
 
 
-def build_catalog(store: Store) -> None:
+def build_catalog(db: ClickHouse) -> None:
     """Names for every id; accounts on the largest plan; each link in one of its account's ten groups."""
     for sql in (
         "INSERT INTO accounts (account_id, name, plan, time_zone) "
@@ -126,4 +126,4 @@ def build_catalog(store: Store) -> None:
         "INSERT INTO networks (network_id, name) "
         f"SELECT number + 1, concat('Network ', toString(number)) FROM numbers({NETWORKS})",
     ):
-        store.command(sql)
+        db.command(sql)

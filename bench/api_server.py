@@ -40,7 +40,7 @@ from bench.api_questions import ACCOUNTS_ASKED, PUBLISHERS_ASKED, Question, ques
 from bench.events import ACCOUNTS, LINKS
 from deploy.processes.http_server import HttpServer
 from ingest.settings import Settings
-from rollups.clickhouse import Row, Store
+from rollups.clickhouse import ClickHouse, Row
 from rollups.migrations.migrate import migrate
 
 _BATCH_SECONDS = 0.1
@@ -66,7 +66,7 @@ SETTINGS async_insert = 0
 """
 
 
-class Recorder(Store):
+class Recorder(ClickHouse):
     """Notes the statement of a reading function instead of running it."""
 
     def __init__(self) -> None:
@@ -97,8 +97,8 @@ def statement(question: Question) -> tuple[str, dict[str, Any]]:
 class Ingest:
     """Inserts of today's clicks, as of a worker at some 75,000 events a second."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, db: ClickHouse) -> None:
+        self._db = db
         self._going = threading.Event()
         self.batches = 0
         threading.Thread(target=self._run, daemon=True).start()
@@ -110,15 +110,15 @@ class Ingest:
         while True:
             self._going.wait()
             started = time.monotonic()
-            self._store.command(_BATCH)
+            self._db.command(_BATCH)
             self.batches += 1
             time.sleep(max(0.0, started + _BATCH_SECONDS - time.monotonic()))
 
 
-def commands(store: Store) -> None:
+def commands(db: ClickHouse) -> None:
     """Until the standard input ends."""
-    asked, ingest = questions(), Ingest(store)
-    client = clickhouse_connect.get_client(dsn=store.url)
+    asked, ingest = questions(), Ingest(db)
+    client = clickhouse_connect.get_client(dsn=db.url)
     for line in sys.stdin:
         command = json.loads(line)
         if "ingest" in command:
@@ -136,26 +136,26 @@ async def main(directory: str, clicks: int) -> None:
     settings = Settings(
         clickhouse_url=f"chdb://{directory}", admin_key="admin key of the benchmarks", rate_limits="off"
     )
-    store = Store(settings.clickhouse_url)
-    migrate(store)
-    build_catalog(store)
-    seconds = build(store, clicks)
-    store.command("INSERT INTO sources (source, topic, first_seen) VALUES (0, 'clicks', now64(3))")
-    keys = KeyRing(store, settings)
+    db = ClickHouse(settings.clickhouse_url)
+    migrate(db)
+    build_catalog(db)
+    seconds = build(db, clicks)
+    db.command("INSERT INTO sources (source, topic, first_seen) VALUES (0, 'clicks', now64(3))")
+    keys = KeyRing(db, settings)
     minted = {
         "account": [keys.create("account", account_id=owner)[1] for owner in ACCOUNTS_ASKED],
         "publisher": [keys.create("publisher", publisher_id=owner)[1] for owner in PUBLISHERS_ASKED],
     }
-    [(rows, size)] = store.query(
+    [(rows, size)] = db.query(
         "SELECT sum(rows), sum(bytes_on_disk) FROM system.parts WHERE active AND table = 'rollup'"
     )
-    server = HttpServer(create_app(store, settings, keys=keys), settings, "127.0.0.1", 0)
+    server = HttpServer(create_app(db, settings, keys=keys), settings, "127.0.0.1", 0)
     serving = asyncio.ensure_future(server.listen())
     while not server.started:
         await asyncio.sleep(0.01)
     hello = {"port": server.port, "keys": minted, "build_seconds": seconds, "rows": rows, "bytes": size}
     print(json.dumps(hello), flush=True)
-    await asyncio.to_thread(commands, store)
+    await asyncio.to_thread(commands, db)
     server.should_exit = True
     await serving
 

@@ -7,27 +7,27 @@ import sys
 from typing import Any
 
 from rollups.audit import audit
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 
 
-def counted(store: Store) -> dict[str, Any]:
+def counted(db: ClickHouse) -> dict[str, Any]:
     """Events by reason, clicks of each grain, and what the audit has to say."""
-    reasons = _by_name(store, "SELECT toString(reason), sum(events) FROM ledger GROUP BY reason")
+    reasons = _by_name(db, "SELECT toString(reason), sum(events) FROM ledger GROUP BY reason")
     hourly = "grain IN ('link_hour', 'account_hour')"
-    grains = _by_name(store, f"SELECT toString(grain), sum(clicks) FROM rollup WHERE {hourly} GROUP BY grain")
-    [(version,)] = store.query("SELECT version()")
+    grains = _by_name(db, f"SELECT toString(grain), sum(clicks) FROM rollup WHERE {hourly} GROUP BY grain")
+    [(version,)] = db.query("SELECT version()")
     return {
         "events": sum(reasons.values()),
         **{name: reasons.get(name, 0) for name in ("counted", "bot", "duplicate", "repeat")},
         "grains": grains,
-        "audit": audit(store).problems,
+        "audit": audit(db).problems,
         "version": version,
     }
 
 
-def _by_name(store: Store, sql: str) -> dict[str, int]:
-    return {name: number for name, number in store.query(sql)}  # noqa: C416
+def _by_name(db: ClickHouse, sql: str) -> dict[str, int]:
+    return {name: number for name, number in db.query(sql)}  # noqa: C416
 
 
 if __name__ == "__main__":
-    print(json.dumps(counted(Store(sys.argv[1]))))
+    print(json.dumps(counted(ClickHouse(sys.argv[1]))))

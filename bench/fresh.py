@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import sys
 
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from rollups.migrations.migrate import migrate
 
 _TABLES = ("rollup", "seen", "sources")
 
 
-def make_fresh(store: Store) -> None:
-    migrate(store)
+def make_fresh(db: ClickHouse) -> None:
+    migrate(db)
     for table in _TABLES:
-        store.command(f"TRUNCATE TABLE {table}")
+        db.command(f"TRUNCATE TABLE {table}")
 
 
 if __name__ == "__main__":
-    make_fresh(Store(sys.argv[1]))
+    make_fresh(ClickHouse(sys.argv[1]))
     print(json.dumps("fresh"))

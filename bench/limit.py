@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.fresh import make_fresh
 from bench.processes import cpu_of, peak_rss_mb
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 
 _EPOCH = 1
 _STRUCTURE = "event_id String, clicked_at UInt64, account_id UInt64, domain String, link_id String, visitor_id String"
@@ -39,26 +39,26 @@ SETTINGS = {
 }
 
 
-def load(store: Store, lines: Path) -> None:
+def load(db: ClickHouse, lines: Path) -> None:
     """The one insert. The table of markers must hold the fence of `prepare`."""
     settings = ", ".join(f"{name} = {value}" for name, value in SETTINGS.items())
-    store.command(_LOAD.replace("{settings}", settings), {"path": str(lines)})
+    db.command(_LOAD.replace("{settings}", settings), {"path": str(lines)})
 
 
-def prepare(store: Store) -> None:
-    make_fresh(store)
-    store.insert("rollup", [("fence", 1, 0, _EPOCH)], ["grain", "source", "partition", "next"])
+def prepare(db: ClickHouse) -> None:
+    make_fresh(db)
+    db.insert("rollup", [("fence", 1, 0, _EPOCH)], ["grain", "source", "partition", "next"])
 
 
 def timed(directory: Path, lines: Path) -> dict[str, float]:
-    store = Store(f"chdb://{directory}/engine")
-    prepare(store)
+    db = ClickHouse(f"chdb://{directory}/engine")
+    prepare(db)
     before, started = cpu_of(os.getpid()), time.perf_counter()
-    load(store, lines)
+    load(db, lines)
     seconds, used = time.perf_counter() - started, cpu_of(os.getpid()) - before
-    [(events,)] = store.query("SELECT sum(events) FROM ledger")
-    [(clicks,)] = store.query("SELECT sum(clicks) FROM rollup WHERE grain = 'link_hour'")
-    store.close()
+    [(events,)] = db.query("SELECT sum(events) FROM ledger")
+    [(clicks,)] = db.query("SELECT sum(clicks) FROM rollup WHERE grain = 'link_hour'")
+    db.close()
     return {
         "events": events,
         "clicks": clicks,

@@ -17,7 +17,7 @@ import numpy as np
 
 from bench.results import runs_of, show
 from ingest.settings import Settings
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from rollups.kafka_log.broker_clock import wall_ms
 from rollups.migrations.migrate import migrate
 from rollups.transform.memory import PartitionMemory, SeenKeys
@@ -34,18 +34,18 @@ _REBUILDS = 3
 def run(*, quick: bool = False) -> dict[str, Any]:
     events, times = (60_000, 1) if quick else (_EVENTS, runs_of(quick))
     with tempfile.TemporaryDirectory() as directory:
-        store = Store(f"chdb://{directory}/engine")
-        migrate(store)
+        db = ClickHouse(f"chdb://{directory}/engine")
+        migrate(db)
         log = made_log(events)
         rates: dict[bool, list[float]] = {True: [], False: []}
         claims: list[float] = []
         for number in range(2 * times):
             protected = number % 2 == 0
-            seconds, claim = asyncio.run(consumed(store, log, protected))
+            seconds, claim = asyncio.run(consumed(db, log, protected))
             rates[protected].append(events / seconds)
             claims.append(claim * 1000 / PARTITIONS)
-        keys = rebuilt(store)
-        store.close()
+        keys = rebuilt(db)
+        db.close()
     exact, loose = median(rates[True]), median(rates[False])
     return {
         "events": events,
@@ -85,14 +85,14 @@ def made_log(events: int) -> MemoryLog:
     return log
 
 
-async def consumed(store: Store, log: MemoryLog, protected: bool) -> tuple[float, float]:
+async def consumed(db: ClickHouse, log: MemoryLog, protected: bool) -> tuple[float, float]:
     """(seconds for the whole log, seconds for the claim)"""
     for table in ("rollup", "seen"):
-        await asyncio.to_thread(store.command, f"TRUNCATE TABLE {table}")
+        await asyncio.to_thread(db.command, f"TRUNCATE TABLE {table}")
     with ExitStack() as changes:
         if not protected:
-            changes.enter_context(changed_view(store, (COMPARE, ""), (FENCE, "1")))
-        async with harness(store, log, Settings(batch_linger_ms=0, batch_max_events=24_000)) as worker:
+            changes.enter_context(changed_view(db, (COMPARE, ""), (FENCE, "1")))
+        async with harness(db, log, Settings(batch_linger_ms=0, batch_max_events=24_000)) as worker:
             if not protected:
                 worker.seen.write = lambda *_: None  # type: ignore[method-assign]
             started = time.perf_counter()
@@ -110,10 +110,10 @@ async def fed(worker: Harness, log: MemoryLog) -> None:
         await asyncio.sleep(0.001)
 
 
-def rebuilt(store: Store) -> float:
+def rebuilt(db: ClickHouse) -> float:
     """Keys a second that a claim reads back: five million of one partition, as 200 batches left them."""
-    store.command("TRUNCATE TABLE seen")
-    seen, dice = Seen(store, SOURCE, "clicks"), np.random.default_rng(1)
+    db.command("TRUNCATE TABLE seen")
+    seen, dice = Seen(db, SOURCE, "clicks"), np.random.default_rng(1)
     for end in range(1, 201):
         keys = [dice.integers(1, 2**63, 12_500).astype(np.uint64) for _ in range(2)]
         kinds = zip(("id", "repeat"), keys, strict=True)

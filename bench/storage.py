@@ -9,7 +9,7 @@ from typing import Any
 from bench.events import events
 from bench.limit import load, prepare
 from bench.results import show
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 
 _EVENTS, _QUICK_EVENTS = 2_000_000, 500_000
 _GRAINS = ("link_hour", "account_hour")
@@ -45,19 +45,19 @@ def run(*, quick: bool = False) -> dict[str, Any]:
     count = _QUICK_EVENTS if quick else _EVENTS
     with tempfile.TemporaryDirectory() as name:
         lines = Path(name) / "events.jsonl"
-        store = Store(f"chdb://{name}/engine", connections=1)
+        db = ClickHouse(f"chdb://{name}/engine", connections=1)
         try:
             shapes = {}
             for shape, hours in (("one hour", 1.0), ("a day", 24.0)):
                 _write(lines, count, hours)
-                prepare(store)
-                load(store, lines)
-                shapes[shape] = _grains(store, count)
+                prepare(db)
+                load(db, lines)
+                shapes[shape] = _grains(db, count)
                 if shape == "one hour":
-                    codecs = {codec: _rollup_with(store, codec, count) for codec in _CODECS}
-                    functions = _functions(store, lines, count)
+                    codecs = {codec: _rollup_with(db, codec, count) for codec in _CODECS}
+                    functions = _functions(db, lines, count)
         finally:
-            store.close()
+            db.close()
     return {
         "events": count,
         "bytes_per_click": shapes["one hour"]["all"]["bytes_per_click"],
@@ -73,20 +73,20 @@ def _write(lines: Path, count: int, hours: float) -> None:
         file.writelines(value + b"\n" for _, value in events(count, hours=hours))
 
 
-def _grains(store: Store, clicks: int) -> dict[str, dict[str, float]]:
+def _grains(db: ClickHouse, clicks: int) -> dict[str, dict[str, float]]:
     """Bytes of the whole table, and of a copy that holds a single grain."""
-    store.command("OPTIMIZE TABLE rollup FINAL")
-    sizes = {"all": _size(store, "rollup", clicks)}
+    db.command("OPTIMIZE TABLE rollup FINAL")
+    sizes = {"all": _size(db, "rollup", clicks)}
     for grain in _GRAINS:
-        store.command("CREATE OR REPLACE TABLE grain AS rollup")
-        store.command(f"INSERT INTO grain SELECT * FROM rollup WHERE grain = '{grain}'")
-        store.command("OPTIMIZE TABLE grain FINAL")
-        sizes[grain] = _size(store, "grain", clicks)
+        db.command("CREATE OR REPLACE TABLE grain AS rollup")
+        db.command(f"INSERT INTO grain SELECT * FROM rollup WHERE grain = '{grain}'")
+        db.command("OPTIMIZE TABLE grain FINAL")
+        sizes[grain] = _size(db, "grain", clicks)
     return sizes
 
 
-def _size(store: Store, table: str, clicks: int) -> dict[str, float]:
-    [(size, rows)] = store.query(
+def _size(db: ClickHouse, table: str, clicks: int) -> dict[str, float]:
+    [(size, rows)] = db.query(
         "SELECT sum(bytes_on_disk), sum(rows) FROM system.parts WHERE active AND database = currentDatabase() "
         "AND table = {table:String}",
         {"table": table},
@@ -96,46 +96,46 @@ def _size(store: Store, table: str, clicks: int) -> dict[str, float]:
         "bytes_per_click": size / clicks,
         "mb_per_million_clicks": size / clicks,
         "clicks_per_row": clicks / rows,
-        "user_set_bytes_per_click": _set_bytes(store, f"SELECT {_KEYS}, users FROM {table}") / clicks,
+        "user_set_bytes_per_click": _set_bytes(db, f"SELECT {_KEYS}, users FROM {table}") / clicks,
     }
 
 
-def _set_bytes(store: Store, rows: str) -> int:
+def _set_bytes(db: ClickHouse, rows: str) -> int:
     """Bytes of the column `users` of these rows; only a part with a file for each column tells them."""
-    store.command(f"CREATE OR REPLACE TABLE wide ENGINE = AggregatingMergeTree ORDER BY ({_KEYS}) {_WIDE} AS {rows}")
-    store.command("OPTIMIZE TABLE wide FINAL")
-    [(size,)] = store.query(
+    db.command(f"CREATE OR REPLACE TABLE wide ENGINE = AggregatingMergeTree ORDER BY ({_KEYS}) {_WIDE} AS {rows}")
+    db.command("OPTIMIZE TABLE wide FINAL")
+    [(size,)] = db.query(
         "SELECT sum(column_bytes_on_disk) FROM system.parts_columns WHERE active AND database = currentDatabase() "
         "AND table = 'wide' AND column = 'users'"
     )
     return int(size)
 
 
-def _rollup_with(store: Store, codec: str, clicks: int) -> float:
+def _rollup_with(db: ClickHouse, codec: str, clicks: int) -> float:
     """Bytes a click of the whole table with that codec for every column."""
-    [(statement,)] = store.query("SHOW CREATE TABLE rollup")
+    [(statement,)] = db.query("SHOW CREATE TABLE rollup")
     statement = statement.replace(".rollup", ".packed", 1) + f", default_compression_codec = '{codec}'"
-    store.command("DROP TABLE IF EXISTS packed")
-    store.command(statement)
-    store.command("INSERT INTO packed SELECT * FROM rollup")
-    store.command("OPTIMIZE TABLE packed FINAL")
-    return _size(store, "packed", clicks)["bytes_per_click"]
+    db.command("DROP TABLE IF EXISTS packed")
+    db.command(statement)
+    db.command("INSERT INTO packed SELECT * FROM rollup")
+    db.command("OPTIMIZE TABLE packed FINAL")
+    return _size(db, "packed", clicks)["bytes_per_click"]
 
 
-def _functions(store: Store, lines: Path, clicks: int) -> dict[str, dict[str, float]]:
+def _functions(db: ClickHouse, lines: Path, clicks: int) -> dict[str, dict[str, float]]:
     """Every function over the same sets of users: bytes, and errors against the exact number."""
-    store.command(_CLICKS, {"path": str(lines)})
-    store.command(_EXACT)
+    db.command(_CLICKS, {"path": str(lines)})
+    db.command(_EXACT)
     found = {}
     for function in (*_FUNCTIONS, *_OTHER_FUNCTIONS):
         name, _, arguments = function.partition("(")
-        if not store.query("SELECT 1 FROM system.functions WHERE name = {name:String}", {"name": name}):
+        if not db.query("SELECT 1 FROM system.functions WHERE name = {name:String}", {"name": name}):
             continue  # the engine of chDB was built without uniqTheta
         arguments = f"({arguments}" if arguments else ""
-        size = _set_bytes(store, f"SELECT {_KEYS}, {name}State{arguments}(user) AS users FROM clicks GROUP BY {_KEYS}")
-        [(largest,)] = store.query("SELECT max(length(CAST(users AS String))) FROM wide")
+        size = _set_bytes(db, f"SELECT {_KEYS}, {name}State{arguments}(user) AS users FROM clicks GROUP BY {_KEYS}")
+        [(largest,)] = db.query("SELECT max(length(CAST(users AS String))) FROM wide")
         errors = _ERRORS.format(merge=f"{name}Merge{arguments}").replace("error", _ERROR)
-        [(worst, mean, of_largest, exact_to)] = store.query(errors)
+        [(worst, mean, of_largest, exact_to)] = db.query(errors)
         found[function] = {
             "bytes_per_click": size / clicks,
             "largest_state_bytes": largest,

@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import date
 
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from rollups.migrations.migrate import has_retention
 
 _AS_OF = "SELECT source, partition, toUnixTimestamp64Milli(as_of) FROM watermarks"
@@ -97,13 +97,13 @@ class Audit:
     growths: list[Growth] = field(default_factory=list)
 
 
-def audit(store: Store) -> Audit:
+def audit(db: ClickHouse) -> Audit:
     """Every partition of every source, and what does not add up. Reads every byte of the rollups."""
-    if damaged := _part_problems(store):
+    if damaged := _part_problems(db):
         return Audit([], damaged)
     accounts: defaultdict[tuple[int, int], PartitionAccount] = defaultdict(lambda: PartitionAccount(0, 0))
-    times = {(source, partition): at for source, partition, at in store.query(_AS_OF)}
-    for source, partition, reason, watermark, records, events, unverified in store.query(_MARKERS):
+    times = {(source, partition): at for source, partition, at in db.query(_AS_OF)}
+    for source, partition, reason, watermark, records, events, unverified in db.query(_MARKERS):
         account = accounts[source, partition]
         account.source, account.partition = source, partition
         account.watermark = max(account.watermark, watermark)
@@ -120,25 +120,25 @@ def audit(store: Store) -> Audit:
     ]
     return Audit(
         partitions,
-        problems + _grain_problems(store),
-        [Trouble(*row) for row in store.query(_TROUBLES)],
-        [Growth(*row) for row in store.query(_GROWTHS)],
+        problems + _grain_problems(db),
+        [Trouble(*row) for row in db.query(_TROUBLES)],
+        [Growth(*row) for row in db.query(_GROWTHS)],
     )
 
 
-def _part_problems(store: Store) -> list[str]:
+def _part_problems(db: ClickHouse) -> list[str]:
     """Parts that do not match their checksums: chDB puts a merged part in place although its disk failed."""
     return [
         f"part {part} of rollup is damaged, docs/operations.md says how to get its rows back: {why}"
-        for part, why in store.check("rollup").items()
+        for part, why in db.check("rollup").items()
     ]
 
 
-def _grain_problems(store: Store) -> list[str]:
+def _grain_problems(db: ClickHouse) -> list[str]:
     """The grains hold the same clicks, each by its own way of grouping."""
-    [(linked, by_link, by_account, placed, by_day, link_clicks, account_clicks)] = store.query(_TOTALS)
+    [(linked, by_link, by_account, placed, by_day, link_clicks, account_clicks)] = db.query(_TOTALS)
     pairs = [("clicks by link and hour", link_clicks, "clicks by account and hour", account_clicks)]
-    if not has_retention(store):
+    if not has_retention(db):
         pairs += [
             ("linked clicks and bots in the ledger", linked, "by link and hour", by_link),
             ("linked clicks and bots in the ledger", linked, "by account and hour", by_account),
@@ -169,10 +169,10 @@ class Days:
     ledger: list[Line] = field(default_factory=list)
 
 
-def clicks_by_day(store: Store, first: date, last: date) -> Days:
+def clicks_by_day(db: ClickHouse, first: date, last: date) -> Days:
     """Both from one scan, so that the log can be counted up to just there."""
     days = Days()
-    rows = store.query(_DAYS, {"first": first, "last": last})
+    rows = db.query(_DAYS, {"first": first, "last": last})
     for kind, source, partition, day, reason, watermark, clicks, *counts in rows:
         if kind == "watermark":
             days.watermarks.append((source, partition, watermark))

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import json
 import queue
-from collections.abc import Iterator, Mapping, Sequence
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import clickhouse_connect
 import pyarrow as pa
 from clickhouse_connect import common
 from clickhouse_connect.driver import Client
-from clickhouse_connect.driver.exceptions import ClickHouseError
+from clickhouse_connect.driver.exceptions import ClickHouseError as DriverError
 
 from rollups.chdb_readback import NotWritten, ReadBack
-from rollups.errand import current_errand
 
 Row = tuple[Any, ...]
+Made = TypeVar("Made")
 
 # What ClickHouse says of a question that is too large at any time, and of one that was too much for now: too slow, too
 # much memory, too many at once, killed.
@@ -36,7 +38,7 @@ _IMPAIRED = _NOT_MIGRATED | _RIGHTS | _DISK | _AWAY
 common.set_setting("autogenerate_session_id", False)
 
 
-class StoreError(Exception):
+class ClickHouseError(Exception):
     """ClickHouse refused a statement; `code` is its error number, 0 if it gave none."""
 
     def __init__(self, message: str, code: int = 0) -> None:
@@ -49,25 +51,58 @@ class StoreError(Exception):
         return self.code not in _IMPAIRED | {0}
 
 
-class StoreUnavailable(StoreError):
+class ClickHouseUnavailable(ClickHouseError):
     """ClickHouse cannot be reached, or the connection broke: the outcome of a write is unknown."""
 
     refuses_content = False
 
 
-class StoreBusy(StoreUnavailable):
+class ClickHouseBusy(ClickHouseUnavailable):
     """The statement took more time, memory or company than it may: worth another try later."""
 
 
-class StoreTooLarge(StoreError):
+class QueryTooLarge(ClickHouseError):
     """The statement would read more than one may: not worth another try."""
 
 
-class Store:
+class QueryCancelled(Exception):
+    """The scope was cancelled before its next query."""
+
+
+class CancelScope:
+    """Queries that `ClickHouse` runs inside `run` carry `comment` as log comment, by which they can be killed."""
+
+    def __init__(self) -> None:
+        self.comment = f"clickmill read {uuid.uuid4().hex}"
+        self.cancelled = False
+
+    def run(self, work: Callable[[], Made]) -> Made:
+        """Runs it in this thread. Raises QueryCancelled instead of starting a query once `cancelled` is set."""
+        token = _scope.set(self)
+        try:
+            return work()
+        finally:
+            _scope.reset(token)
+
+
+_scope: ContextVar[CancelScope | None] = ContextVar("scope", default=None)
+
+
+def scope_settings() -> dict[str, str]:
+    """Settings that a query carries in the current scope."""
+    scope = _scope.get()
+    if scope is None:
+        return {}
+    if scope.cancelled:
+        raise QueryCancelled
+    return {"log_comment": scope.comment}
+
+
+class ClickHouse:
     """Thread-safe access to one ClickHouse database, by HTTP (`clickhouse://…`) or in-process (`chdb:///path`).
 
-    `settings` go with every statement. `connect` and `timeout` are the seconds to wait for a connection and for an
-    answer; `patience` those for one of the `connections` to be free (None: any time), then StoreBusy is raised.
+    `settings` go with every statement. Seconds: `connect` to connect, `timeout` for a response, `acquire_timeout` for a
+    free one of the `connections` (None: no limit), after which ClickHouseBusy is raised.
     """
 
     def __init__(
@@ -77,12 +112,12 @@ class Store:
         connections: int = 8,
         connect: float = 5.0,
         timeout: float = 60.0,
-        patience: float | None = None,
+        acquire_timeout: float | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
         self.url = url
         self._own_socket = False
-        self._connect_seconds, self._timeout, self._patience = connect, timeout, patience
+        self._connect_seconds, self._timeout, self._acquire_timeout = connect, timeout, acquire_timeout
         self._settings = dict(settings or {})
         self._slots: queue.LifoQueue[Client | None] = queue.LifoQueue()
         for _ in range(connections):
@@ -104,24 +139,26 @@ class Store:
         self, sql: str, parameters: Mapping[str, Any] | None = None, settings: dict[str, Any] | None = None
     ) -> Sequence[Row]:
         """Rows of a SELECT; `parameters` bind to `{name:Type}` places on the server."""
-        current_errand()  # one that was called off does not wait for a connection
+        scope_settings()  # a cancelled query does not wait for a connection
         with self._client() as client:
-            chosen = {**(settings or {}), **current_errand()}
+            chosen = {**(settings or {}), **scope_settings()}
             return [tuple(row) for row in client.query(sql, dict(parameters or {}), settings=chosen).result_rows]
 
-    def aside(self, timeout: float) -> Store:
+    def separate_connection(self, timeout: float) -> ClickHouse:
         """One connection more to the same database, for what must not wait until one of the others is free."""
-        return Store(self.url, connections=1, connect=self._connect_seconds, timeout=timeout, settings=self._settings)
+        return ClickHouse(
+            self.url, connections=1, connect=self._connect_seconds, timeout=timeout, settings=self._settings
+        )
 
-    def apart(self, timeout: float) -> Store:
-        """As `aside`, over a socket that is opened for it: the others come from a pool of the whole process."""
-        store = self.aside(timeout)
-        store._own_socket = True
-        return store
+    def separate_socket(self, timeout: float) -> ClickHouse:
+        """As `separate_connection`, over a socket of its own: the others come from a pool of the whole process."""
+        db = self.separate_connection(timeout)
+        db._own_socket = True
+        return db
 
     def kill(self, comment: str) -> None:
         """Ends what runs under this log comment; all connections may be busy with it."""
-        killer = self.aside(timeout=5)
+        killer = self.separate_connection(timeout=5)
         try:
             killer.command("KILL QUERY WHERE Settings['log_comment'] = {comment:String} ASYNC", {"comment": comment})
         finally:
@@ -139,12 +176,12 @@ class Store:
         """A few rows, written before this returns. Not for `landing`: a body cut off could be applied in part."""
         if table == "landing":
             raise ValueError("landing takes Arrow bodies only, which ClickHouse takes or refuses whole")
-        with self._kept(table), self._client() as client:
+        with self._verified_insert(table), self._client() as client:
             client.insert(table, rows, column_names=columns, settings={"async_insert": 0})
 
     def insert_arrow(self, table: str, batch: pa.Table, settings: dict[str, Any]) -> None:
         """One Arrow body, which ClickHouse takes whole or refuses whole."""
-        with self._kept(table), self._client() as client:
+        with self._verified_insert(table), self._client() as client:
             client.insert_arrow(table, batch, settings=settings)
 
     def check(self, table: str, part: str = "") -> dict[str, str]:
@@ -157,7 +194,7 @@ class Store:
         return {answer["part_path"]: answer["message"] for answer in answers if not answer["is_passed"]}
 
     @contextmanager
-    def _kept(self, table: str) -> Iterator[None]:
+    def _verified_insert(self, table: str) -> Iterator[None]:
         """Around an insert: it succeeds only if the disk kept it. A server reports that itself, chDB does not."""
         if not self.embedded:
             yield
@@ -168,13 +205,13 @@ class Store:
             with read_back.insert():
                 yield
         except NotWritten as error:
-            raise StoreError(str(error)) from None
+            raise ClickHouseError(str(error)) from None
 
     def _drop_part(self, table: str, part: str) -> None:
         self.command(f"ALTER TABLE {table} DROP PART '{part}'")
 
     def close(self) -> None:
-        """Whoever asks from now on gets StoreUnavailable."""
+        """Whoever asks from now on gets ClickHouseUnavailable."""
         self._closed = True
         while not self._slots.empty():
             if client := self._slots.get_nowait():
@@ -183,22 +220,22 @@ class Store:
     @contextmanager
     def _client(self) -> Iterator[Client]:
         if self._closed:
-            raise StoreUnavailable(f"the connection to ClickHouse at {self.address} was closed")
+            raise ClickHouseUnavailable(f"the connection to ClickHouse at {self.address} was closed")
         try:
-            client = self._slots.get(timeout=self._patience)
+            client = self._slots.get(timeout=self._acquire_timeout)
         except queue.Empty:
-            raise StoreBusy(f"ClickHouse at {self.address} is busy: no connection is free") from None
+            raise ClickHouseBusy(f"ClickHouse at {self.address} is busy: no connection is free") from None
         try:
             client = client or self._connect()
             yield client
-        except (ClickHouseError, OSError) as error:
+        except (DriverError, OSError) as error:
             code = getattr(error, "code", None)
             if code:
                 raise _refusal(code)(str(error), code) from error
             if client is not None:
                 client.close()
                 client = None
-            raise StoreUnavailable(f"ClickHouse at {self.address} is not reachable: {_cause(error)}") from error
+            raise ClickHouseUnavailable(f"ClickHouse at {self.address} is not reachable: {_cause(error)}") from error
         finally:
             self._slots.put(client)
 
@@ -216,8 +253,8 @@ class Store:
         )
 
 
-def _refusal(code: int) -> type[StoreError]:
-    return StoreBusy if code in _TOO_MUCH else StoreTooLarge if code in _TOO_LARGE else StoreError
+def _refusal(code: int) -> type[ClickHouseError]:
+    return ClickHouseBusy if code in _TOO_MUCH else QueryTooLarge if code in _TOO_LARGE else ClickHouseError
 
 
 def _cause(error: Exception) -> str:

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import secrets
 
-from rollups.clickhouse import Store, StoreError
+from rollups.clickhouse import ClickHouse, ClickHouseError
 
 log = logging.getLogger(__name__)
 
@@ -18,30 +18,30 @@ def new_key() -> str:
     return secrets.token_hex(_KEY_BYTES)
 
 
-def ensure_event_id_key(store: Store) -> None:
+def ensure_event_id_key(db: ClickHouse) -> None:
     """Makes the key where there is none. Of two that were made at once the earlier is used."""
-    if not _values(store, EVENT_ID_KEY):
-        store.insert("installation", [(EVENT_ID_KEY, new_key())], ["name", "value"])
+    if not _values(db, EVENT_ID_KEY):
+        db.insert("installation", [(EVENT_ID_KEY, new_key())], ["name", "value"])
 
 
-def event_id_key(store: Store) -> bytes:
-    """StoreError if the database has none."""
-    values = _values(store, EVENT_ID_KEY)
+def event_id_key(db: ClickHouse) -> bytes:
+    """ClickHouseError if the database has none."""
+    values = _values(db, EVENT_ID_KEY)
     if not values:
-        raise StoreError("the database has no key for event ids: run `clickmill migrate`")
+        raise ClickHouseError("the database has no key for event ids: run `clickmill migrate`")
     return bytes.fromhex(values[0])
 
 
-def note_visitor_secret(store: Store, visitor_secret: str, key: bytes) -> None:
+def note_visitor_secret(db: ClickHouse, visitor_secret: str, key: bytes) -> None:
     """Says in the log if users were last counted under another secret. Blocks for 50 ms.
 
     The database keeps a slow hash of the secret only, salted with its own key.
     """
     digest = hashlib.scrypt(visitor_secret.encode(), salt=key, n=2**14, r=8, p=1, dklen=16).hex()
-    seen = _values(store, VISITOR_SECRET)
+    seen = _values(db, VISITOR_SECRET)
     if seen[-1:] == [digest]:
         return
-    store.insert("installation", [(VISITOR_SECRET, digest)], ["name", "value"])
+    db.insert("installation", [(VISITOR_SECRET, digest)], ["name", "value"])
     if seen:
         log.warning(
             "CLICKMILL_VISITOR_SECRET is not the one that users were last counted under: those who click again in an "
@@ -50,7 +50,7 @@ def note_visitor_secret(store: Store, visitor_secret: str, key: bytes) -> None:
         )
 
 
-def _values(store: Store, name: str) -> list[str]:
+def _values(db: ClickHouse, name: str) -> list[str]:
     """The oldest first."""
     sql = "SELECT value FROM installation WHERE name = {name:String} ORDER BY created_at, value"
-    return [str(value) for (value,) in store.query(sql, {"name": name})]
+    return [str(value) for (value,) in db.query(sql, {"name": name})]

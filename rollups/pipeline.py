@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from ingest.settings import Settings
-from rollups.clickhouse import Store, StoreError
+from rollups.clickhouse import ClickHouse, ClickHouseError
 from rollups.delivery.circuit_breaker import PoisonGuard, releases_fault
 from rollups.delivery.claims import Claims, SourceReplaced
 from rollups.delivery.dead_letters import DeadLetter
@@ -47,14 +47,14 @@ class Pipeline:
     def __init__(
         self,
         settings: Settings,
-        store: Store,
+        db: ClickHouse,
         source: int,
         prepare: Prepare,
         seen: Seen,
         bury: Callable[[int, list[DeadLetter]], Awaitable[None]],
     ) -> None:
         self._settings = settings
-        self._store = store
+        self._db = db
         self._source = source
         self._prepare = prepare
         self._seen = seen
@@ -194,7 +194,7 @@ class Pipeline:
             await asyncio.to_thread(self._seen.write, seen)
             partitions = [portion.lease.partition for portion in portions]
             table = pa.concat_tables([portion.table for portion in portions])
-            outcome, why = await asyncio.to_thread(insert_batch, self._store, self._source, partitions, table)
+            outcome, why = await asyncio.to_thread(insert_batch, self._db, self._source, partitions, table)
         except Exception as error:
             outcome, why = _named(error)
         if outcome is not Outcome.APPLIED:
@@ -234,7 +234,7 @@ class Pipeline:
     def skip_to(self, lease: Lease, offset: int) -> None:
         """Accounts for offsets before `offset`, which the log no longer has, as one gap. Blocks."""
         table = self._prepare.gap(lease, offset)
-        outcome, why = insert_batch(self._store, self._source, [lease.partition], table)
+        outcome, why = insert_batch(self._db, self._source, [lease.partition], table)
         if outcome is not Outcome.APPLIED:
             raise RuntimeError(f"the gap before offset {offset} was not written: {why}")
 
@@ -243,9 +243,9 @@ def _named(error: Exception) -> tuple[Outcome, str]:
     """What an exception on the way to an insert means; it is logged, as it may be a defect of ours."""
     if isinstance(error, OutOfStep):
         return Outcome.STALE, str(error)
-    expected = isinstance(error, StoreError | OSError | SourceReplaced | MemoryError)
+    expected = isinstance(error, ClickHouseError | OSError | SourceReplaced | MemoryError)
     log.error("a batch was not applied: %s", error, exc_info=None if expected else error)
-    refused = error.refuses_content if isinstance(error, StoreError) else not expected
+    refused = error.refuses_content if isinstance(error, ClickHouseError) else not expected
     return Outcome.REFUSED if refused else Outcome.UNKNOWN, f"{type(error).__name__}: {error}"
 
 

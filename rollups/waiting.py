@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from rollups.clickhouse import Store, StoreError, StoreUnavailable
+from rollups.clickhouse import ClickHouse, ClickHouseError, ClickHouseUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -20,21 +20,21 @@ async def every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         await asyncio.sleep(seconds)
         try:
             await work()
-        except (StoreError, ConnectionError) as error:
+        except (ClickHouseError, ConnectionError) as error:
             log.warning("%s", error)
 
 
-async def wait_for_store(store: Store, stop: asyncio.Event) -> None:
+async def wait_for_clickhouse(db: ClickHouse, stop: asyncio.Event) -> None:
     """Returns once ClickHouse answers and is migrated, or `stop` is set; says what is missing meanwhile."""
     backoff = 0.5
     while not stop.is_set():
         try:
-            await asyncio.to_thread(store.query, "SELECT 1 FROM installation LIMIT 1")
+            await asyncio.to_thread(db.query, "SELECT 1 FROM installation LIMIT 1")
             return
-        except StoreUnavailable as error:
+        except ClickHouseUnavailable as error:
             problem = str(error)
-        except StoreError as error:
-            problem = f"ClickHouse at {store.address} is not ready; has `clickmill migrate` run? {error}"
+        except ClickHouseError as error:
+            problem = f"ClickHouse at {db.address} is not ready; has `clickmill migrate` run? {error}"
         log.warning("%s; trying again in %.1f s", problem[:500], backoff)
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), backoff)

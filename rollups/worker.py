@@ -13,7 +13,7 @@ from ingest.event.addresses import Addresses
 from ingest.kafka.admin import ensure_topics, wait_for_broker
 from ingest.kafka.broker_time import append_time
 from ingest.settings import Settings
-from rollups.clickhouse import Store, StoreError
+from rollups.clickhouse import ClickHouse, ClickHouseError
 from rollups.consumer.faust_app import FaustLog, build_app, send_record
 from rollups.consumer.faust_transport import ClickApp
 from rollups.consumer.topic import Topic
@@ -31,7 +31,7 @@ from rollups.transform.landing import Columns
 from rollups.transform.prepare import Portion, Prepare
 from rollups.transform.seen import Seen
 from rollups.transform.timezones import OwnerZones
-from rollups.waiting import every, wait_for_store
+from rollups.waiting import every, wait_for_clickhouse
 
 log = logging.getLogger(__name__)
 
@@ -48,9 +48,9 @@ _STOP_SECONDS = 10.0
 class Worker:
     """Consumes the clicks topic as a member of the group and keeps the rollups up to date until it is stopped."""
 
-    def __init__(self, settings: Settings, store: Store) -> None:
+    def __init__(self, settings: Settings, db: ClickHouse) -> None:
         self._settings = settings
-        self._store = store
+        self._db = db
         self._session: Session | None = None
         self._failed = ""  # why there is no session
         self.tally = Tally()
@@ -67,15 +67,15 @@ class Worker:
         while not stop.is_set():
             try:
                 await wait_for_broker(self._settings, stop)
-                await wait_for_store(self._store, stop)
+                await wait_for_clickhouse(self._db, stop)
                 if stop.is_set():
                     return
-                self._session = await Session.open(self._settings, self._store, self.tally)
+                self._session = await Session.open(self._settings, self._db, self.tally)
                 backoff, self._failed = 0.5, ""
                 await self._session.run(stop)
             except Exception as error:
                 self._failed = f"{type(error).__name__}: {error}"[:500]
-                known = isinstance(error, StoreError | OSError | SourceReplaced | SeveralServers)
+                known = isinstance(error, ClickHouseError | OSError | SourceReplaced | SeveralServers)
                 log.error("the worker failed, starting again in %.1f s: %s", backoff, error, exc_info=not known)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), backoff)
@@ -114,25 +114,25 @@ class Session:
     """One Faust app with its pipeline and claims, for one incarnation of the topic."""
 
     def __init__(
-        self, settings: Settings, store: Store, endpoint: Endpoint, topic: Topic, tally: Tally, identify: Identify
+        self, settings: Settings, db: ClickHouse, endpoint: Endpoint, topic: Topic, tally: Tally, identify: Identify
     ) -> None:
         self._settings = settings
         self._endpoint = endpoint
         self._addresses = Addresses(settings.visitor_secret, keep=settings.keep_addresses)
         self._topic, source = topic, topic.source
         self.last_lag: int | None = None
-        self._zones = [OwnerZones(store, "accounts", "account_id"), OwnerZones(store, "publishers", "publisher_id")]
-        self._markers = Markers(store, source)
-        self._seen = Seen(store, source, settings.topic)
-        self._clock = BrokerClock(partial(append_time, settings), store)
+        self._zones = [OwnerZones(db, "accounts", "account_id"), OwnerZones(db, "publishers", "publisher_id")]
+        self._markers = Markers(db, source)
+        self._seen = Seen(db, source, settings.topic)
+        self._clock = BrokerClock(partial(append_time, settings), db)
         self._prepare = Prepare(settings, source, Columns(*self._zones), self._seen, identify, self._clock.now_ms)
-        self._pipeline = Pipeline(settings, store, source, self._prepare, self._seen, self._bury)
+        self._pipeline = Pipeline(settings, db, source, self._prepare, self._seen, self._bury)
         self._pipeline.tally = tally
         self._app: ClickApp = build_app(settings, self._pipeline)
         self._log = FaustLog(settings, self._app, self._identity, source)
         self._claims = Claims(self._markers, self._log, self._pipeline)
         self._pipeline.claims = self._claims
-        self._reporter = Reporter(store, source, self._claims)
+        self._reporter = Reporter(db, source, self._claims)
         self._pipeline.confirm = self._confirm
         self._app.on_assigned = self._claims.assigned
         self._app.on_out_of_range = self._out_of_range
@@ -140,12 +140,12 @@ class Session:
         self._app.on_partitions_revoked.connect(self._revoked)
 
     @classmethod
-    async def open(cls, settings: Settings, store: Store, tally: Tally) -> Session:
+    async def open(cls, settings: Settings, db: ClickHouse, tally: Tally) -> Session:
         await ensure_topics(settings)
-        endpoint = Endpoint(store, settings.clickhouse_server)
+        endpoint = Endpoint(db, settings.clickhouse_server)
         await asyncio.to_thread(endpoint.check, MANY_CONNECTIONS)
-        identify = await asyncio.to_thread(identify_as, store, settings.visitor_secret)
-        return cls(settings, store, endpoint, await Topic.open(settings, store), tally, identify)
+        identify = await asyncio.to_thread(identify_as, db, settings.visitor_secret)
+        return cls(settings, db, endpoint, await Topic.open(settings, db), tally, identify)
 
     async def _identity(self) -> int:
         """The source that the topic is by now, once the database was found to be the same server."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from rollups.migrations.migrate import migrate
 
 hypothesis.settings.register_profile("tests", deadline=None)  # two processes of tests share the machine
@@ -16,20 +16,20 @@ hypothesis.settings.load_profile("tests")
 
 
 @pytest.fixture(scope="session")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]:
     path: Path = tmp_path_factory.mktemp("engine")
-    store = Store(f"chdb://{path}")
-    migrate(store)
-    yield store
-    store.close()
+    db = ClickHouse(f"chdb://{path}")
+    migrate(db)
+    yield db
+    db.close()
 
 
 @pytest.fixture
-def store(engine: Store) -> Store:
+def db(engine: ClickHouse) -> ClickHouse:
     return emptied(engine)
 
 
-def emptied(engine: Store) -> Store:
+def emptied(engine: ClickHouse) -> ClickHouse:
     """The migrated database, with every table empty but those that `migrate` fills."""
     tables = engine.query(
         "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree' "

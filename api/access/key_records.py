@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from api.access.principal import KeyRecord, Principal
-from rollups.clickhouse import Row, Store
+from rollups.clickhouse import ClickHouse, Row
 
 # `least` of a value and NULL is NULL in some versions of ClickHouse and the value in others.
 _KEYS = """
@@ -38,37 +38,37 @@ WHERE active AND database = currentDatabase() AND table IN ('api_keys', 'api_key
 
 
 class KeyRecords:
-    """Every call may block on the store, and raises what that raises."""
+    """Every call may block on ClickHouse, and raises what that raises."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, db: ClickHouse) -> None:
+        self._db = db
 
     def all(self) -> list[KeyRecord]:
         """Every key ever made, revoked ones included, oldest first."""
         sql = _KEYS.format(columns=_RECORD, where="") + "ORDER BY created_at, id"
-        return [KeyRecord(*row) for row in self._store.query(sql)]
+        return [KeyRecord(*row) for row in self._db.query(sql)]
 
     def find(self, key_id: str) -> tuple[KeyRecord, str] | None:
         """A key and its hash."""
         sql = _KEYS.format(columns=f"{_RECORD}, hash", where="WHERE id = {id:String}")
-        rows = self._store.query(sql, {"id": key_id})
+        rows = self._db.query(sql, {"id": key_id})
         return (KeyRecord(*rows[0][:-1]), rows[0][-1]) if rows else None
 
     def principals(self) -> dict[str, Principal]:
         """Everybody whose key was not revoked, by its hash."""
-        rows = self._store.query(_KEYS.format(columns=_PRINCIPAL, where="") + "WHERE revoked_at IS NULL")
+        rows = self._db.query(_KEYS.format(columns=_PRINCIPAL, where="") + "WHERE revoked_at IS NULL")
         return {digest: Principal(*known) for digest, *known in rows}
 
     def content(self) -> int | None:
         """A number that stands for all there is; None if the database does not tell."""
-        [(parts, content)] = self._store.query(_CONTENT)
+        [(parts, content)] = self._db.query(_CONTENT)
         return content if parts else None
 
     def add(self, record: KeyRecord, digest: str) -> None:
         values = {**asdict(record), "hash": digest.encode()}
         row: Row = tuple(values.values())
-        self._store.insert("api_keys", [row], list(values))
+        self._db.insert("api_keys", [row], list(values))
 
     def end(self, key_id: str, *, expires_at: int | None = None, revoked_at: int | None = None) -> None:
         """Ends a key at a time, or once and for all; never later than it would have ended."""
-        self._store.insert("api_key_ends", [(key_id, expires_at, revoked_at)], ["id", "expires_at", "revoked_at"])
+        self._db.insert("api_key_ends", [(key_id, expires_at, revoked_at)], ["id", "expires_at", "revoked_at"])

@@ -15,7 +15,7 @@ from anyio import CapacityLimiter, to_thread
 from api.access.key_records import KeyRecords
 from api.access.principal import Principal
 from api.query.executor import DATABASE_TIMEOUT_SECONDS, database_timeout, retrieve_exception
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 
 KNOWN_SECONDS = 10.0  # that a key works which another process has revoked
 UNKNOWN_SECONDS = 0.1  # that who has an unknown key may wait: another process may just have made it
@@ -33,9 +33,9 @@ class KeyTable:
     """For one event loop and any threads. It has a connection and a thread of its own: what is asked for data may take
     all others, and who asks for keys takes none of those."""
 
-    def __init__(self, store: Store, clock: Callable[[], float]) -> None:
-        self._store = store
-        self._records = KeyRecords(store if store.embedded else store.aside(DATABASE_TIMEOUT_SECONDS))
+    def __init__(self, db: ClickHouse, clock: Callable[[], float]) -> None:
+        self._db = db
+        self._records = KeyRecords(db if db.embedded else db.separate_connection(DATABASE_TIMEOUT_SECONDS))
         self._clock = clock
         self._loaded: _Loaded | None = None
         self._one_at_a_time = Lock()
@@ -45,7 +45,7 @@ class KeyTable:
     async def resolve(self, digest: str) -> Principal | None:
         """Who the key with this hash stands for, None if there is no such key or it has ended.
 
-        Raises StoreUnavailable if only the store could tell and it is away.
+        Raises ClickHouseUnavailable if only ClickHouse could tell and it is away.
         """
         loaded, now = self._loaded, self._clock()
         # A clock that was set back makes everything old, so that no revoked key lives on by it.
@@ -58,7 +58,7 @@ class KeyTable:
         elif not stale and age >= _RENEWED_AFTER:
             self._renewal()
         if stale:
-            async with database_timeout(self._store, "look up a key"):
+            async with database_timeout(self._db, "look up a key"):
                 await asyncio.shield(self._renewal())
                 if not known and self._began_before(now):  # it was under way already
                     await asyncio.shield(self._renewal())
@@ -78,7 +78,7 @@ class KeyTable:
         return principal is not None and not principal.expired(after)
 
     def renew(self) -> None:
-        """Reads what has changed since the last time; what was written before is read. Blocks on the store."""
+        """Reads what has changed since the last time; what was written before is read. Blocks on ClickHouse."""
         with self._one_at_a_time:
             at = self._clock()  # before the look: an answer is as old as the question
             content = self._records.content()

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from threading import Lock
 
-from rollups.clickhouse import Store, StoreError
+from rollups.clickhouse import ClickHouse, ClickHouseError
 
 log = logging.getLogger(__name__)
 
@@ -16,8 +16,8 @@ WRITE_SECONDS = 60.0
 class KeyUses:
     """Thread-safe. A process that is killed forgets the uses of its last minute."""
 
-    def __init__(self, store: Store, clock: Callable[[], float]) -> None:
-        self._store = store
+    def __init__(self, db: ClickHouse, clock: Callable[[], float]) -> None:
+        self._db = db
         self._clock = clock
         self._noted: dict[str, int] = {}
         self._written_at = clock()
@@ -34,16 +34,16 @@ class KeyUses:
         return due
 
     def write(self) -> None:
-        """Writes what was noted since the last time; what cannot be written is kept. May block on the store."""
+        """Writes what was noted since the last time; what cannot be written is kept. May block on ClickHouse."""
         noted, self._noted = self._noted, {}
         try:
             if noted:
-                self._store.insert("key_uses", list(noted.items()), ["id", "used_at"])
-        except StoreError as error:
+                self._db.insert("key_uses", list(noted.items()), ["id", "used_at"])
+        except ClickHouseError as error:
             log.warning("the last uses of %d keys could not be written: %s", len(noted), error)
             self._noted = {**noted, **self._noted}
 
     def read(self) -> dict[str, int]:
         """Seconds since 1970 by key id, those of this process included."""
-        rows = self._store.query("SELECT id, toUnixTimestamp(max(used_at)) FROM key_uses GROUP BY id")
+        rows = self._db.query("SELECT id, toUnixTimestamp(max(used_at)) FROM key_uses GROUP BY id")
         return {**dict(rows), **self._noted}

@@ -15,7 +15,7 @@ from api.access.key_table import KeyTable
 from api.access.key_uses import KeyUses
 from api.access.principal import KeyRecord, Principal, Role
 from ingest.settings import Settings
-from rollups.clickhouse import Store, StoreUnavailable
+from rollups.clickhouse import ClickHouse, ClickHouseUnavailable
 
 _KEY = re.compile(r"cm_[A-Za-z0-9_-]{43}")  # 256 random bits
 _OF_THE_SETTINGS = "settings"  # the id of the key that is in no table
@@ -29,18 +29,18 @@ class KeyRing:
     protect, and how long it takes to find a hash tells nothing of the key.
     """
 
-    def __init__(self, store: Store, settings: Settings, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, db: ClickHouse, settings: Settings, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._admin = hash_key(settings.admin_key) if settings.admin_key else None
         self._longest = max(len(settings.admin_key), 64)
-        self._records = KeyRecords(store)
-        self._table = KeyTable(store, clock)
-        self.uses = KeyUses(store, clock)
+        self._records = KeyRecords(db)
+        self._table = KeyTable(db, clock)
+        self.uses = KeyUses(db, clock)
 
     async def resolve(self, key: str | None) -> Principal | None:
         """Who the key stands for; None if it is missing, unknown, expired or revoked. The use of a key is noted.
 
-        What cannot be a key is not looked for. Raises StoreUnavailable if only the store could tell and it is away.
+        What cannot be a key is not looked for. Raises ClickHouseUnavailable if an unknown key cannot be looked up.
         """
         if not key or len(key) > self._longest:
             return None
@@ -115,14 +115,14 @@ class KeyRing:
         return new
 
     def _read_back(self, kept: Callable[[], bool]) -> None:
-        """Raises StoreUnavailable if the database does not answer as it must after what was written to it."""
+        """Raises ClickHouseUnavailable if the database does not answer as it must after what was written to it."""
         for attempt in range(_KEPT_TRIES):
             self._table.renew()
             if kept():
                 return
             if attempt + 1 < _KEPT_TRIES:
                 time.sleep(_KEPT_PAUSE)
-        raise StoreUnavailable("ClickHouse does not show the change of a key that it has taken")
+        raise ClickHouseUnavailable("ClickHouse does not show the change of a key that it has taken")
 
 
 def hash_key(key: str) -> str:

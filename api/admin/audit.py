@@ -13,7 +13,7 @@ from api.admin.endpoints import guarded_router
 from api.http.errors import BadRequest
 from api.http.openapi import example, refused
 from rollups.audit import Days, Growth, PartitionAccount, Trouble, audit, clicks_by_day
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from rollups.reporting.marks import marks
 
 _FEW_MARKS, _MANY_MARKS = 8, 500  # of each partition: for a look, and where the log is read again
@@ -51,7 +51,7 @@ _EXAMPLE = {
 }
 
 
-def audit_router(store: Store, keys: KeyRing) -> APIRouter:
+def audit_router(db: ClickHouse, keys: KeyRing) -> APIRouter:
     router = guarded_router(keys)
 
     @router.get(
@@ -66,26 +66,26 @@ def audit_router(store: Store, keys: KeyRing) -> APIRouter:
     ) -> AuditAnswer:
         if (first is None) != (last is None) or (first and last and last < first):
             raise BadRequest("from and to are two days, the second not before the first.", field="from")
-        return audit_answer(store, first, last)
+        return audit_answer(db, first, last)
 
     return router
 
 
-def audit_answer(store: Store, first: date | None, last: date | None) -> AuditAnswer:
+def audit_answer(db: ClickHouse, first: date | None, last: date | None) -> AuditAnswer:
     """What the rollups say of themselves, and of the days from `first` to `last` if there are such. Blocks."""
-    found = audit(store)
+    found = audit(db)
     of_days = first is not None and last is not None
     answer: AuditAnswer = {
         "partitions": found.partitions,
         "problems": found.problems,
         "troubles": found.troubles,
         "growths": found.growths,
-        "marks": marks(store, _MANY_MARKS if of_days else _FEW_MARKS),
+        "marks": marks(db, _MANY_MARKS if of_days else _FEW_MARKS),
     }
     if first is not None and last is not None:
-        answer["days"] = clicks_by_day(store, first, last)
+        answer["days"] = clicks_by_day(db, first, last)
         answer["zones"] = {
-            table: dict(store.query(f"SELECT {owner}, time_zone FROM {table} FINAL WHERE time_zone != 'UTC'"))
+            table: dict(db.query(f"SELECT {owner}, time_zone FROM {table} FINAL WHERE time_zone != 'UTC'"))
             for table, owner in (("accounts", "account_id"), ("publishers", "publisher_id"))
         }
     return answer

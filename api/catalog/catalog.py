@@ -14,7 +14,7 @@ from api.access.plans import DEFAULT_PLAN, Plan, Plans, plan_name
 from api.catalog.groups_write import write_groups
 from api.catalog.newest import write_newest
 from ingest.event import MAX_ID, MAX_LINK_ID, normal_domain
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 
 MEMORY = 200_000  # names
 
@@ -147,11 +147,11 @@ class Names:
 
 
 class Catalog:
-    """Reads and writes the catalogue tables. Every call may block on the store."""
+    """Reads and writes the catalogue tables. Every call may block on ClickHouse."""
 
-    def __init__(self, store: Store, plans: Plans | None = None, reader: Store | None = None) -> None:
-        self._store = store
-        self._reader = reader or store
+    def __init__(self, db: ClickHouse, plans: Plans | None = None, reader: ClickHouse | None = None) -> None:
+        self._db = db
+        self._reader = reader or db
         self._plans = plans or Plans()
         self._names: dict[tuple[str, int], tuple[str, str] | None] = {}
 
@@ -174,9 +174,9 @@ class Catalog:
             for values in [entry.model_dump()]
         }
         if table == "groups":
-            write_groups(self._store, list(rows.values()))
+            write_groups(self._db, list(rows.values()))
         elif entries:
-            write_newest(self._store, table, entries[0].identity, rows.values())
+            write_newest(self._db, table, entries[0].identity, rows.values())
         return len(rows)
 
     def account(self, account_id: int) -> Account:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from api.catalog.newest import write_newest
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 
 _ASKED_AT_ONCE = 1000  # ClickHouse takes no parameter above 128 KiB
 
@@ -20,14 +20,14 @@ Entry = dict[str, Any]
 Key = tuple[int, int]
 
 
-def write_groups(store: Store, entries: Sequence[Entry]) -> None:
+def write_groups(db: ClickHouse, entries: Sequence[Entry]) -> None:
     """Adds or replaces groups, each once: {account_id, grp_idx, name, memo}. What is the same as before is not written,
     so a catalogue that is imported every night does not make every group look modified.
     """
     new, changed = [], []
     for start in range(0, len(entries), _ASKED_AT_ONCE):
         part = entries[start : start + _ASKED_AT_ONCE]
-        known = _known(store, part)
+        known = _known(db, part)
         for entry in part:
             name, memo, created_at = known.get(_key(entry), (None, None, None))
             if created_at is None:
@@ -35,13 +35,13 @@ def write_groups(store: Store, entries: Sequence[Entry]) -> None:
             elif (name, memo) != (entry["name"], entry["memo"]):
                 changed.append({**entry, "created_at": created_at})
     for written in (new, changed):
-        write_newest(store, "groups", ("account_id", "grp_idx"), written)
+        write_newest(db, "groups", ("account_id", "grp_idx"), written)
 
 
-def _known(store: Store, entries: Sequence[Entry]) -> dict[Key, tuple[str, str, datetime]]:
+def _known(db: ClickHouse, entries: Sequence[Entry]) -> dict[Key, tuple[str, str, datetime]]:
     keys = [_key(entry) for entry in entries]
     accounts, groups = ([key[place] for key in keys] for place in (0, 1))
-    rows = store.query(_KNOWN, {"accounts": accounts, "groups": groups})
+    rows = db.query(_KNOWN, {"accounts": accounts, "groups": groups})
     return {(account, group): (name, memo, created_at) for account, group, name, memo, created_at in rows}
 
 

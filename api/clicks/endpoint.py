@@ -20,14 +20,14 @@ from api.http.conditional import VARY, Body, is_over, reply
 from api.http.openapi import CLICKS_SECURITY, JSON
 from api.http.request_id import request_id
 from api.query.response_cache import ResponseCache
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 
 _LAST_ZONE = timezone(timedelta(hours=-12))  # a listing may be of publishers in every zone: over here, over everywhere
 
 
-def clicks_router(store: Store, keys: KeyRing, catalog: Catalog, cache: ResponseCache, cursors: Cursors) -> APIRouter:
+def clicks_router(db: ClickHouse, keys: KeyRing, catalog: Catalog, cache: ResponseCache, cursors: Cursors) -> APIRouter:
     router = APIRouter(tags=["clicks"])
-    exports = Exports(store, catalog, cache.executor)
+    exports = Exports(db, catalog, cache.executor)
 
     @router.get(
         "/api/v1/clicks",
@@ -47,18 +47,18 @@ def clicks_router(store: Store, keys: KeyRing, catalog: Catalog, cache: Response
 
         # The query names the publisher in effect: who shares a query may see the same.
         body, header = await cache.get(
-            ("clicks", query), query.end, lambda: Body.of(page(store, catalog, cursors, query)), lambda body: body.size
+            ("clicks", query), query.end, lambda: Body.of(page(db, catalog, cursors, query)), lambda body: body.size
         )
         return reply(request, body, header, closed=is_over(query.end, _LAST_ZONE))
 
     return router
 
 
-def page(store: Store, catalog: Catalog, cursors: Cursors, query: ClicksQuery) -> ClickPage:
+def page(db: ClickHouse, catalog: Catalog, cursors: Cursors, query: ClicksQuery) -> ClickPage:
     if query.after is None:
-        rows, total = read_page(store, query)
+        rows, total = read_page(db, query)
         return {"data": with_names(rows, catalog), "meta": clicks_meta(query, total)}
-    rows, total, more = read_walk(store, query, query.after)
+    rows, total, more = read_walk(db, query, query.after)
     meta = clicks_meta(query, total)
     listing = bound_to(query.start, query.end, query.publisher_id)
     meta["next_cursor"] = cursors.write(position_after(rows[-1], query.page + 1), listing) if more else None

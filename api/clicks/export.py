@@ -19,7 +19,7 @@ from api.clicks.formats import CONTENT_TYPES, FORMATS, Format
 from api.clicks.parameters import ClicksQuery
 from api.clicks.queries import ClickRow, position_after, read_chunk, rows_by_day, with_names
 from api.query.executor import QueryExecutor
-from rollups.clickhouse import Row, Store, StoreBusy, StoreError
+from rollups.clickhouse import ClickHouse, ClickHouseBusy, ClickHouseError, Row
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +34,8 @@ CHUNK_TIMEOUT_SECONDS = 30.0  # for a slot, before each later chunk: a stream ha
 class Exports:
     """Starts streams; one for an application, so that they share the slots at the database."""
 
-    def __init__(self, store: Store, catalog: Catalog, executor: QueryExecutor) -> None:
-        self._store = store
+    def __init__(self, db: ClickHouse, catalog: Catalog, executor: QueryExecutor) -> None:
+        self._db = db
         self._catalog = catalog
         self._executor = executor
         self._slots = asyncio.Semaphore(MAX_READERS)
@@ -51,7 +51,7 @@ class Exports:
 
     def _parts(self, query: ClicksQuery, form: Format) -> Iterator[bytes]:
         begun = form.begin()
-        for rows in chunks(self._store, query):
+        for rows in chunks(self._db, query):
             named: list[ClickRow] = []
             for at in range(0, len(rows), _NAMED_AT_ONCE):
                 named += with_names(rows[at : at + _NAMED_AT_ONCE], self._catalog)
@@ -65,7 +65,7 @@ class Exports:
             async with asyncio.timeout(patience):
                 await self._slots.acquire()
         except TimeoutError:
-            raise StoreBusy("as many streams as may are being read") from None
+            raise ClickHouseBusy("as many streams as may are being read") from None
         return await self._executor.run(lambda: next(parts, None), self._slots.release)
 
     async def _pieces(self, parts: Iterator[bytes], part: bytes | None, request_id: str) -> AsyncIterator[bytes]:
@@ -74,21 +74,21 @@ class Exports:
                 yield part[at : at + _PIECE_BYTES]
             try:
                 part = await self._next(parts, CHUNK_TIMEOUT_SECONDS)
-            except StoreError as error:
+            except ClickHouseError as error:
                 log.error("a stream was cut off (request %s): %s", request_id, error)
                 raise
 
 
-def chunks(store: Store, query: ClicksQuery) -> Iterator[list[Row]]:
+def chunks(db: ClickHouse, query: ClicksQuery) -> Iterator[list[Row]]:
     """The rows of the range behind `query.after`, by identity (newest day first), at most `CHUNK_ROWS` at a time.
 
     Days are read in stretches of about a chunk, so that no chunk costs the work of the whole range.
     """
     after = query.after or START_POSITION
-    for first, last in _stretches(rows_by_day(store, query)):
+    for first, last in _stretches(rows_by_day(db, query)):
         rows = None
         while rows is None or len(rows) == CHUNK_ROWS:
-            rows = read_chunk(store, query, (first, last), after, CHUNK_ROWS)
+            rows = read_chunk(db, query, (first, last), after, CHUNK_ROWS)
             if rows:
                 yield rows
                 after = position_after(rows[-1], after.page)

@@ -11,7 +11,7 @@ from api.catalog.catalog import Catalog
 from api.clicks.cursor import START_POSITION, Position
 from api.clicks.parameters import ClicksQuery
 from api.dates import stored_range
-from rollups.clickhouse import Row, Store
+from rollups.clickhouse import ClickHouse, Row
 
 # Identity decides the order of a walk: it never changes, where counts do.
 _BY_COUNT = "ORDER BY day DESC, click_count DESC, advertiser_id, owner, network_id"
@@ -34,34 +34,34 @@ class ClickRow(TypedDict):
     click_count: int
 
 
-def read_page(store: Store, query: ClicksQuery) -> tuple[list[Row], int]:
+def read_page(db: ClickHouse, query: ClicksQuery) -> tuple[list[Row], int]:
     """The rows of the page (day, publisher, advertiser, network, clicks), and how many all pages have."""
     size = {"size": query.per_page, "offset": min(query.offset, 2**63)}
     tail = f"{_BY_COUNT} LIMIT {{size:UInt64}} OFFSET {{offset:UInt64}}"
-    return _read(store, query, tail, size, first=query.page == 1)
+    return _read(db, query, tail, size, first=query.page == 1)
 
 
-def read_walk(store: Store, query: ClicksQuery, after: Position) -> tuple[list[Row], int, bool]:
+def read_walk(db: ClickHouse, query: ClicksQuery, after: Position) -> tuple[list[Row], int, bool]:
     """The page behind a position, by identity; how many rows the listing has in all; whether more follow."""
     tail = f"WHERE {_AFTER_POSITION} {_BY_IDENTITY} LIMIT {{size:UInt64}}"
     size = {"size": query.per_page + 1}
-    rows, total = _read(store, query, tail, {**size, **_bound_position(after)}, first=after == START_POSITION)
+    rows, total = _read(db, query, tail, {**size, **_bound_position(after)}, first=after == START_POSITION)
     return rows[: query.per_page], total, len(rows) > query.per_page
 
 
-def read_chunk(store: Store, query: ClicksQuery, days: tuple[date, date], after: Position, size: int) -> list[Row]:
+def read_chunk(db: ClickHouse, query: ClicksQuery, days: tuple[date, date], after: Position, size: int) -> list[Row]:
     """The first `size` rows behind a position, by identity, within those days of the range."""
     sql = f"{_matching(query, _AFTER_POSITION)} {_BY_IDENTITY} LIMIT {{size:UInt64}}"
-    return list(store.query(sql, {**_parameters(query, days), **_bound_position(after), "size": size}))
+    return list(db.query(sql, {**_parameters(query, days), **_bound_position(after), "size": size}))
 
 
-def rows_by_day(store: Store, query: ClicksQuery) -> list[tuple[date, int]]:
+def rows_by_day(db: ClickHouse, query: ClicksQuery) -> list[tuple[date, int]]:
     """Newest day first; about how many rows each has, never fewer: parts that are not merged yet count apart."""
     days = _days(query)
     if days is None:
         return []
     sql = f"SELECT day, count() FROM rollup WHERE {_conditions(query)} GROUP BY day ORDER BY day DESC"
-    return [(day, rows) for day, rows in store.query(sql, _parameters(query, days))]
+    return [(day, rows) for day, rows in db.query(sql, _parameters(query, days))]
 
 
 def position_after(row: Row, page: int) -> Position:
@@ -95,7 +95,7 @@ def with_names(rows: list[Row], catalog: Catalog) -> list[ClickRow]:
 
 
 def _read(
-    store: Store, query: ClicksQuery, tail: str, parameters: dict[str, Any], *, first: bool
+    db: ClickHouse, query: ClicksQuery, tail: str, parameters: dict[str, Any], *, first: bool
 ) -> tuple[list[Row], int]:
     """The rows that `tail` picks of the listing, and the number of rows of the whole listing. `first`: from its
     beginning, so that no rows there are no rows at all."""
@@ -103,10 +103,10 @@ def _read(
     if days is None:
         return [], 0
     matching, bound = _matching(query), _parameters(query, days)
-    found = store.query(f"SELECT * FROM (SELECT *, count() OVER () FROM ({matching})) {tail}", {**bound, **parameters})
+    found = db.query(f"SELECT * FROM (SELECT *, count() OVER () FROM ({matching})) {tail}", {**bound, **parameters})
     if found:
         return [row[:-1] for row in found], found[0][-1]
-    return [], 0 if first else store.query(f"SELECT count() FROM ({matching})", bound)[0][0]
+    return [], 0 if first else db.query(f"SELECT count() FROM ({matching})", bound)[0][0]
 
 
 def _matching(query: ClicksQuery, also: str = "1") -> str:

@@ -25,7 +25,7 @@ from api.dates import iso_utc
 from api.http.headers import standing_headers
 from api.http.methods import allowed_methods
 from api.http.request_id import choose_request_id, request_id
-from rollups.clickhouse import StoreBusy, StoreError, StoreTooLarge, StoreUnavailable
+from rollups.clickhouse import ClickHouseBusy, ClickHouseError, ClickHouseUnavailable, QueryTooLarge
 
 log = logging.getLogger(__name__)
 
@@ -93,9 +93,9 @@ STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (Forbidden, 403),
     (NotFound, 404),
     (RateLimited, 429),
-    (StoreTooLarge, 400),
-    (StoreUnavailable, 503),
-    (StoreError, 500),
+    (QueryTooLarge, 400),
+    (ClickHouseUnavailable, 503),
+    (ClickHouseError, 500),
     (Exception, 500),
 )
 
@@ -137,14 +137,14 @@ class Problem:
 
 
 def install_error_handlers(app: FastAPI) -> None:
-    for error in (ApiError, StatisticsError, RequestValidationError, HTTPException, StoreError, Exception):
+    for error in (ApiError, StatisticsError, RequestValidationError, HTTPException, ClickHouseError, Exception):
         app.add_exception_handler(error, answer)
 
 
 async def answer(request: Request, error: Exception) -> JSONResponse:
     """The answer to a failed request, in the envelope of its path."""
     statistics = request.url.path.startswith(STATISTICS_PATHS)
-    if statistics and isinstance(error, StoreTooLarge):
+    if statistics and isinstance(error, QueryTooLarge):
         error = StatisticsError(StatisticsCode.RANGE, _TOO_LARGE)
     problem = describe(error, scheme="APIKey" if statistics else "Bearer")
     headers = dict(problem.headers or {})
@@ -152,7 +152,7 @@ async def answer(request: Request, error: Exception) -> JSONResponse:
         headers["Allow"] = ", ".join(methods)
     identity = request_id(request)
     if problem.status >= 500:
-        trace = None if isinstance(error, StoreUnavailable) else error
+        trace = None if isinstance(error, ClickHouseUnavailable) else error
         log.error("%s %r (request %s): %s", request.method, request.url.path, identity, error, exc_info=trace)
     body: Any = statistics_body(problem) if statistics else error_body(problem, identity, time.time())
     # An answer to a bug is sent from outside all middleware.
@@ -180,11 +180,11 @@ def describe(error: Exception, scheme: str) -> Problem:
     if isinstance(error, ApiError):
         headers = {"WWW-Authenticate": scheme} if status == 401 else error.headers
         return _problem(status, str(error), field=error.field, headers=headers)
-    if isinstance(error, StoreTooLarge):
+    if isinstance(error, QueryTooLarge):
         return _problem(status, _TOO_LARGE)
     if status == 503:
         retry = {"Retry-After": str(RETRY_AFTER_SECONDS)}
-        away = "is too busy for this" if isinstance(error, StoreBusy) else "cannot be reached"
+        away = "is too busy for this" if isinstance(error, ClickHouseBusy) else "cannot be reached"
         return _problem(status, f"The database {away} at the moment; try again.", headers=retry)
     return _problem(status, "Something went wrong on our side; the request id finds it in our log.")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from api.dates import iso_utc
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 
 HEADER = "X-Data-As-Of"
 NOTHING, EVERYTHING = date.max, date.min
@@ -54,17 +54,17 @@ class Snapshot:
 
 
 class ChangeDetector:
-    """Looks at the database. May block on the store."""
+    """Looks at the database. May block on ClickHouse."""
 
-    def __init__(self, store: Store, topic: str) -> None:
-        self._store = store
+    def __init__(self, db: ClickHouse, topic: str) -> None:
+        self._db = db
         self._topic = topic
 
     def poll(self, before: Snapshot | None) -> Snapshot:
         # The time first: what is read later holds at least that much.
-        milliseconds = self._store.query(_AS_OF, {"topic": self._topic})[0][0]
+        milliseconds = self._db.query(_AS_OF, {"topic": self._topic})[0][0]
         header = {HEADER: iso_utc(min(milliseconds / 1000, time.time()))} if milliseconds else {}
-        parts = {table: (content, block) for table, content, block in self._store.query(_PARTS)}
+        parts = {table: (content, block) for table, content, block in self._db.query(_PARTS)}
         _, block = parts.pop("rollup", (0, 0))
         catalog = {table: content for table, (content, _) in parts.items()}
         if before is None or catalog != before.catalog:
@@ -79,5 +79,5 @@ class ChangeDetector:
             return EVERYTHING, block
         if block <= seen:
             return NOTHING, seen
-        latest, day = self._store.query(_CHANGED_DAYS, {"block": seen})[0]
+        latest, day = self._db.query(_CHANGED_DAYS, {"block": seen})[0]
         return (day, latest) if latest else (NOTHING, block)  # no rows: parts with markers only

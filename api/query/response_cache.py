@@ -14,7 +14,7 @@ from anyio import to_thread
 
 from api.query.change_detection import ChangeDetector, Snapshot
 from api.query.executor import QueryExecutor, database_timeout, retrieve_exception
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 
 POLL_SECONDS = 0.5
 KEPT_SECONDS = 60.0  # also what no poll can tell: rows that their age deletes, parts removed by hand
@@ -50,14 +50,14 @@ class ResponseCache:
 
     def __init__(
         self,
-        store: Store,
+        db: ClickHouse,
         detector: ChangeDetector,
         on_catalog_change: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._store = store
+        self._db = db
         self._detector = detector
-        self.executor = QueryExecutor(store)
+        self.executor = QueryExecutor(db)
         self._on_catalog_change = on_catalog_change
         self._clock = clock
         self._kept: OrderedDict[Hashable, _Kept] = OrderedDict()
@@ -112,7 +112,7 @@ class ResponseCache:
         """The last poll, begun at most `POLL_SECONDS` ago. Under steady traffic nobody waits: it is renewed earlier."""
         arrived = self._clock()
         while self._due or not self._polls or arrived - self._polls[-1].at >= POLL_SECONDS:
-            async with database_timeout(self._store, "answer"):
+            async with database_timeout(self._db, "answer"):
                 await asyncio.shield(self._started("poll", self._poll_now))
         if arrived - self._polls[-1].at >= POLL_SECONDS / 2:
             self._started("poll", self._poll_now)

@@ -26,7 +26,7 @@ from api.statistics.parameters import (
 )
 from api.statistics.queries import ClickCount, ClickCounts
 from api.statistics.scopes import not_found
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 
 Groups = tuple[int, ...] | None
 
@@ -64,14 +64,14 @@ _ALIAS = [described("grpIdx", {"type": "string", "examples": ["151,207"]}, "Anot
 _CODES = (StatisticsCode.PARAMETER, StatisticsCode.PLAN, StatisticsCode.UNKNOWN)
 
 
-def groups_clicks_router(statistics: Statistics, counts: ClickCounts, store: Store) -> APIRouter:
+def groups_clicks_router(statistics: Statistics, counts: ClickCounts, db: ClickHouse) -> APIRouter:
     router = statistics_routes()
 
     async def answer(request: Request, caller: Caller, days: Days, groups: Groups) -> Response:
         number = parse_page(request.query_params)
 
         def page() -> GroupClicksPage:
-            return _read(store, counts, caller.account_id, days, groups, number)
+            return _read(db, counts, caller.account_id, days, groups, number)
 
         return await statistics.answer(request, caller, ("by-group", days, groups, number), days.last, page)
 
@@ -118,10 +118,10 @@ def _check_plan(caller: Caller) -> None:
 
 
 def _read(
-    store: Store, counts: ClickCounts, account_id: int, days: Days, groups: Groups, number: int
+    db: ClickHouse, counts: ClickCounts, account_id: int, days: Days, groups: Groups, number: int
 ) -> GroupClicksPage:
     """A page of groups, those without clicks included: a page is then the same groups whatever is clicked."""
-    page = read_groups(store, account_id, number, groups)
+    page = read_groups(db, account_id, number, groups)
     if groups is not None and page.total < len(groups):
         raise not_found("group")
     found = counts.by_group(account_id, [group.grp_idx for group in page.groups], days.first, days.last)

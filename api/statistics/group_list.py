@@ -17,7 +17,7 @@ from api.statistics.common import Statistics, answers_with, statistics_routes
 from api.statistics.groups_read import PAGE, Group, Page, read_groups
 from api.statistics.parameters import PAGES, given, parse_group, parse_page
 from api.statistics.scopes import not_found
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 
 
 class GroupItem(TypedDict):
@@ -113,12 +113,12 @@ _ITEM = group_item(Group(151, "Newsletter", "Every Friday", 68, 1_745_107_200, 1
 _PAGE: Extra = {"pages": 1, "nextPages": 1, "nextYn": "N", "count": 1, "totalCount": 1}
 
 
-def groups_router(statistics: Statistics, store: Store) -> APIRouter:
+def groups_router(statistics: Statistics, db: ClickHouse) -> APIRouter:
     router = statistics_routes()
 
     def read(account_id: int, number: int, only: Sequence[int] | None, part: str) -> Page:
-        page = read_groups(store, account_id, number, only, part)
-        if only and not page.total and not read_groups(store, account_id, 1, only).total:
+        page = read_groups(db, account_id, number, only, part)
+        if only and not page.total and not read_groups(db, account_id, 1, only).total:
             raise not_found("group")
         return page
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 
 PAGE = 30
 
@@ -45,19 +45,21 @@ class Page:
     total: int
 
 
-def read_groups(store: Store, account_id: int, number: int, only: Sequence[int] | None = None, part: str = "") -> Page:
+def read_groups(
+    db: ClickHouse, account_id: int, number: int, only: Sequence[int] | None = None, part: str = ""
+) -> Page:
     """A page of the account's groups by id: all, or only some; `part` is a part of the name, in either case."""
     conditions = ["grp_idx IN {only:Array(UInt64)}"] if only is not None else []
     conditions += ["positionCaseInsensitiveUTF8(max(name), {part:String}) > 0"] if part else []
     having = f"HAVING {' AND '.join(conditions)}" if conditions else ""
     parameters = {"account": account_id, "only": list(only or []), "part": part}
-    rows = store.query(
+    rows = db.query(
         f"{_GROUPS} {having} ORDER BY grp_idx LIMIT {PAGE} OFFSET {{offset:UInt64}}",
         {**parameters, "offset": (number - 1) * PAGE},
     )
     if rows:
         return Page(number, [_group(*row[:-1]) for row in rows], rows[0][-1])
-    total = store.query(f"SELECT count() FROM ({_GROUPS} {having})", parameters)[0][0] if number > 1 else 0
+    total = db.query(f"SELECT count() FROM ({_GROUPS} {having})", parameters)[0][0] if number > 1 else 0
     return Page(number, [], total)
 
 

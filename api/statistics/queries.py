@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 from api.dates import stored_range
 from api.statistics.scopes import Scope, condition, ensure_exists
-from rollups.clickhouse import Row, Store
+from rollups.clickhouse import ClickHouse, Row
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class ClickCount(NamedTuple):
 
 
 class ClickCounts:
-    """Reads counts of one account. Every call may block on the store. What has no clicks is missing; if nothing
+    """Reads counts of one account. Every call may block on ClickHouse. What has no clicks is missing; if nothing
     has, and the account has no such link or group, StatisticsError says so.
 
     There are never more users than clicks. Where the rollups say otherwise the answer has as many users as clicks, and
@@ -44,8 +44,8 @@ class ClickCounts:
     estimate of large sets errs upwards, within its 1 %; `damage` for anything else, which is logged as an error.
     """
 
-    def __init__(self, store: Store, registry: CollectorRegistry | None = None) -> None:
-        self._store = store
+    def __init__(self, db: ClickHouse, registry: CollectorRegistry | None = None) -> None:
+        self._db = db
         self._above = Counter(
             "clickmill_users_above_clicks",
             "Counts read with more users than clicks",
@@ -69,23 +69,23 @@ class ClickCounts:
         if days is None or not groups:
             return {}
         parameters = {"account": account_id, "groups": list(groups), "first": days[0], "last": days[1]}
-        rows = self._store.query(_BY_GROUP, parameters)
+        rows = self._db.query(_BY_GROUP, parameters)
         return {group: count for (group,), count in self._checked(rows, account_id)}
 
     def _read(self, by: str, account_id: int, scope: Scope, first: date, last: date) -> Sequence[Row]:
         days = stored_range(first, last)
         if days is None:
-            ensure_exists(self._store, account_id, scope)
+            ensure_exists(self._db, account_id, scope)
             return []
         rows, parameters = condition(scope)
-        found = self._store.query(
+        found = self._db.query(
             f"SELECT {by}, sum(clicks) AS click_count, uniqMerge(users) FROM rollup "
             f"WHERE {rows} AND owner = {{account:UInt64}} AND day BETWEEN {{first:Date}} AND {{last:Date}} "
             f"GROUP BY {by} HAVING click_count > 0",
             {"account": account_id, "first": days[0], "last": days[1], **parameters},
         )
         if not found:
-            ensure_exists(self._store, account_id, scope)
+            ensure_exists(self._db, account_id, scope)
         return found
 
     def _checked(self, rows: Iterable[Row], account_id: int) -> list[tuple[tuple[Any, ...], ClickCount]]:

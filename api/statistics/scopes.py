@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from api.http.errors import StatisticsCode, StatisticsError
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 
 _IN_GROUP = "account_id = {account:UInt64} AND grp_idx = {group:UInt64}"
 
@@ -50,13 +50,13 @@ def not_found(what: str) -> StatisticsError:
     return StatisticsError(StatisticsCode.UNKNOWN, f"There is no such {what} in this account.")
 
 
-def ensure_exists(store: Store, account_id: int, scope: Scope) -> None:
+def ensure_exists(db: ClickHouse, account_id: int, scope: Scope) -> None:
     """Raises 1004 unless the account has what the scope names."""
-    if not _exists(store, account_id, scope):
+    if not _exists(db, account_id, scope):
         raise not_found("link" if isinstance(scope, LinkScope) else "group")
 
 
-def _exists(store: Store, account_id: int, scope: Scope) -> bool:
+def _exists(db: ClickHouse, account_id: int, scope: Scope) -> bool:
     """Whether the account has the link (catalogued, or ever clicked) or the group (named, or of any link)."""
     match scope:
         case LinkScope():
@@ -66,12 +66,12 @@ def _exists(store: Store, account_id: int, scope: Scope) -> bool:
                 f"SELECT 1 FROM links WHERE {link} LIMIT 1 UNION ALL "
                 f"SELECT 1 FROM rollup WHERE {rows} AND owner = {{account:UInt64}} LIMIT 1"
             )
-            return bool(store.query(sql, {"account": account_id, **parameters}))
+            return bool(db.query(sql, {"account": account_id, **parameters}))
         case GroupScope(grp_idx):
             sql = (
                 f"SELECT 1 FROM groups WHERE {_IN_GROUP} LIMIT 1 UNION ALL "
                 f"SELECT 1 FROM links FINAL WHERE {_IN_GROUP} LIMIT 1"
             )
-            return bool(store.query(sql, {"account": account_id, "group": grp_idx}))
+            return bool(db.query(sql, {"account": account_id, "group": grp_idx}))
         case AccountScope():
             return True

@@ -20,7 +20,7 @@ import crawleruseragents
 from aiokafka import ConsumerRebalanceListener
 
 from bench.processes import cpu_of, peak_rss_mb
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from rollups.migrations.migrate import migrate, migrations, statements
 from tests.faults.views import COMPARE, FENCE
 
@@ -100,9 +100,9 @@ class Target:
     def from_arguments(cls) -> Target:
         bootstrap, wanted, directory, group = sys.argv[1:5]
         target = cls(bootstrap, int(wanted), f"chdb://{directory}/engine", group)
-        store = Store(target.url)
-        migrate(store)
-        store.close()
+        db = ClickHouse(target.url)
+        migrate(db)
+        db.close()
         target.client = clickhouse_connect.get_client(dsn=target.url)
         target.client.command(_TABLE)
         target.client.command(_VIEW)

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from deploy.embedded.data_dir import NotRunning, with_broker
 from ingest.settings import EMBEDDED, Settings
-from rollups.clickhouse import StoreError
+from rollups.clickhouse import ClickHouseError
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ def run(main: Coroutine[Any, Any, Any]) -> Any:
     """Runs to the end; what cannot be helped becomes one line and exit status 1."""
     try:
         return asyncio.run(main)
-    except (RuntimeError, NotRunning, OSError, StoreError) as error:
+    except (RuntimeError, NotRunning, OSError, ClickHouseError) as error:
         log.debug("failed", exc_info=True)
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:

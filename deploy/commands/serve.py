@@ -12,9 +12,9 @@ import click
 
 from deploy.commands.options import listens, read_settings, required, run
 from ingest.kafka.admin import ensure_topics
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from rollups.migrations.cluster import cluster_ddl
-from rollups.migrations.migrate import migrate as migrate_store
+from rollups.migrations.migrate import migrate as migrate_database
 
 
 @click.command()
@@ -94,7 +94,7 @@ def migrate(cluster: str | None) -> None:
 
     async def migrate_both() -> None:
         names = await asyncio.to_thread(
-            migrate_store, Store(settings.clickhouse_url), retention_days=settings.rollup_retention_days
+            migrate_database, ClickHouse(settings.clickhouse_url), retention_days=settings.rollup_retention_days
         )
         await ensure_topics(settings)
         click.echo("\n".join(f"applied {name}" for name in names) or "the database is up to date")

@@ -8,12 +8,12 @@ from deploy.processes.http_server import HttpServer
 from deploy.processes.lifecycle import serve_until, stop_on_signals
 from deploy.processes.metrics_listener import MetricsListener
 from ingest.settings import Settings
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 
 
 async def run_api(settings: Settings, host: str, port: int) -> None:
     stop = stop_on_signals()
-    store = Store(settings.clickhouse_url, connect=1.0, timeout=15.0, patience=ACQUIRE_TIMEOUT_SECONDS)
-    app = create_app(store, settings, reader=read_only_client(settings))
+    db = ClickHouse(settings.clickhouse_url, connect=1.0, timeout=15.0, acquire_timeout=ACQUIRE_TIMEOUT_SECONDS)
+    app = create_app(db, settings, reader=read_only_client(settings))
     metrics, server = MetricsListener(settings), HttpServer(app, settings, host, port)
     await metrics.beside(serve_until(stop, server), app.state.metrics)

@@ -20,7 +20,7 @@ from ingest.collector import Verdict, collector_routes
 from ingest.kafka.admin import ensure_topics, wait_for_broker
 from ingest.producer import ClickProducer
 from ingest.settings import Settings
-from rollups.clickhouse import Store, StoreError
+from rollups.clickhouse import ClickHouse, ClickHouseError
 
 log = logging.getLogger(__name__)
 
@@ -31,16 +31,16 @@ async def run_collector(settings: Settings, host: str, port: int) -> None:
     """A collector; it answers from the start and takes events as soon as the broker does."""
     stop = stop_on_signals()
     collector = CollectorService(settings)
-    app = collector_app(Store(settings.clickhouse_url), settings, collector)
+    app = collector_app(ClickHouse(settings.clickhouse_url), settings, collector)
     metrics, server = MetricsListener(settings), HttpServer(app, settings, host, port)
     await metrics.beside(serve_until(stop, server, collector.run(stop)))
 
 
-def collector_app(store: Store, settings: Settings, collector: CollectorService) -> FastAPI:
+def collector_app(db: ClickHouse, settings: Settings, collector: CollectorService) -> FastAPI:
     app = FastAPI(title="Clickmill collector", openapi_url=None)
     guard(app, settings)
-    app.include_router(health_router(store, lambda: {"broker": collector.open}))
-    app.router.routes.extend(collector.routes(KeyRing(store, settings)))
+    app.include_router(health_router(db, lambda: {"broker": collector.open}))
+    app.router.routes.extend(collector.routes(KeyRing(db, settings)))
     return app
 
 
@@ -86,7 +86,7 @@ def key_authority(keys: KeyRing, role: str) -> Callable[[str | None], Awaitable[
     async def authorize(key: str | None) -> Verdict:
         try:
             principal = await keys.resolve(key)
-        except StoreError as error:
+        except ClickHouseError as error:
             log.warning("%s", error)
             return "unavailable"
         if principal is None:

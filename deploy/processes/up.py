@@ -24,7 +24,7 @@ from deploy.processes.metrics_listener import MetricsListener
 from deploy.processes.worker import worker_parts
 from ingest.kafka.admin import ensure_topics
 from ingest.settings import EMBEDDED, Settings
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from rollups.delivery.letters import read_dead_letters
 from rollups.metrics import worker_registry
 from rollups.migrations.migrate import migrate
@@ -105,12 +105,12 @@ async def _run(
     stop: asyncio.Event,
     on_ready: OnReady,
 ) -> None:
-    store = Store(settings.clickhouse_url)
+    db = ClickHouse(settings.clickhouse_url)
     try:
-        await asyncio.to_thread(migrate, store, retention_days=settings.rollup_retention_days)
-        keys, collector, worker = KeyRing(store, settings), CollectorService(settings), Worker(settings, store)
+        await asyncio.to_thread(migrate, db, retention_days=settings.rollup_retention_days)
+        keys, collector, worker = KeyRing(db, settings), CollectorService(settings), Worker(settings, db)
         app = create_app(
-            store,
+            db,
             settings,
             ready=lambda: {"broker": collector.open, **worker_parts(worker)},
             keys=keys,
@@ -126,7 +126,7 @@ async def _run(
         if broker and broker.running():
             await _say_what_ends(settings)
     finally:
-        store.close()
+        db.close()
 
 
 async def _serve(

@@ -13,7 +13,7 @@ from deploy.processes.http_server import HttpServer
 from deploy.processes.lifecycle import serve_until, stop_on_signals
 from deploy.processes.metrics_listener import MetricsListener
 from ingest.settings import Settings
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from rollups.metrics import worker_registry
 from rollups.worker import Worker
 
@@ -25,11 +25,11 @@ _MOST_WHY = 1000  # characters
 async def run_worker(settings: Settings, host: str, port: int) -> None:
     """A worker, with its health over HTTP."""
     stop = stop_on_signals()
-    store = Store(settings.clickhouse_url)
-    worker = Worker(settings, store)
+    db = ClickHouse(settings.clickhouse_url)
+    worker = Worker(settings, db)
     app = FastAPI(title="Clickmill worker", openapi_url=None)
     guard(app, settings)
-    app.include_router(health_router(store, lambda: worker_parts(worker)))
+    app.include_router(health_router(db, lambda: worker_parts(worker)))
     metrics, server = MetricsListener(settings), HttpServer(app, settings, host, port)
     await metrics.beside(serve_until(stop, server, worker.run(stop)), worker_registry(worker))
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pyarrow as pa
 
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from rollups.transform.decode import Reason
 from rollups.transform.prepare import Portion
 
@@ -44,8 +44,8 @@ WHERE source IN (SELECT source FROM sources WHERE topic = {topic:String})
 class Layout:
     """The number of partitions of one source as all its workers know it. `note` blocks."""
 
-    def __init__(self, store: Store, source: int, topic: str, horizon_minutes: int) -> None:
-        self._store = store
+    def __init__(self, db: ClickHouse, source: int, topic: str, horizon_minutes: int) -> None:
+        self._db = db
         self._scope = {"source": source, "topic": topic}
         # A key is known for one and a half horizons at most.
         self._moves = timedelta(minutes=1.5 * horizon_minutes) + _PRODUCERS_NOTICE
@@ -58,19 +58,19 @@ class Layout:
             return
         if not self._is_noted(partitions):
             self._note(partitions)
-        [(until,)] = self._store.query(_UNTIL, self._scope)
+        [(until,)] = self._db.query(_UNTIL, self._scope)
         self._unverified_until_ms = int(until.replace(tzinfo=UTC).timestamp() * 1000)
         self.partitions = partitions
 
     def _is_noted(self, partitions: int) -> bool:
-        found = self._store.query(
+        found = self._db.query(
             "SELECT 1 FROM topic_partitions WHERE source = {source:UInt32} AND partitions = {partitions:UInt32}",
             {**self._scope, "partitions": partitions},
         )
         return bool(found)
 
     def _note(self, partitions: int) -> None:
-        [(before,)] = self._store.query(_BEFORE, self._scope)
+        [(before,)] = self._db.query(_BEFORE, self._scope)
         now = datetime.now(UTC)
         until = datetime.fromtimestamp(0, UTC)
         if before not in (0, partitions):
@@ -80,7 +80,7 @@ class Layout:
                 "unverified",
                 *(self._scope["topic"], partitions, before, f"{until:%Y-%m-%d %H:%M} UTC"),
             )
-        self._store.insert(
+        self._db.insert(
             "topic_partitions",
             [(self._scope["source"], partitions, now, until)],
             ["source", "partitions", "noted_at", "unverified_until"],

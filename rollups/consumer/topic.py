@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from ingest.kafka.admin import TopicWatch
 from ingest.settings import Settings
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from rollups.consumer.partition_layout import Layout
 from rollups.delivery.sources import register_source, source_number
 from rollups.transform.prepare import Portion
@@ -26,18 +26,18 @@ class Topic:
         self._layout = layout
 
     @classmethod
-    async def open(cls, settings: Settings, store: Store) -> Topic:
-        """Raises ConnectionError and StoreError."""
+    async def open(cls, settings: Settings, db: ClickHouse) -> Topic:
+        """Raises ConnectionError and ClickHouseError."""
         watch = TopicWatch(settings, settings.topic)
         try:
             found = await watch.look()
             identity = (found.cluster_id, settings.topic, found.topic_id)
-            source = await asyncio.to_thread(register_source, store, *identity)
+            source = await asyncio.to_thread(register_source, db, *identity)
         except BaseException:
             await watch.close()
             raise
         log.info("topic %s of cluster %s is source %d", settings.topic, found.cluster_id, source)
-        layout = Layout(store, source, settings.topic, settings.dedupe_horizon_minutes)
+        layout = Layout(db, source, settings.topic, settings.dedupe_horizon_minutes)
         return cls(watch, settings.topic, source, layout)
 
     async def identity(self, held: Iterable[int]) -> int:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from rollups.clickhouse import StoreError, StoreUnavailable
+from rollups.clickhouse import ClickHouseError, ClickHouseUnavailable
 from rollups.delivery.markers import Marker, Markers
 from rollups.model import Cursor, Lease, State
 
@@ -144,7 +144,7 @@ class Claims:
             except SourceReplaced:
                 raise
             except Exception as error:
-                level = logging.WARNING if isinstance(error, StoreError) else logging.ERROR
+                level = logging.WARNING if isinstance(error, ClickHouseError) else logging.ERROR
                 log.log(level, "claiming failed, trying again in %.1f s: %s", backoff, error, exc_info=level > 30)
                 await asyncio.sleep(backoff)
                 backoff = min(backoff * 2, _LAST_BACKOFF)
@@ -187,7 +187,7 @@ class Claims:
             await self._check_bounds(lease, marker, *bounds)
             if lease.state is State.CLAIMING and lease.partition in same:
                 await asyncio.to_thread(self._owner.recall, lease)
-        except StoreUnavailable:
+        except ClickHouseUnavailable:
             raise
         except Exception as error:
             log.error("partition %d was not claimed: %s", lease.partition, error, exc_info=error)

@@ -7,7 +7,7 @@ from enum import Enum
 
 import pyarrow as pa
 
-from rollups.clickhouse import Store, StoreError
+from rollups.clickhouse import ClickHouse, ClickHouseError
 from rollups.delivery.markers import insert_comment
 
 # Part of the delivery protocol: with these a block of any size becomes exactly one part, in one thread, before the
@@ -32,17 +32,17 @@ class Outcome(Enum):
     UNKNOWN = "unknown"  # it may or may not have been applied; only a claim can tell
 
 
-def insert_batch(store: Store, source: int, partitions: Iterable[int], batch: pa.Table) -> tuple[Outcome, str]:
+def insert_batch(db: ClickHouse, source: int, partitions: Iterable[int], batch: pa.Table) -> tuple[Outcome, str]:
     """Applies a batch whole or not at all; returns the outcome and ClickHouse's words, empty when applied."""
     settings = {**PINNED, "log_comment": insert_comment(source, partitions)}
     try:
-        store.insert_arrow("landing", batch, settings)
-    except StoreError as error:
+        db.insert_arrow("landing", batch, settings)
+    except ClickHouseError as error:
         return _classify(error), str(error)
     return Outcome.APPLIED, ""
 
 
-def _classify(error: StoreError) -> Outcome:
+def _classify(error: ClickHouseError) -> Outcome:
     if error.code == _THROW_IF:
         return Outcome.FENCED if "FENCED" in str(error) else Outcome.STALE
     return Outcome.REFUSED if error.refuses_content else Outcome.UNKNOWN

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from rollups.kafka_log.tail import NO_TAIL, Tail
 
 _RANDOM_BITS = 32  # the low ones, so that two claimers of one counter differ
@@ -33,13 +33,13 @@ class Marker:
 
 
 class Markers:
-    def __init__(self, store: Store, source: int) -> None:
-        self._store = store
+    def __init__(self, db: ClickHouse, source: int) -> None:
+        self._db = db
         self.source = source
 
     def read(self) -> dict[int, Marker]:
         """Markers by partition; a partition without any is absent."""
-        rows = self._store.query(
+        rows = self._db.query(
             "SELECT partition, epoch, next, toUnixTimestamp64Milli(as_of), tail.offset, "
             "toUnixTimestamp64Milli(tail.settled), tail.crc FROM watermarks WHERE source = {source:UInt32}",
             {"source": self.source},
@@ -53,7 +53,7 @@ class Markers:
         """Writes an epoch above the highest known one for each partition; returns the epochs written."""
         known = self.read()
         epochs = {partition: next_epoch(known.get(partition, Marker()).epoch) for partition in partitions}
-        self._store.insert(
+        self._db.insert(
             "rollup",
             [("fence", self.source, partition, epoch) for partition, epoch in epochs.items()],
             ["grain", "source", "partition", "next"],
@@ -63,7 +63,7 @@ class Markers:
     def drain(self, partitions: Iterable[int]) -> None:
         """Kills inserts under way that carry any of the partitions and waits until they are gone."""
         for partition in partitions:
-            self._store.command(
+            self._db.command(
                 "KILL QUERY WHERE startsWith(Settings['log_comment'], {prefix:String}) "
                 "AND position(Settings['log_comment'], {partition:String}) > 0 SYNC",
                 {"prefix": comment_prefix(self.source), "partition": f",{partition},"},
@@ -71,7 +71,7 @@ class Markers:
 
     def touch(self, seen: Mapping[int, tuple[int, int, datetime]]) -> None:
         """Notes (epoch, next, time) of each partition: its log was empty after offset `next` at that time."""
-        self._store.insert(
+        self._db.insert(
             "rollup",
             [
                 ("watermark", self.source, partition, next_offset, (epoch, at))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 
 MANY_CONNECTIONS, FEW_CONNECTIONS = 8, 3
 _SECONDS = 10.0
@@ -37,18 +37,18 @@ class _Server:
 class Endpoint:
     """Of one session of a worker. `name` is what `hostName()` must say, empty for any server that is the only one."""
 
-    def __init__(self, store: Store, name: str) -> None:
-        self._store = store
+    def __init__(self, db: ClickHouse, name: str) -> None:
+        self._db = db
         self._name = name
         self._known: tuple[str, str] | None = None
 
     def check(self, connections: int) -> None:
-        """Asks over so many new connections, all open at once. Raises SeveralServers and StoreError. Blocks."""
-        if self._store.embedded:
+        """Asks over so many new connections, all open at once. Raises SeveralServers and ClickHouseError. Blocks."""
+        if self._db.embedded:
             return
         servers = self._ask(connections)
         hosts = sorted({server.host for server in servers})
-        where = f"ClickHouse at {self._store.address}"
+        where = f"ClickHouse at {self._db.address}"
         if len(servers) > 1:
             raise SeveralServers(
                 f"{where}: {len(servers)} servers answer ({', '.join(hosts)}), and inserts must go to one: let "
@@ -68,8 +68,8 @@ class Endpoint:
 
     def _ask(self, connections: int) -> set[_Server]:
         with ExitStack() as opened:
-            asides = [self._store.apart(_SECONDS) for _ in range(connections)]
-            for store in asides:
-                opened.enter_context(closing(store))
-            answers = [store.query(_WHO)[0] for store in (self._store, *asides)]
+            separate = [self._db.separate_socket(_SECONDS) for _ in range(connections)]
+            for db in separate:
+                opened.enter_context(closing(db))
+            answers = [db.query(_WHO)[0] for db in (self._db, *separate)]
         return {_Server(host, uuid, database, bool(shared)) for host, uuid, database, shared in answers}

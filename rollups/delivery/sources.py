@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime
 
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 
 
 class SourceCollision(Exception):
@@ -18,16 +18,16 @@ def source_number(cluster_id: str, topic: str, topic_id: str) -> int:
     return int.from_bytes(digest[:4], "big")
 
 
-def register_source(store: Store, cluster_id: str, topic: str, topic_id: str) -> int:
+def register_source(db: ClickHouse, cluster_id: str, topic: str, topic_id: str) -> int:
     """The number of this incarnation, noted in `sources` the first time it is seen."""
     number = source_number(cluster_id, topic, topic_id)
     identity = (cluster_id, topic, topic_id)
-    known = store.query(
+    known = db.query(
         "SELECT cluster_id, topic, topic_id FROM sources FINAL WHERE source = {source:UInt32}",
         {"source": number},
     )
     if not known:
-        store.insert(
+        db.insert(
             "sources",
             [(number, *identity, datetime.now(UTC))],
             ["source", "cluster_id", "topic", "topic_id", "first_seen"],

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 
 log = logging.getLogger(__name__)
 
@@ -31,17 +31,17 @@ class BrokerClock:
     the lesser of this machine's time and ClickHouse's. ConnectionError if Kafka does not take it.
     """
 
-    def __init__(self, append_time: Callable[[], Awaitable[int | None]], store: Store) -> None:
+    def __init__(self, append_time: Callable[[], Awaitable[int | None]], db: ClickHouse) -> None:
         self._append_time = append_time
-        self._store = store
-        self._broker: int | None = None  # ms that it is ahead of the steady clock, at least
-        self._clickhouse: int | None = None
+        self._db = db
+        self._broker_ahead: int | None = None  # ms that it is ahead of the steady clock, at least
+        self._clickhouse_ahead: int | None = None
 
     def now_ms(self) -> int:
         """Milliseconds since 1970. Does not block."""
-        if self._broker is not None:
-            return steady_ms() + self._broker
-        return wall_ms() if self._clickhouse is None else min(wall_ms(), steady_ms() + self._clickhouse)
+        if self._broker_ahead is not None:
+            return steady_ms() + self._broker_ahead
+        return wall_ms() if self._clickhouse_ahead is None else min(wall_ms(), steady_ms() + self._clickhouse_ahead)
 
     async def learn(self) -> None:
         """Asks anew. A broker that does not answer leaves everything as it was."""
@@ -50,10 +50,10 @@ class BrokerClock:
         except (ConnectionError, TimeoutError) as error:
             log.warning("the broker's time was not learned, ClickHouse's and ours stand in for it: %r", error)
             appended = None
-            if self._broker is not None:
+            if self._broker_ahead is not None:
                 return
         if appended is not None:
-            self._broker = appended - steady_ms()
+            self._broker_ahead = appended - steady_ms()
             return
-        [(now,)] = await asyncio.to_thread(self._store.query, "SELECT toUnixTimestamp64Milli(now64(3))")
-        self._clickhouse, self._broker = now - steady_ms(), None
+        [(now,)] = await asyncio.to_thread(self._db.query, "SELECT toUnixTimestamp64Milli(now64(3))")
+        self._clickhouse_ahead, self._broker_ahead = now - steady_ms(), None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from importlib.resources import files
 
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from rollups.installation import ensure_event_id_key
 
 _COMMENT = re.compile(r"^\s*--.*$", re.MULTILINE)
@@ -22,43 +22,43 @@ def statements(sql: str) -> list[str]:
     return [part.strip() for part in _COMMENT.sub("", sql).split(";") if part.strip()]
 
 
-def migrate(store: Store, *, retention_days: int = 0) -> list[str]:
+def migrate(db: ClickHouse, *, retention_days: int = 0) -> list[str]:
     """Brings the database to the newest version; returns the names of what was applied.
 
     Every statement can run twice, so a migration that was cut off is simply repeated.
     """
-    store.command(
+    db.command(
         "CREATE TABLE IF NOT EXISTS schema_migrations "
         "(number UInt32, name String, applied_at DateTime DEFAULT now()) ENGINE = MergeTree ORDER BY number"
     )
-    applied = {row[0] for row in store.query("SELECT number FROM schema_migrations")}
+    applied = {row[0] for row in db.query("SELECT number FROM schema_migrations")}
     names = []
     for number, name, sql in migrations():
         if number in applied:
             continue
         for statement in statements(sql):
-            store.command(statement)
-        store.insert("schema_migrations", [(number, name)], ["number", "name"])
+            db.command(statement)
+        db.insert("schema_migrations", [(number, name)], ["number", "name"])
         names.append(name)
-    ensure_event_id_key(store)
-    _set_retention(store, retention_days)
+    ensure_event_id_key(db)
+    _set_retention(db, retention_days)
     return names
 
 
-def _set_retention(store: Store, days: int) -> None:
+def _set_retention(db: ClickHouse, days: int) -> None:
     """Old clicks go, markers and the ledger stay: they are what keeps the log from being counted twice."""
     if days:
-        store.command(
+        db.command(
             f"ALTER TABLE rollup MODIFY TTL day + INTERVAL {days:d} DAY DELETE "
             "WHERE grain IN ('link_hour', 'account_hour', 'affiliate_day')"
         )
-    elif has_retention(store):
-        store.command("ALTER TABLE rollup REMOVE TTL")
+    elif has_retention(db):
+        db.command("ALTER TABLE rollup REMOVE TTL")
 
 
-def has_retention(store: Store) -> bool:
+def has_retention(db: ClickHouse) -> bool:
     """Whether old clicks are deleted from the rollups."""
-    [(engine,)] = store.query(
+    [(engine,)] = db.query(
         "SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = 'rollup'"
     )
     return "TTL" in engine

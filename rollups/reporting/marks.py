@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from rollups.kafka_log.tail import fingerprint
 from rollups.model import Records
 
@@ -33,8 +33,8 @@ WHERE place % intDiv(marks + {most:UInt32} - 1, {most:UInt32}) = 0
 class Marks:
     """Notes a mark of each partition every half minute at most: of the newest record that was applied."""
 
-    def __init__(self, store: Store, source: int) -> None:
-        self._store = store
+    def __init__(self, db: ClickHouse, source: int) -> None:
+        self._db = db
         self._source = source
         self._due: dict[int, float] = {}
         # (offset, CRC): of two batches, as the newer one may not be applied yet
@@ -56,7 +56,7 @@ class Marks:
                 ready[partition] = max(before)
         if ready:
             rows = [(self._source, partition, offset, crc, at) for partition, (offset, crc) in ready.items()]
-            self._store.insert("log_marks", rows, ["source", "partition", "offset", "crc", "noted_at"])
+            self._db.insert("log_marks", rows, ["source", "partition", "offset", "crc", "noted_at"])
         for partition in ready:
             self._due[partition] = now + _MARK_SECONDS
             newer = [mark for mark in self._taken[partition] if mark > ready[partition]]
@@ -68,6 +68,6 @@ def fingerprint_of(record: Any) -> int:
     return fingerprint(record.timestamp, record.key, record.value)
 
 
-def marks(store: Store, most: int) -> list[tuple[int, int, int, int]]:
+def marks(db: ClickHouse, most: int) -> list[tuple[int, int, int, int]]:
     """(source, partition, offset, CRC) of at most so many of each partition: the newest, and some before it."""
-    return [(s, p, offset, crc) for s, p, offset, crc in store.query(_SPREAD, {"most": most})]
+    return [(s, p, offset, crc) for s, p, offset, crc in db.query(_SPREAD, {"most": most})]

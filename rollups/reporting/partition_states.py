@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 
 Condition = tuple[str, str]  # (state as in `partition_states`, why)
 
@@ -18,8 +18,8 @@ _MOST_WHY = 500  # characters
 class PartitionStates:
     """Writes what has changed, and looks once a minute whether what is written is still true."""
 
-    def __init__(self, store: Store, source: int) -> None:
-        self._store = store
+    def __init__(self, db: ClickHouse, source: int) -> None:
+        self._db = db
         self._source = source
         self._states: dict[int, str] = {}
         self._looked = -_AFRESH_SECONDS
@@ -39,12 +39,12 @@ class PartitionStates:
                 rows.append((self._source, partition, state, why[:_MOST_WHY], began, version + 1))
         if rows:
             columns = ["source", "partition", "state", "why", "since", "version"]
-            self._store.insert("partition_states", rows, columns)
+            self._db.insert("partition_states", rows, columns)
         self._states, self._looked = states, time.monotonic()
 
     def _known(self) -> dict[int, tuple[str, str, datetime, int]]:
         """Versions grow by one from what is there, so that no clock decides whose word stands."""
-        rows = self._store.query(
+        rows = self._db.query(
             "SELECT partition, toString(state), why, since, version FROM partition_states FINAL "
             "WHERE source = {source:UInt32}",
             {"source": self._source},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from rollups.delivery.claims import Claims
 from rollups.reporting.lateness import Lateness
 from rollups.reporting.marks import Marks
@@ -16,10 +16,10 @@ from rollups.transform.prepare import Portion
 class Reporter:
     """For one session. The audit, which is another process, reads what `report` writes."""
 
-    def __init__(self, store: Store, source: int, claims: Claims) -> None:
+    def __init__(self, db: ClickHouse, source: int, claims: Claims) -> None:
         self._claims = claims
-        self._states = PartitionStates(store, source)
-        self._marks = Marks(store, source)
+        self._states = PartitionStates(db, source)
+        self._marks = Marks(db, source)
         self._lateness = Lateness()
 
     def about_to_apply(self, portions: Iterable[Portion]) -> None:
@@ -40,7 +40,7 @@ class Reporter:
         return self._lateness.seconds()
 
     async def report(self) -> None:
-        """Raises StoreError."""
+        """Raises ClickHouseError."""
         leases, late = self._claims.leases, self._lateness.late()
         kinds = {"halted": self._claims.halted(), "failing": self._claims.failing(), "late": late}
         conditions = {partition: _condition(partition, kinds) for partition in leases}

@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ingest.event.addresses import Addresses
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from rollups.compiled.siphash import Hashes, siphash, siphash_rows
 from rollups.installation import event_id_key, note_visitor_secret
 from rollups.transform.click_columns import Fields, by_value, sizes
@@ -86,13 +86,13 @@ class Identify:
         return np.where(links != 0, linked, _mixed(publishers ^ _mixed(advertisers ^ _mixed(networks))))
 
 
-def identify_as(store: Store, visitor_secret: str) -> Identify:
+def identify_as(db: ClickHouse, visitor_secret: str) -> Identify:
     """How events and users are told apart in this database; says if the secret is another than before. Blocks.
 
-    StoreError if `migrate` has not run.
+    ClickHouseError if `migrate` has not run.
     """
-    key = event_id_key(store)
-    note_visitor_secret(store, visitor_secret, key)
+    key = event_id_key(db)
+    note_visitor_secret(db, visitor_secret, key)
     return Identify(visitor_secret, key)
 
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 import numpy as np
 import pyarrow as pa
 
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from rollups.compiled.hash_set import Keys
 from rollups.transform.memory import MS_PER_MINUTE, PartitionMemory, SeenKeys
 
@@ -37,8 +37,8 @@ least(
 
 
 class Seen:
-    def __init__(self, store: Store, source: int, topic: str) -> None:
-        self._store = store
+    def __init__(self, db: ClickHouse, source: int, topic: str) -> None:
+        self._db = db
         self._scope = {"source": source, "topic": topic}
 
     def write(self, batches: list[tuple[int, int, list[SeenKeys]]]) -> None:
@@ -58,14 +58,14 @@ class Seen:
             }
         )
         # One part for each generation: after a quiet time a batch may hold many of them.
-        self._store.insert_arrow("seen", table, {"async_insert": 0, "max_partitions_per_insert_block": 0})
+        self._db.insert_arrow("seen", table, {"async_insert": 0, "max_partitions_per_insert_block": 0})
 
     def load(self, partition: int, memory: PartitionMemory, now_ms: int) -> None:
         """Fills an empty memory with what was seen before its `next`."""
         present = now_ms // MS_PER_MINUTE  # earlier versions believed stamps beyond it
         parameters = {**self._scope, "partition": partition, "upto": memory.next}
         found: dict[str, dict[int, list[Keys]]] = defaultdict(lambda: defaultdict(list))
-        for batch in self._store.query_arrow(_APPLIED, parameters).to_batches():
+        for batch in self._db.query_arrow(_APPLIED, parameters).to_batches():
             kinds, generations, lists = batch["name"].to_pylist(), batch["generation"].to_pylist(), batch["keys"]
             for row, (kind, generation) in enumerate(zip(kinds, generations, strict=True)):
                 found[kind][min(generation, present)].append(lists[row].values.to_numpy())
@@ -75,6 +75,6 @@ class Seen:
 
     def forget(self, older_than_minutes: int) -> None:
         """Drops what no partition needs any more, by the log's time: the workers may have been away for long."""
-        old = self._store.query(_FORGETTABLE, {**self._scope, "minutes": older_than_minutes})
+        old = self._db.query(_FORGETTABLE, {**self._scope, "minutes": older_than_minutes})
         for source, generation in old:
-            self._store.command(f"ALTER TABLE seen DROP PARTITION ({source:d}, {generation:d})")
+            self._db.command(f"ALTER TABLE seen DROP PARTITION ({source:d}, {generation:d})")

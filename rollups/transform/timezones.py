@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import numpy as np
 from numpy.typing import NDArray
 
-from rollups.clickhouse import Row, Store
+from rollups.clickhouse import ClickHouse, Row
 
 DEFAULT_ZONE = "UTC"
 _MINUTE = 60  # zones change their offset on whole minutes only, save one in 1972: Newfoundland at 00:01 until 2011
@@ -33,8 +33,8 @@ class OwnerZones:
     block on the database, and may be made by different threads.
     """
 
-    def __init__(self, store: Store, table: str, key: str, remembered: int = _REMEMBERED) -> None:
-        self._store, self._table, self._key, self._remembered = store, table, key, remembered
+    def __init__(self, db: ClickHouse, table: str, key: str, remembered: int = _REMEMBERED) -> None:
+        self._db, self._table, self._key, self._remembered = db, table, key, remembered
         self._young: dict[int, str] = {}  # seen since there were too many
         self._old: dict[int, str] = {}  # seen before that
         self._lock = threading.Lock()
@@ -44,7 +44,7 @@ class OwnerZones:
         """Takes over zones that were written since the last look, of owners that are in memory."""
         place = self._settled
         while True:
-            rows = self._store.query(
+            rows = self._db.query(
                 f"SELECT {self._key}, time_zone, version, now64(6, 'UTC') FROM {self._table} FINAL "
                 f"WHERE (version, {self._key}) > ({{since:DateTime64(6, 'UTC')}}, {{after:UInt64}}) "
                 f"ORDER BY version, {self._key} LIMIT {_READ_AT_ONCE}",
@@ -83,7 +83,7 @@ class OwnerZones:
     def _ask(self, unknown: list[int]) -> dict[int, str]:
         zones = dict.fromkeys(unknown, DEFAULT_ZONE)
         for start in range(0, len(unknown), _ASKED_AT_ONCE):
-            rows = self._store.query(
+            rows = self._db.query(
                 f"SELECT {self._key}, time_zone FROM {self._table} FINAL WHERE {self._key} IN {{owners:Array(UInt64)}}",
                 {"owners": unknown[start : start + _ASKED_AT_ONCE]},
             )

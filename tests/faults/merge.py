@@ -10,24 +10,24 @@ import sys
 from contextlib import suppress
 
 from rollups.audit import audit
-from rollups.clickhouse import Store, StoreError
+from rollups.clickhouse import ClickHouse, ClickHouseError
 from tests.faults.world import World
 
 
 def main() -> int:
     url, seed, clicks = sys.argv[1:]
-    store, world = Store(url), World(int(seed), clicks=int(clicks))
-    with suppress(StoreError):
-        store.query("SELECT 1")
+    db, world = ClickHouse(url), World(int(seed), clicks=int(clicks))
+    with suppress(ClickHouseError):
+        db.query("SELECT 1")
     print("go?", flush=True)
     sys.stdin.readline()
     try:
-        store.command("OPTIMIZE TABLE rollup FINAL")
-    except StoreError as error:
+        db.command("OPTIMIZE TABLE rollup FINAL")
+    except ClickHouseError as error:
         print(error, file=sys.stderr)
-    if audit(store).problems:
+    if audit(db).problems:
         return 4
-    return 3 if world.differences(store) else 0
+    return 3 if world.differences(db) else 0
 
 
 if __name__ == "__main__":

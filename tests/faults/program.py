@@ -19,7 +19,7 @@ import pyarrow as pa
 from ingest.settings import Settings
 from rollups.audit import audit
 from rollups.chdb_readback import ReadBack
-from rollups.clickhouse import Store, StoreUnavailable
+from rollups.clickhouse import ClickHouse, ClickHouseUnavailable
 from rollups.migrations.migrate import migrate
 from tests.faults.world import World
 from tests.support.worker import harness
@@ -40,45 +40,45 @@ def main() -> int:
     options = parser.parse_args()
     if options.blind:
         ReadBack._settle = lambda *_: ""  # type: ignore[method-assign]
-    store, world = Store(options.url), World(options.seed, clicks=options.clicks)
-    migrate(store)
-    if problems := audit(store).problems:
+    db, world = ClickHouse(options.url), World(options.seed, clicks=options.clicks)
+    migrate(db)
+    if problems := audit(db).problems:
         print(*problems, sep="\n", flush=True)
         return 4
     if options.pause:
-        _pause_before(store, options.pause)
-    if asyncio.run(_consume(store, world, options)) == "fenced":
+        _pause_before(db, options.pause)
+    if asyncio.run(_consume(db, world, options)) == "fenced":
         return 5
-    differences = _differences(store, world)
+    differences = _differences(db, world)
     print(*differences, sep="\n", flush=True)
     return 3 if differences else 0
 
 
-def _differences(store: Store, world: World) -> list[str]:
+def _differences(db: ClickHouse, world: World) -> list[str]:
     while True:
         try:
-            return world.differences(store) + audit(store).problems
-        except StoreUnavailable:  # killed just now
+            return world.differences(db) + audit(db).problems
+        except ClickHouseUnavailable:  # killed just now
             time.sleep(0.2)
 
 
-def _pause_before(store: Store, wanted: str) -> None:
-    insert_arrow = store.insert_arrow
+def _pause_before(db: ClickHouse, wanted: str) -> None:
+    insert_arrow = db.insert_arrow
 
     def paused(table: str, batch: pa.Table, settings: dict[str, Any]) -> None:
         if table == wanted:
-            store.insert_arrow = insert_arrow  # type: ignore[method-assign]
+            db.insert_arrow = insert_arrow  # type: ignore[method-assign]
             for merged in ("rollup", "seen"):
-                store.command(f"ALTER TABLE {merged} MODIFY SETTING {_NO_MERGES}")
+                db.command(f"ALTER TABLE {merged} MODIFY SETTING {_NO_MERGES}")
             print("go?", flush=True)
             sys.stdin.readline()
         insert_arrow(table, batch, settings)
 
-    store.insert_arrow = paused  # type: ignore[method-assign]
+    db.insert_arrow = paused  # type: ignore[method-assign]
 
 
-async def _consume(store: Store, world: World, options: argparse.Namespace) -> str:
-    async with harness(store, world.log, Settings(batch_linger_ms=0)) as worker:
+async def _consume(db: ClickHouse, world: World, options: argparse.Namespace) -> str:
+    async with harness(db, world.log, Settings(batch_linger_ms=0)) as worker:
         await worker.claim(set(world.log.partitions))
         print("claimed", flush=True)
         dice = random.Random()

@@ -19,7 +19,7 @@ from deploy.commands import audit_log
 from ingest.event import Click
 from ingest.kafka.admin import ensure_topics
 from ingest.settings import Settings
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from rollups.consumer.faust_transport import BatchConsumerThread
 from rollups.consumer.partition_layout import Layout
 from rollups.delivery.claims import Claims
@@ -58,19 +58,19 @@ def clicks(first: int, count: int, **fields: Any) -> list[Click]:
     ]
 
 
-async def red(settings: Settings, store: Store, *parts: str, recount: bool = True, seconds: float = 30) -> None:
+async def red(settings: Settings, db: ClickHouse, *parts: str, recount: bool = True, seconds: float = 30) -> None:
     """The audit tells, in one line, of all these parts, now or soon."""
     deadline = time.monotonic() + seconds
     while True:
-        problems, _ = await audited(settings, store, recount=recount)
+        problems, _ = await audited(settings, db, recount=recount)
         if any(all(part in problem for part in parts) for problem in problems):
             return
         assert time.monotonic() < deadline, problems
         await asyncio.sleep(0.5)
 
 
-async def green(settings: Settings, store: Store, *, recount: bool = True) -> None:
-    problems, _ = await audited(settings, store, recount=recount)
+async def green(settings: Settings, db: ClickHouse, *, recount: bool = True) -> None:
+    problems, _ = await audited(settings, db, recount=recount)
     assert problems == []
 
 
@@ -94,7 +94,7 @@ def never_isolate(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("defect", [False, True])
 def test_a_batch_that_is_tried_again_for_ever(
-    kafka: KafkaBroker, store: Store, monkeypatch: pytest.MonkeyPatch, record: Record, defect: bool
+    kafka: KafkaBroker, db: ClickHouse, monkeypatch: pytest.MonkeyPatch, record: Record, defect: bool
 ) -> None:
     settings = settings_for(kafka, f"poison-{defect}")
     raise_for_poison(monkeypatch)
@@ -105,14 +105,14 @@ def test_a_batch_that_is_tried_again_for_ever(
     sent[5].link_id = "poison"
 
     async def scenario() -> None:
-        async with live_worker(settings, store) as worker:
+        async with live_worker(settings, db) as worker:
             await publish(settings, sent)
             if not defect:
-                await applied(store, len(sent))
-                await green(settings, store)
+                await applied(db, len(sent))
+                await green(settings, db)
                 return
-            await red(settings, store, "partition 0 is failing", "a defect that nobody knows of", recount=False)
-            await red(settings, store, "records are not counted, the oldest for", recount=False)
+            await red(settings, db, "partition 0 is failing", "a defect that nobody knows of", recount=False)
+            await red(settings, db, "records are not counted, the oldest for", recount=False)
             assert "batches in a row failed" in worker.problems()[0]
 
     asyncio.run(scenario())
@@ -153,7 +153,7 @@ LINK = {"account_id": 1, "domain": "d.e", "link_id": "a"}
 
 
 def test_clicks_of_aborted_transactions(
-    kafka: KafkaBroker, store: Store, monkeypatch: pytest.MonkeyPatch, record: Record
+    kafka: KafkaBroker, db: ClickHouse, monkeypatch: pytest.MonkeyPatch, record: Record
 ) -> None:
     settings = settings_for(kafka, "aborted")
     read_uncommitted(monkeypatch)
@@ -161,10 +161,10 @@ def test_clicks_of_aborted_transactions(
     async def scenario() -> None:
         await ensure_topics(settings)
         await transactions(settings)
-        async with live_worker(settings, store):
-            await applied(store, 23)  # with three markers
-            assert ledger(store)["counted"] == 20
-            await red(settings, store, "20 clicks are in the ledger as counted, the log has 13")
+        async with live_worker(settings, db):
+            await applied(db, 23)  # with three markers
+            assert ledger(db)["counted"] == 20
+            await red(settings, db, "20 clicks are in the ledger as counted, the log has 13")
 
     asyncio.run(scenario())
     record(RED.format("aborted transactions counted"), 1)
@@ -178,24 +178,24 @@ def never_notice_growth(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_topic_that_has_grown_unnoticed(
-    kafka: KafkaBroker, store: Store, monkeypatch: pytest.MonkeyPatch, record: Record
+    kafka: KafkaBroker, db: ClickHouse, monkeypatch: pytest.MonkeyPatch, record: Record
 ) -> None:
     settings = settings_for(kafka, "grown", partitions=4)
     never_notice_growth(monkeypatch)
     sent = clicks(0, 200)
 
     async def scenario() -> None:
-        async with live_worker(settings, store) as worker:
+        async with live_worker(settings, db) as worker:
             await publish(settings, sent)
-            await applied(store, 200)
-            await green(settings, store)
+            await applied(db, 200)
+            await green(settings, db)
             await grow(settings, 7)
             await publish(settings, sent)
-            await applied(store, 400)
+            await applied(db, 400)
             await until(lambda: sum(worker.states().values()) == 7)
-            assert ledger(store)["counted"] > 250
-            assert ledger(store)["unverified"] == 0
-            await red(settings, store, "counted in another partition too), 0 are unverified")
+            assert ledger(db)["counted"] > 250
+            assert ledger(db)["unverified"] == 0
+            await red(settings, db, "counted in another partition too), 0 are unverified")
 
     asyncio.run(scenario())
     record(RED.format("growth not noticed"), 1)
@@ -213,33 +213,33 @@ def believe_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("recount", [False, True])
 def test_a_log_that_was_restored_from_an_older_copy(
-    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch, record: Record, recount: bool
+    tmp_path: Path, db: ClickHouse, monkeypatch: pytest.MonkeyPatch, record: Record, recount: bool
 ) -> None:
     require(missing_reason())
     believe_in_the_log(monkeypatch)
     monkeypatch.setattr(marks, "_MARK_SECONDS", 0.0)
 
     async def scenario(broker: KafkaBroker, settings: Settings) -> None:
-        async with live_worker(settings, store):
+        async with live_worker(settings, db):
             await publish(settings, clicks(0, 20))
-            await applied(store, 20)
+            await applied(db, 20)
         broker.stop()
         shutil.copytree(broker.data_dir, tmp_path / "older")
         broker.start()
-        async with live_worker(settings, store):
+        async with live_worker(settings, db):
             await publish(settings, clicks(20, 39))
-            await applied(store, 59)
-            await until(lambda: bool(store.query("SELECT 1 FROM log_marks WHERE offset = 58")), 20)
-            await green(settings, store, recount=recount)
+            await applied(db, 59)
+            await until(lambda: bool(db.query("SELECT 1 FROM log_marks WHERE offset = 58")), 20)
+            await green(settings, db, recount=recount)
         broker.stop()
         shutil.rmtree(broker.data_dir)
         shutil.copytree(tmp_path / "older", broker.data_dir)
         broker.start()
-        await red(settings, store, "the log ends at 20, before the watermark 59", recount=recount)
+        await red(settings, db, "the log ends at 20, before the watermark 59", recount=recount)
         await publish(settings, clicks(100, 60))  # 39 of them before the watermark
-        async with live_worker(settings, store):
-            await applied(store, 80)
-            await red(settings, store, "partition 0: at offset 58 the log has something else", recount=recount)
+        async with live_worker(settings, db):
+            await applied(db, 80)
+            await red(settings, db, "partition 0: at offset 58 the log has something else", recount=recount)
 
     with KafkaBroker(tmp_path / "kafka") as broker:
         asyncio.run(scenario(broker, settings_for(broker, "restored")))
@@ -260,20 +260,20 @@ def trust_assigned_ids(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_click_without_an_id_that_is_sent_twice(
-    kafka: KafkaBroker, store: Store, monkeypatch: pytest.MonkeyPatch, record: Record
+    kafka: KafkaBroker, db: ClickHouse, monkeypatch: pytest.MonkeyPatch, record: Record
 ) -> None:
     settings = settings_for(kafka, "assigned")
     trust_assigned_ids(monkeypatch)
 
     async def scenario() -> None:
-        async with live_worker(settings, store):
+        async with live_worker(settings, db):
             for _ in range(2):
                 nameless = clicks(0, 1)
                 nameless[0].event_id, nameless[0].visitor_id = None, None
                 await publish(settings, nameless)
-            await applied(store, 2)
-            assert ledger(store) == {"counted": 2, "unverified": 0}
-            await red(settings, store, "2 clicks may repeat earlier ones", "0 are unverified")
+            await applied(db, 2)
+            assert ledger(db) == {"counted": 2, "unverified": 0}
+            await red(settings, db, "2 clicks may repeat earlier ones", "0 are unverified")
 
     asyncio.run(scenario())
     record(RED.format("ids that the collector gave trusted"), 1)

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 
 from ingest.settings import Settings
 from rollups.audit import audit
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from rollups.delivery.insert import Outcome, insert_batch
 from rollups.delivery.markers import Markers
 from rollups.model import Cursor, Lease, State
@@ -25,18 +25,18 @@ WORKERS = st.sampled_from([0, 1])
 
 
 class Schedules(RuleBasedStateMachine):
-    store: Store  # set by the test
+    db: ClickHouse  # set by the test
 
     def __init__(self) -> None:
         super().__init__()
         for table in ("rollup", "seen"):
-            self.store.command(f"TRUNCATE TABLE {table}")
+            self.db.command(f"TRUNCATE TABLE {table}")
         self.log = MemoryLog({0: []})
         self.workers = [self.fresh(), self.fresh()]
         self.held: list[list[Portion]] = [[], []]  # prepared: the next one while the first is under way
 
     def fresh(self) -> Harness:
-        return Harness(self.store, self.log, Settings(batch_linger_ms=0))
+        return Harness(self.db, self.log, Settings(batch_linger_ms=0))
 
     @rule(events=st.lists(st.tuples(st.integers(0, 6), st.integers(0, 2), st.integers(0, 9)), min_size=1, max_size=6))
     def append(self, events: list[tuple[int, int, int]]) -> None:
@@ -45,7 +45,7 @@ class Schedules(RuleBasedStateMachine):
 
     @rule(number=WORKERS)
     def claim(self, number: int) -> None:
-        worker, markers = self.workers[number], Markers(self.store, SOURCE)
+        worker, markers = self.workers[number], Markers(self.db, SOURCE)
         epoch = markers.raise_fences([0])[0]
         markers.drain([0])
         start = markers.read()[0].next
@@ -74,7 +74,7 @@ class Schedules(RuleBasedStateMachine):
         if not self.held[number]:
             return
         portion = self.held[number].pop(0)
-        outcome, _ = insert_batch(self.store, SOURCE, [0], portion.table)
+        outcome, _ = insert_batch(self.db, SOURCE, [0], portion.table)
         if outcome is Outcome.APPLIED and answered:
             portion.lease.next = portion.batch.end
         else:
@@ -86,10 +86,10 @@ class Schedules(RuleBasedStateMachine):
 
     @rule()
     def check(self) -> None:
-        watermark = Markers(self.store, SOURCE).read()
+        watermark = Markers(self.db, SOURCE).read()
         upto = {0: watermark[0].next if 0 in watermark else 0}
-        assert differences(truth(self.log, upto), served_counts(self.store)) == []
-        assert audit(self.store).problems == []
+        assert differences(truth(self.log, upto), served_counts(self.db)) == []
+        assert audit(self.db).problems == []
 
     teardown = check
 
@@ -104,8 +104,8 @@ def click(event: int, visitor: int, second: int) -> dict[str, Any]:
     }
 
 
-def test_random_schedules_count_what_the_model_counts(store: Store, record: Record) -> None:
-    Schedules.store = store
+def test_random_schedules_count_what_the_model_counts(db: ClickHouse, record: Record) -> None:
+    Schedules.db = db
     examples = 300 if LONG else 40
     run_state_machine_as_test(
         Schedules,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from rollups.delivery.insert import PINNED, insert_batch
 from rollups.delivery.markers import Markers
 from rollups.transform.landing import Columns
@@ -25,78 +25,78 @@ __all__ = ["columns"]
 WRONG = "control: {} taken out, counts must be wrong"
 
 
-def test_without_the_compare_a_batch_counts_twice(store: Store, columns: Columns, record: Record) -> None:
-    with changed_view(store, NO_COMPARE):
-        epoch, start, _ = claim(store)
+def test_without_the_compare_a_batch_counts_twice(db: ClickHouse, columns: Columns, record: Record) -> None:
+    with changed_view(db, NO_COMPARE):
+        epoch, start, _ = claim(db)
         for _ in range(2):  # the first answer was lost
-            insert_batch(store, SOURCE, [0], table(columns, epoch, start, 20))
-    assert total(store) == 40 != Markers(store, SOURCE).read()[0].next
+            insert_batch(db, SOURCE, [0], table(columns, epoch, start, 20))
+    assert total(db) == 40 != Markers(db, SOURCE).read()[0].next
     record(WRONG.format("the compare"), 1)
 
 
 def test_without_the_fence_a_zombie_and_its_successor_count_the_same(
-    store: Store, columns: Columns, record: Record
+    db: ClickHouse, columns: Columns, record: Record
 ) -> None:
-    with changed_view(store, SLOW, NO_FENCE), ThreadPoolExecutor(2) as threads:
-        zombie, _, _ = claim(store)
-        successor, watermark, _ = claim(store)
+    with changed_view(db, SLOW, NO_FENCE), ThreadPoolExecutor(2) as threads:
+        zombie, _, _ = claim(db)
+        successor, watermark, _ = claim(db)
         both = [
-            threads.submit(insert_batch, store, SOURCE, [0], table(columns, epoch, watermark, 20))
+            threads.submit(insert_batch, db, SOURCE, [0], table(columns, epoch, watermark, 20))
             for epoch in (zombie, successor)
         ]
         assert [outcome.result()[0].value for outcome in both] == ["applied", "applied"]
-    assert total(store) == 40 != Markers(store, SOURCE).read()[0].next
+    assert total(db) == 40 != Markers(db, SOURCE).read()[0].next
     record(WRONG.format("the fence"), 1)
 
 
 def test_without_the_drain_an_insert_under_way_counts_again(
-    store: Store, columns: Columns, monkeypatch: pytest.MonkeyPatch, record: Record
+    db: ClickHouse, columns: Columns, monkeypatch: pytest.MonkeyPatch, record: Record
 ) -> None:
     monkeypatch.setattr(Markers, "drain", lambda *_: None)
-    with changed_view(store, SLOW), ThreadPoolExecutor(1) as threads:
-        epoch, start, _ = claim(store)
-        late = threads.submit(insert_batch, store, SOURCE, [0], table(columns, epoch, start, 20))
+    with changed_view(db, SLOW), ThreadPoolExecutor(1) as threads:
+        epoch, start, _ = claim(db)
+        late = threads.submit(insert_batch, db, SOURCE, [0], table(columns, epoch, start, 20))
         time.sleep(0.2)
-        successor, watermark, _ = claim(store)
-        insert_batch(store, SOURCE, [0], table(columns, successor, watermark, 20))
+        successor, watermark, _ = claim(db)
+        insert_batch(db, SOURCE, [0], table(columns, successor, watermark, 20))
         assert late.result()[0].value == "applied"
-    assert total(store) == 40 != Markers(store, SOURCE).read()[0].next
+    assert total(db) == 40 != Markers(db, SOURCE).read()[0].next
     record(WRONG.format("the drain"), 1)
 
 
-def test_without_the_pinned_sizes_a_batch_is_several_parts(store: Store, columns: Columns, record: Record) -> None:
+def test_without_the_pinned_sizes_a_batch_is_several_parts(db: ClickHouse, columns: Columns, record: Record) -> None:
     """As under a profile with small blocks: marker and clicks commit apart, and a crash in between separates them."""
-    epoch, start, _ = claim(store)
-    store.command("SYSTEM STOP MERGES rollup")
+    epoch, start, _ = claim(db)
+    db.command("SYSTEM STOP MERGES rollup")
     try:
-        before = parts(store)
+        before = parts(db)
         batch = table(columns, epoch, start, 150_000, links=150_000)
         unpinned = PINNED | {"min_insert_block_size_rows": 1000, "min_insert_block_size_bytes": 1000}
-        store.insert_arrow("landing", batch, unpinned)
-        assert parts(store) - before > 1
+        db.insert_arrow("landing", batch, unpinned)
+        assert parts(db) - before > 1
     finally:
-        store.command("SYSTEM START MERGES rollup")
+        db.command("SYSTEM START MERGES rollup")
     record("control: the pinned block sizes taken out, a batch must split", 1)
 
 
-def parts(store: Store) -> int:
-    return int(store.query("SELECT count() FROM system.parts WHERE table = 'rollup' AND active")[0][0])
+def parts(db: ClickHouse) -> int:
+    return int(db.query("SELECT count() FROM system.parts WHERE table = 'rollup' AND active")[0][0])
 
 
 _TOKENS = """
 import sys
-from rollups.clickhouse import Store, StoreError
+from rollups.clickhouse import ClickHouse, ClickHouseError
 import pyarrow as pa
-store = Store(f"chdb://{sys.argv[1]}")
-store.command("CREATE TABLE IF NOT EXISTS clicks (n UInt64) ENGINE = MergeTree ORDER BY n "
+db = ClickHouse(f"chdb://{sys.argv[1]}")
+db.command("CREATE TABLE IF NOT EXISTS clicks (n UInt64) ENGINE = MergeTree ORDER BY n "
               "SETTINGS non_replicated_deduplication_window = 1000")
 settings = {"insert_deduplication_token": "clicks:0:0-99", "async_insert": 0}
 if sys.argv[2] == "pause":
-    store.query("SELECT 1")
+    db.query("SELECT 1")
     print("go?", flush=True)
     sys.stdin.readline()
-store.insert_arrow("clicks", pa.table({"n": pa.array(range(100), pa.uint64())}), settings)
-print(store.query("SELECT count() FROM clicks")[0][0], flush=True)
+db.insert_arrow("clicks", pa.table({"n": pa.array(range(100), pa.uint64())}), settings)
+print(db.query("SELECT count() FROM clicks")[0][0], flush=True)
 """
 
 

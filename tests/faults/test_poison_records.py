@@ -14,7 +14,7 @@ import pytest
 from ingest.event import Click, parse_record
 from ingest.settings import Settings
 from rollups.audit import audit
-from rollups.clickhouse import Store, StoreError
+from rollups.clickhouse import ClickHouse, ClickHouseError
 from rollups.installation import event_id_key
 from rollups.transform import decode, prepare
 from rollups.transform.click_columns import Fields
@@ -56,25 +56,25 @@ def wrap(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, check: Callable
     monkeypatch.setattr(owner, name, checked)
 
 
-def refuse_insert(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
-    original = store.insert_arrow
+def refuse_insert(monkeypatch: pytest.MonkeyPatch, db: ClickHouse) -> None:
+    original = db.insert_arrow
 
     def insert_arrow(table: str, batch: pa.Table, settings: dict[str, Any]) -> None:
         if table == "landing" and "poison" in batch["link_id"].to_pylist():
-            raise StoreError(WHY, code=70)
+            raise ClickHouseError(WHY, code=70)
         original(table, batch, settings)
 
-    monkeypatch.setattr(store, "insert_arrow", insert_arrow)
+    monkeypatch.setattr(db, "insert_arrow", insert_arrow)
 
 
-def poison_key(store: Store) -> int:
+def poison_key(db: ClickHouse) -> int:
     click = parse_record(json.dumps(value(0, event_id="poison")).encode())
     assert isinstance(click, Click)
-    return int(Identify(Settings().visitor_secret, event_id_key(store)).of(Fields.of([click])).ids[0])
+    return int(Identify(Settings().visitor_secret, event_id_key(db)).of(Fields.of([click])).ids[0])
 
 
 def has_key(seen: Seen, batches: list[tuple[int, int, list[SeenKeys]]]) -> bool:
-    key = poison_key(seen._store)
+    key = poison_key(seen._db)
     return any(key in keys.keys for _, _, kept in batches for keys in kept)
 
 
@@ -90,15 +90,15 @@ STEPS: dict[str, tuple[Any, str, Callable[..., object]]] = {
 }
 
 
-def break_step(step: str, monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
+def break_step(step: str, monkeypatch: pytest.MonkeyPatch, db: ClickHouse) -> None:
     if step == "insert":
-        refuse_insert(monkeypatch, store)
+        refuse_insert(monkeypatch, db)
     else:
         wrap(monkeypatch, *STEPS[step])
 
 
 def test_a_partition_that_cannot_be_claimed_holds_up_no_other(
-    store: Store, monkeypatch: pytest.MonkeyPatch, record: Record
+    db: ClickHouse, monkeypatch: pytest.MonkeyPatch, record: Record
 ) -> None:
     log = MemoryLog()
     for partition in (0, BYSTANDER):
@@ -108,7 +108,7 @@ def test_a_partition_that_cannot_be_claimed_holds_up_no_other(
 
     async def scenario() -> None:
         nonlocal broken
-        async with harness(store, log) as worker:
+        async with harness(db, log) as worker:
             worker.claims.assigned({0, BYSTANDER})
             await until(lambda: worker.claims.leases[BYSTANDER].ready)
             await until(lambda: WHY in worker.claims.failing().get(0, ""))
@@ -124,7 +124,7 @@ def test_a_partition_that_cannot_be_claimed_holds_up_no_other(
 
 @pytest.mark.parametrize("away", [ConnectionError, TimeoutError])
 def test_a_dead_letter_topic_that_takes_nothing_holds_up_only_who_has_letters(
-    away: type[Exception], store: Store, monkeypatch: pytest.MonkeyPatch, record: Record
+    away: type[Exception], db: ClickHouse, monkeypatch: pytest.MonkeyPatch, record: Record
 ) -> None:
     log = MemoryLog()
     log.append(0, value(0, visitor_id="v" * 500))
@@ -141,7 +141,7 @@ def test_a_dead_letter_topic_that_takes_nothing_holds_up_only_who_has_letters(
 
     async def scenario() -> None:
         nonlocal taking
-        async with harness(store, log) as worker:
+        async with harness(db, log) as worker:
             await worker.claim({0, BYSTANDER})
             consuming = asyncio.create_task(worker.consume(5))
             await until(lambda: worker.claims.leases[BYSTANDER].next == 39)
@@ -157,7 +157,7 @@ def test_a_dead_letter_topic_that_takes_nothing_holds_up_only_who_has_letters(
 
 @pytest.mark.parametrize("step", [*STEPS, "insert"])
 def test_the_record_alone_is_a_dead_letter(
-    step: str, store: Store, monkeypatch: pytest.MonkeyPatch, record: Record
+    step: str, db: ClickHouse, monkeypatch: pytest.MonkeyPatch, record: Record
 ) -> None:
     log = MemoryLog()
     for number in range(RECORDS):
@@ -167,10 +167,10 @@ def test_the_record_alone_is_a_dead_letter(
         value(POISON, event_id="poison", link_id="poison", **too_long)
     ).encode()
     log.append(BYSTANDER, value(RECORDS))
-    break_step(step, monkeypatch, store)
+    break_step(step, monkeypatch, db)
 
     async def scenario() -> tuple[Harness, float, list[str]]:
-        async with harness(store, log) as worker:
+        async with harness(db, log) as worker:
             await worker.claim({0, BYSTANDER})
             troubles: list[str] = []
             started, held_up = time.monotonic(), 0.0
@@ -184,7 +184,7 @@ def test_the_record_alone_is_a_dead_letter(
             return worker, held_up, troubles
 
     worker, held_up, troubles = asyncio.run(asyncio.wait_for(scenario(), 120))
-    ledger = store.query("SELECT toString(reason), sum(records) FROM ledger GROUP BY reason ORDER BY reason")
+    ledger = db.query("SELECT toString(reason), sum(records) FROM ledger GROUP BY reason ORDER BY reason")
     assert ledger == [("counted", RECORDS), ("invalid", 1)]
     [(partition, letter)] = {(p, letter.error): (p, letter) for p, letter in worker.dead}.values()
     assert (partition, letter.offset, letter.error) == (0, POISON, "undecodable")
@@ -193,5 +193,5 @@ def test_the_record_alone_is_a_dead_letter(
     assert any(WHY in trouble for trouble in troubles), "a lease that keeps failing is told"
     assert worker.claims.troubled() == {}
     assert held_up < 10, "the other partition waits for no isolation"
-    assert audit(store).problems == []
+    assert audit(db).problems == []
     record("a step raises for one record in 100,000: it alone becomes a dead letter", 1)

@@ -12,7 +12,7 @@ import httpx
 import pyarrow as pa
 import pytest
 
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from rollups.delivery.insert import PINNED, Outcome, insert_batch
 from rollups.delivery.markers import Markers
 from rollups.migrations.migrate import migrate
@@ -29,29 +29,29 @@ __all__ = ["columns"]
 ROUNDS = 1000
 
 
-def columns_of(store: Store) -> Columns:
-    return Columns(OwnerZones(store, "accounts", "account_id"), OwnerZones(store, "publishers", "publisher_id"))
+def columns_of(db: ClickHouse) -> Columns:
+    return Columns(OwnerZones(db, "accounts", "account_id"), OwnerZones(db, "publishers", "publisher_id"))
 
 
-def claim(store: Store, partition: int = 0) -> tuple[int, int, bool]:
+def claim(db: ClickHouse, partition: int = 0) -> tuple[int, int, bool]:
     """(epoch, watermark, whether the claim is ours) by the steps of rollups/delivery/claims.py."""
-    markers = Markers(store, SOURCE)
+    markers = Markers(db, SOURCE)
     epoch = markers.raise_fences([partition])[partition]
     markers.drain([partition])
     marker = markers.read()[partition]
     return epoch, marker.next, marker.epoch == epoch
 
 
-def test_of_two_claimers_exactly_one_can_insert(store: Store, columns: Columns, record: Record) -> None:
-    store.command("ALTER TABLE rollup MODIFY SETTING fsync_after_insert = 0, fsync_part_directory = 0")
+def test_of_two_claimers_exactly_one_can_insert(db: ClickHouse, columns: Columns, record: Record) -> None:
+    db.command("ALTER TABLE rollup MODIFY SETTING fsync_after_insert = 0, fsync_part_directory = 0")
     barrier = threading.Barrier(2)
 
     def claimer(watermark: int) -> Outcome | None:
         barrier.wait()
-        epoch, start, ours = claim(store)
+        epoch, start, ours = claim(db)
         barrier.wait()
         assert start == watermark
-        return insert_batch(store, SOURCE, [0], table(columns, epoch, start, 1))[0] if ours else None
+        return insert_batch(db, SOURCE, [0], table(columns, epoch, start, 1))[0] if ours else None
 
     try:
         with ThreadPoolExecutor(2) as threads:
@@ -59,51 +59,51 @@ def test_of_two_claimers_exactly_one_can_insert(store: Store, columns: Columns, 
                 outcomes = list(threads.map(claimer, [number, number]))
                 assert outcomes.count(Outcome.APPLIED) == 1, outcomes
     finally:
-        store.command("ALTER TABLE rollup MODIFY SETTING fsync_after_insert = 1, fsync_part_directory = 1")
-    assert total(store) == ROUNDS
+        db.command("ALTER TABLE rollup MODIFY SETTING fsync_after_insert = 1, fsync_part_directory = 1")
+    assert total(db) == ROUNDS
     record("two claimers in lock step: exactly one inserts", ROUNDS)
 
 
-def test_a_claim_ends_inserts_under_way_or_sees_them(store: Store, columns: Columns, record: Record) -> None:
+def test_a_claim_ends_inserts_under_way_or_sees_them(db: ClickHouse, columns: Columns, record: Record) -> None:
     """The successor takes the watermark while the zombie's insert, checked already, sleeps before its commit."""
     times = 30 if LONG else 10
-    with changed_view(store, SLOW), ThreadPoolExecutor(1) as threads:
+    with changed_view(db, SLOW), ThreadPoolExecutor(1) as threads:
         for number in range(times):
-            epoch, start, _ = claim(store)
-            late = threads.submit(insert_batch, store, SOURCE, [0], table(columns, epoch, start, 20))
+            epoch, start, _ = claim(db)
+            late = threads.submit(insert_batch, db, SOURCE, [0], table(columns, epoch, start, 20))
             time.sleep(0.06 * number / times * 10)
-            successor, watermark, ours = claim(store)
+            successor, watermark, ours = claim(db)
             assert ours
-            outcome, _ = insert_batch(store, SOURCE, [0], table(columns, successor, watermark, 20))
+            outcome, _ = insert_batch(db, SOURCE, [0], table(columns, successor, watermark, 20))
             assert outcome is Outcome.APPLIED
             assert late.result()[0] in ((Outcome.APPLIED,) if watermark > start else (Outcome.FENCED, Outcome.UNKNOWN))
-    assert total(store) == Markers(store, SOURCE).read()[0].next
+    assert total(db) == Markers(db, SOURCE).read()[0].next
     record("a zombie's insert in flight while its successor claims", times)
 
 
-def test_a_zombie_is_fenced_however_much_came_between(store: Store, columns: Columns, record: Record) -> None:
+def test_a_zombie_is_fenced_however_much_came_between(db: ClickHouse, columns: Columns, record: Record) -> None:
     between = 20_000 if LONG else 500
-    store.command("ALTER TABLE rollup MODIFY SETTING fsync_after_insert = 0, fsync_part_directory = 0")
-    zombie, _, _ = claim(store)
+    db.command("ALTER TABLE rollup MODIFY SETTING fsync_after_insert = 0, fsync_part_directory = 0")
+    zombie, _, _ = claim(db)
     held = table(columns, zombie, 0, 5)
-    epoch, _, _ = claim(store)
+    epoch, _, _ = claim(db)
     for start in range(between):
-        assert insert_batch(store, SOURCE, [0], table(columns, epoch, start, 1))[0] is Outcome.APPLIED
-    store.command("ALTER TABLE rollup MODIFY SETTING fsync_after_insert = 1, fsync_part_directory = 1")
-    assert insert_batch(store, SOURCE, [0], held)[0] is Outcome.FENCED
-    assert total(store) == between
+        assert insert_batch(db, SOURCE, [0], table(columns, epoch, start, 1))[0] is Outcome.APPLIED
+    db.command("ALTER TABLE rollup MODIFY SETTING fsync_after_insert = 1, fsync_part_directory = 1")
+    assert insert_batch(db, SOURCE, [0], held)[0] is Outcome.FENCED
+    assert total(db) == between
     record(f"a zombie's batch after {between} others", 1)
 
 
-def test_a_view_that_throws_leaves_nothing_in_any_grain(store: Store, columns: Columns, record: Record) -> None:
-    epoch, _, _ = claim(store)
+def test_a_view_that_throws_leaves_nothing_in_any_grain(db: ClickHouse, columns: Columns, record: Record) -> None:
+    epoch, _, _ = claim(db)
     poison = (COMPARE, f"{COMPARE} AND throwIf(offset = 15, 'POISON') = 0")
-    with changed_view(store, poison):
-        outcome, why = insert_batch(store, SOURCE, [0], table(columns, epoch, 0, 20))
+    with changed_view(db, poison):
+        outcome, why = insert_batch(db, SOURCE, [0], table(columns, epoch, 0, 20))
         assert outcome is not Outcome.APPLIED, why
-        assert store.query("SELECT count() FROM rollup WHERE grain != 'fence'") == [(0,)]
-    assert insert_batch(store, SOURCE, [0], table(columns, epoch, 0, 20))[0] is Outcome.APPLIED
-    assert total(store) == 20
+        assert db.query("SELECT count() FROM rollup WHERE grain != 'fence'") == [(0,)]
+    assert insert_batch(db, SOURCE, [0], table(columns, epoch, 0, 20))[0] is Outcome.APPLIED
+    assert total(db) == 20
     record("a materialized view that throws in mid-block", 1)
 
 
@@ -111,8 +111,8 @@ def test_an_answer_that_came_too_late(tmp_path: Path, record: Record) -> None:
     """The client gives up while ClickHouse goes on: the claim waits for that insert, and counts it once."""
     times = 10
     with start_chdb_server(tmp_path / "engine") as server:
-        patient = Store(server.url)
-        hasty = Store(server.url, timeout=1)
+        patient = ClickHouse(server.url)
+        hasty = ClickHouse(server.url, timeout=1)
         migrate(patient)
         columns = columns_of(patient)
         with changed_view(patient, SLOW):
@@ -131,10 +131,10 @@ def test_an_answer_that_came_too_late(tmp_path: Path, record: Record) -> None:
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.7, 0.99])
 def test_a_body_that_was_cut_off(tmp_path: Path, share: float, record: Record) -> None:
     with start_chdb_server(tmp_path / "engine") as server:
-        store = Store(server.url)
-        migrate(store)
-        columns = columns_of(store)
-        epoch, _, _ = claim(store)
+        db = ClickHouse(server.url)
+        migrate(db)
+        columns = columns_of(db)
+        epoch, _, _ = claim(db)
         batch = table(columns, epoch, 0, 5000, links=700)
         body = io.BytesIO()
         with pa.ipc.new_file(body, batch.schema) as writer:
@@ -146,12 +146,12 @@ def test_a_body_that_was_cut_off(tmp_path: Path, share: float, record: Record) -
             auth=(server.user, server.password),
         )
         assert answer.status_code != 200
-        assert store.query("SELECT count() FROM rollup WHERE grain != 'fence'") == [(0,)]
-        assert insert_batch(store, SOURCE, [0], batch)[0] is Outcome.APPLIED
-        assert total(store) == 5000
+        assert db.query("SELECT count() FROM rollup WHERE grain != 'fence'") == [(0,)]
+        assert insert_batch(db, SOURCE, [0], batch)[0] is Outcome.APPLIED
+        assert total(db) == 5000
     record("an Arrow body cut off", 1)
 
 
-def test_only_arrow_bodies_reach_the_landing_table(store: Store) -> None:
+def test_only_arrow_bodies_reach_the_landing_table(db: ClickHouse) -> None:
     with pytest.raises(ValueError, match="Arrow"):
-        store.insert("landing", [(1,)], ["offset"])
+        db.insert("landing", [(1,)], ["offset"])

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from tests.faults.conftest import Record
 from tests.faults.processes import LONG, Program
 from tests.support.chdb_server import ChdbServer, start_chdb_server
@@ -112,7 +112,7 @@ def test_stop_a_worker_in_its_tracks(tmp_path: Path, record: Record) -> None:
 
 def empty(engine: ChdbServer) -> None:
     """Empties the database for the next world."""
-    store = Store(engine.url)
+    db = ClickHouse(engine.url)
     for table in ("rollup", "seen"):
-        store.command(f"TRUNCATE TABLE {table}")
-    store.close()
+        db.command(f"TRUNCATE TABLE {table}")
+    db.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from rollups.migrations.migrate import migrations, statements
 
 COMPARE = "AND throwIf(expect != markers[source * 131072 + partition * 2], 'EXPECT') = 0"
@@ -16,15 +16,15 @@ NO_FENCE = (FENCE, "1")
 
 
 @contextmanager
-def changed_view(store: Store, *changes: tuple[str, str]) -> Iterator[None]:
+def changed_view(db: ClickHouse, *changes: tuple[str, str]) -> Iterator[None]:
     """Replaces parts of the view's SQL; every replacement must hit."""
     original = [sql for _, _, file in migrations() for sql in statements(file) if "rollup_mv MODIFY QUERY" in sql][-1]
     sql = original
     for old, new in reversed(changes):
         assert old in sql
         sql = sql.replace(old, new)
-    store.command(sql)
+    db.command(sql)
     try:
         yield
     finally:
-        store.command(original)
+        db.command(original)

@@ -8,7 +8,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from tests.support.log import LOG_TIME_MS, MemoryLog
 
 Counts = Counter[tuple[Any, ...]]
@@ -37,9 +37,9 @@ class World:
             if sent and dice.random() < 0.02:
                 self.log.append(*sent.pop(dice.randrange(len(sent))), at=LOG_TIME_MS + number * 100)
 
-    def differences(self, store: Store) -> list[str]:
+    def differences(self, db: ClickHouse) -> list[str]:
         """Every number of every grain that is not what it must be."""
-        return differences(truth(self.log), served_counts(store))
+        return differences(truth(self.log), served_counts(db))
 
 
 def differences(expected: Counts, served: Counts) -> list[str]:
@@ -71,10 +71,10 @@ def truth(log: MemoryLog, upto: dict[int, int] | None = None) -> Counts:
     return counts
 
 
-def served_counts(store: Store) -> Counts:
+def served_counts(db: ClickHouse) -> Counts:
     counts: Counts = Counter()
     for grain, sql in _GRAINS.items():
-        counts.update({(grain, *key): count for *key, count in store.query(sql) if count})
+        counts.update({(grain, *key): count for *key, count in db.query(sql) if count})
     return counts
 
 

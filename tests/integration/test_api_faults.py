@@ -20,7 +20,7 @@ import pytest
 from click.testing import CliRunner
 
 from deploy.cli import main
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from rollups.migrations.migrate import migrate
 from tests.support import free_port
 from tests.support.chdb_server import ChdbServer, start_chdb_server
@@ -60,14 +60,14 @@ class Api:
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChdbServer]:
     with start_chdb_server(tmp_path_factory.mktemp("faults") / "engine") as server:
-        store = Store(server.url)
-        migrate(store)
-        insert_daily(store, [Daily("2026-03-05", clicks=3)])
-        store.command(
+        db = ClickHouse(server.url)
+        migrate(db)
+        insert_daily(db, [Daily("2026-03-05", clicks=3)])
+        db.command(
             "INSERT INTO rollup (grain, owner, day, network_id, clicks) "
             f"SELECT 'affiliate_day', {SLOW}, '2026-03-05', number, 1 FROM numbers({SLOW_ROWS})"
         )
-        store.close()
+        db.close()
         yield server
 
 
@@ -174,16 +174,16 @@ def test_a_database_that_hangs_is_not_waited_for(api: Api) -> None:
 
 def test_a_question_and_a_stream_of_a_database_that_hangs_are_given_up(api: Api) -> None:
     assert api.engine.process is not None
-    with slow_answers(api.engine) as store, ThreadPoolExecutor(2) as aside:
-        asked = [aside.submit(api.timed, slow_question(24), accept) for accept in ("application/json", "text/csv")]
-        wait_until(lambda: reading(store) == 2, 5)
+    with slow_answers(api.engine) as db, ThreadPoolExecutor(2) as pool:
+        asked = [pool.submit(api.timed, slow_question(24), accept) for accept in ("application/json", "text/csv")]
+        wait_until(lambda: reading(db) == 2, 5)
         api.engine.process.send_signal(signal.SIGSTOP)
         try:
             answers = [future.result(30) for future in asked]
         finally:
             api.engine.process.send_signal(signal.SIGCONT)
         assert all(is_told_to_wait(answer) and took < 10 for answer, took in answers)
-        wait_until(lambda: reading(store) == 0, 10)
+        wait_until(lambda: reading(db) == 0, 10)
     assert api.ready()
 
 
@@ -191,56 +191,56 @@ def test_a_question_and_a_stream_of_a_database_that_hangs_are_given_up(api: Api)
 
 
 @contextlib.contextmanager
-def slow_answers(engine: ChdbServer) -> Iterator[Store]:
+def slow_answers(engine: ChdbServer) -> Iterator[ClickHouse]:
     """Listings of SLOW take a second for each of its SLOW_ROWS rows, as if they were very many; nothing else does."""
-    store = Store(engine.url)
-    store.command("RENAME TABLE rollup TO rollup_kept")
-    store.command(
+    db = ClickHouse(engine.url)
+    db.command("RENAME TABLE rollup TO rollup_kept")
+    db.command(
         f"CREATE VIEW rollup AS SELECT * FROM rollup_kept WHERE owner != {SLOW} OR sleepEachRow(1) = 0 "
         "SETTINGS function_sleep_max_microseconds_per_block = 60000000"
     )
     try:
-        yield store
+        yield db
     finally:
-        store.command("DROP VIEW rollup")
-        store.command("RENAME TABLE rollup_kept TO rollup")
-        store.close()
+        db.command("DROP VIEW rollup")
+        db.command("RENAME TABLE rollup_kept TO rollup")
+        db.close()
 
 
 def slow_question(end: int) -> str:
     return f"/api/v1/clicks?start_date=2026-03-01&end_date=2026-03-{end}&publisher_id={SLOW}"
 
 
-def reading(store: Store) -> int:
+def reading(db: ClickHouse) -> int:
     """Statements of listings under way."""
-    [(count,)] = store.query(
+    [(count,)] = db.query(
         "SELECT count() FROM system.processes WHERE startsWith(Settings['log_comment'], 'clickmill read')"
     )
     return int(count)
 
 
-def assert_query_ends_with(leaving: Future[httpx.Response], store: Store) -> None:
+def assert_query_ends_with(leaving: Future[httpx.Response], db: ClickHouse) -> None:
     """What is read for a caller who loses patience is given up soon after."""
-    wait_until(lambda: reading(store) == 1, 5)
+    wait_until(lambda: reading(db) == 1, 5)
     assert isinstance(leaving.exception(), httpx.ReadTimeout)
     left = time.monotonic()
-    wait_until(lambda: reading(store) == 0, 5)
+    wait_until(lambda: reading(db) == 0, 5)
     assert time.monotonic() - left < 3
 
 
 @pytest.mark.parametrize("accept", ["application/json", "text/csv"])
 def test_who_leaves_takes_the_query_along(api: Api, accept: str) -> None:
     headers = ADMIN | {"Accept": accept}
-    with slow_answers(api.engine) as store, ThreadPoolExecutor(1) as aside:
-        leaving = aside.submit(httpx.get, api.url + slow_question(20), headers=headers, timeout=1.2)
-        assert_query_ends_with(leaving, store)
+    with slow_answers(api.engine) as db, ThreadPoolExecutor(1) as pool:
+        leaving = pool.submit(httpx.get, api.url + slow_question(20), headers=headers, timeout=1.2)
+        assert_query_ends_with(leaving, db)
         assert api.ready()
     assert "Traceback" not in api.process.output
 
 
 def test_who_leaves_takes_nothing_from_those_who_stay(api: Api) -> None:
-    with slow_answers(api.engine), ThreadPoolExecutor(1) as aside:
-        stays = aside.submit(api.timed, slow_question(21))
+    with slow_answers(api.engine), ThreadPoolExecutor(1) as pool:
+        stays = pool.submit(api.timed, slow_question(21))
         with pytest.raises(httpx.ReadTimeout):
             httpx.get(api.url + slow_question(21), headers=ADMIN, timeout=1)
         answer, took = stays.result()
@@ -369,8 +369,8 @@ def test_who_leaves_a_tool_call_takes_the_query_along(api: Api, revision: str) -
     message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
     headers = {**ADMIN, "Accept": "application/json, text/event-stream", "Mcp-Protocol-Version": revision}
     routing = {"Mcp-Method": "tools/call", "Mcp-Name": "get_clicks"}
-    with slow_answers(api.engine) as store, ThreadPoolExecutor(1) as aside:
-        leaving = aside.submit(httpx.post, f"{api.url}/mcp", json=message, headers={**headers, **routing}, timeout=1.2)
-        assert_query_ends_with(leaving, store)
+    with slow_answers(api.engine) as db, ThreadPoolExecutor(1) as pool:
+        leaving = pool.submit(httpx.post, f"{api.url}/mcp", json=message, headers={**headers, **routing}, timeout=1.2)
+        assert_query_ends_with(leaving, db)
         assert api.ready()
     assert "Traceback" not in api.process.output

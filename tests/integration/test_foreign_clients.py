@@ -22,7 +22,7 @@ from ingest.kafka.admin import ensure_topics
 from ingest.kafka.reader import log_bounds
 from ingest.producer import ClickProducer
 from ingest.settings import Settings
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from tests.support import free_port
 from tests.support.kafka_broker import KafkaBroker, java_program, missing_reason, require
 from tests.support.log import MemoryLog
@@ -119,27 +119,27 @@ def partitions_of(log: MemoryLog) -> dict[str, set[int]]:
     return found
 
 
-def counted(store: Store, log: MemoryLog) -> dict[str, tuple[int, int]]:
+def counted(db: ClickHouse, log: MemoryLog) -> dict[str, tuple[int, int]]:
     """(clicks, unverified ones) by reason, as a worker counts the log."""
 
     async def consume() -> None:
-        async with harness(store, log) as worker:
+        async with harness(db, log) as worker:
             await worker.claim(set(log.partitions))
             await worker.consume()
 
     asyncio.run(consume())
-    rows = store.query("SELECT reason, sum(events), sum(unverified) FROM ledger GROUP BY reason")
+    rows = db.query("SELECT reason, sum(events), sum(unverified) FROM ledger GROUP BY reason")
     return {str(reason): (events, unverified) for reason, events, unverified in rows}
 
 
 @pytest.mark.parametrize("send", [with_confluent(), with_kcat, with_java], ids=["confluent", "kcat", "java"])
-def test_what_is_sent_again_as_the_docs_say_counts_once(send: Send, settings: Settings, store: Store) -> None:
+def test_what_is_sent_again_as_the_docs_say_counts_once(send: Send, settings: Settings, db: ClickHouse) -> None:
     sent = clicks()
     for client in (send, with_our_producer, send):
         client(settings, sent)
     log = in_the_log(settings)
     assert {len(partitions) for partitions in partitions_of(log).values()} == {1}
-    assert counted(store, log) == {"counted": (CLICKS, 0), "duplicate": (2 * CLICKS, 0)}
+    assert counted(db, log) == {"counted": (CLICKS, 0), "duplicate": (2 * CLICKS, 0)}
 
 
 @pytest.mark.parametrize(
@@ -148,14 +148,14 @@ def test_what_is_sent_again_as_the_docs_say_counts_once(send: Send, settings: Se
     ids=["another-partitioner", "no-key"],
 )
 def test_what_lands_in_another_partition_counts_again(
-    send: Send, verified: bool, settings: Settings, store: Store
+    send: Send, verified: bool, settings: Settings, db: ClickHouse
 ) -> None:
     sent = clicks()
     for client in (with_our_producer, send):
         client(settings, sent)
     log = in_the_log(settings)
     again = sum(len(partitions) - 1 for partitions in partitions_of(log).values())
-    found = counted(store, log)
+    found = counted(db, log)
     assert again > CLICKS // 2
     assert found["counted"][0] == CLICKS + again
     assert found["counted"][1] == (0 if verified else again)

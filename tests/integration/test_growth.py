@@ -10,7 +10,7 @@ import pytest
 
 from ingest.event import Click
 from ingest.settings import Settings
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from tests.support.kafka_broker import KafkaBroker, missing_reason, require
 from tests.support.live import applied, audited, grow, ledger, live_worker, publish
 from tests.support.worker import until
@@ -32,30 +32,30 @@ def clicks(first: int, count: int) -> list[Click]:
     ]
 
 
-def test_what_moved_to_another_partition_is_unverified(kafka: KafkaBroker, store: Store) -> None:
+def test_what_moved_to_another_partition_is_unverified(kafka: KafkaBroker, db: ClickHouse) -> None:
     settings = Settings(
         kafka_url=kafka.bootstrap, topic="growing", group="growing", partitions=4, session_timeout_seconds=6
     )
     sent = clicks(0, 200)
 
     async def scenario() -> None:
-        async with live_worker(settings, store) as worker:
+        async with live_worker(settings, db) as worker:
             await publish(settings, sent)
-            await applied(store, 200)
-            assert ledger(store) == {"counted": 200, "unverified": 0}
+            await applied(db, 200)
+            assert ledger(db) == {"counted": 200, "unverified": 0}
             await grow(settings, 7)
             await publish(settings, sent)  # each again, at once
-            await applied(store, 400)
-            again = ledger(store)
+            await applied(db, 400)
+            again = ledger(db)
             assert again["counted"] + again["duplicate"] == 400
             assert again["unverified"] == again["counted"] - 200 > 50
             await until(lambda: sum(worker.states().values()) == 7)
-            problems, notes = await audited(settings, store)
+            problems, notes = await audited(settings, db)
             assert problems == []
             assert [note for note in notes if "growing has 7 partitions since" in note and "are unverified" in note]
-        async with live_worker(settings, store):  # another one knows it from the database
+        async with live_worker(settings, db):  # another one knows it from the database
             await publish(settings, clicks(200, 50))
-            await applied(store, 450)
-            assert ledger(store)["unverified"] == again["unverified"] + 50
+            await applied(db, 450)
+            assert ledger(db)["unverified"] == again["unverified"] + 50
 
     asyncio.run(scenario())

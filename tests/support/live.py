@@ -18,15 +18,15 @@ from deploy.commands.audit_recount import compare_with_recount
 from ingest.event import Click
 from ingest.producer import ClickProducer
 from ingest.settings import Settings
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from rollups.worker import Worker
 from tests.support.worker import until
 
 
 @asynccontextmanager
-async def live_worker(settings: Settings, store: Store, *, ready: bool = True) -> AsyncIterator[Worker]:
+async def live_worker(settings: Settings, db: ClickHouse, *, ready: bool = True) -> AsyncIterator[Worker]:
     """Yields once it counts, or at once."""
-    worker, stop = Worker(settings, store), asyncio.Event()
+    worker, stop = Worker(settings, db), asyncio.Event()
     running = asyncio.create_task(worker.run(stop))
     try:
         if ready:
@@ -44,17 +44,17 @@ async def publish(settings: Settings, clicks: Iterable[Click]) -> None:
             await producer.send(click)
 
 
-def records_applied(store: Store) -> int:
-    return int(store.query("SELECT sum(next) FROM watermarks")[0][0])
+def records_applied(db: ClickHouse) -> int:
+    return int(db.query("SELECT sum(next) FROM watermarks")[0][0])
 
 
-async def applied(store: Store, records: int) -> None:
-    await until(lambda: records_applied(store) >= records, 60)
+async def applied(db: ClickHouse, records: int) -> None:
+    await until(lambda: records_applied(db) >= records, 60)
 
 
-def ledger(store: Store) -> dict[str, int]:
+def ledger(db: ClickHouse) -> dict[str, int]:
     """Clicks by reason, and those of them that are unverified."""
-    rows = store.query("SELECT toString(reason), sum(events), sum(unverified) FROM ledger GROUP BY reason")
+    rows = db.query("SELECT toString(reason), sum(events), sum(unverified) FROM ledger GROUP BY reason")
     counts = {reason: int(events) for reason, events, _ in rows if events}
     return {**counts, "unverified": sum(int(unverified) for _, _, unverified in rows)}
 
@@ -71,10 +71,10 @@ async def grow(settings: Settings, partitions: int) -> None:
         await admin.close()
 
 
-async def audited(settings: Settings, store: Store, *, recount: bool = True) -> tuple[list[str], list[str]]:
-    """(problems, notes) of `clickmill audit`, over the store instead of the API."""
+async def audited(settings: Settings, db: ClickHouse, *, recount: bool = True) -> tuple[list[str], list[str]]:
+    """(problems, notes) of `clickmill audit`, over ClickHouse instead of the API."""
     days = (date(2020, 1, 1), date(2099, 1, 1)) if recount else (None, None)
-    answer = await asyncio.to_thread(audit_answer, store, *days)
+    answer = await asyncio.to_thread(audit_answer, db, *days)
     report = json.loads(TypeAdapter(AuditAnswer).dump_json(answer))
     view = await compare_with_log(settings, report)
     problems = report["problems"] + view.problems

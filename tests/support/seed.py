@@ -14,7 +14,7 @@ from api.access.keys import KeyRing
 from api.app import create_app
 from api.catalog.catalog import Catalog, CatalogUpload
 from ingest.settings import Settings
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 
 ADMIN_KEY = "root-of-the-tests"
 UNKNOWN_KEY = f"cm_{'u' * 43}"  # it looks like a key
@@ -23,7 +23,7 @@ ACCOUNT = 7
 DOMAIN = "https://vvd.bz"
 
 
-class Away(Store):
+class Away(ClickHouse):
     """A database that is not there: the real driver, and a port that nobody listens on."""
 
     def __init__(self) -> None:
@@ -56,9 +56,9 @@ class Hourly:
     domain: str = DOMAIN
 
 
-def insert_daily(store: Store, rows: Iterable[Daily]) -> None:
+def insert_daily(db: ClickHouse, rows: Iterable[Daily]) -> None:
     for row in rows:
-        store.command(
+        db.command(
             "INSERT INTO rollup (grain, owner, day, advertiser_id, network_id, clicks, bots) "
             "SELECT 'affiliate_day', {publisher:UInt64}, {day:Date}, "
             "{advertiser:UInt64}, {network:UInt64}, {clicks:UInt64}, {bots:UInt64}",
@@ -66,9 +66,9 @@ def insert_daily(store: Store, rows: Iterable[Daily]) -> None:
         )
 
 
-def insert_hourly(store: Store, rows: Iterable[Hourly]) -> None:
+def insert_hourly(db: ClickHouse, rows: Iterable[Hourly]) -> None:
     for row in rows:
-        store.command(
+        db.command(
             "INSERT INTO rollup (grain, owner, day, hour, domain, link_id, clicks, bots, users) "
             "SELECT {grain:String}, {account:UInt64}, {day:Date}, {hour:UInt8}, {domain:String}, "
             "{link:String}, {clicks:UInt64}, {bots:UInt64}, arrayReduce('uniqState', {users:Array(UInt64)})",
@@ -81,28 +81,28 @@ def insert_hourly(store: Store, rows: Iterable[Hourly]) -> None:
         )
 
 
-def insert_watermark(store: Store, source: int, partition: int, as_of: str) -> None:
-    store.command(
+def insert_watermark(db: ClickHouse, source: int, partition: int, as_of: str) -> None:
+    db.command(
         "INSERT INTO rollup (grain, source, partition, next, as_of) "
         "SELECT 'watermark', {source:UInt32}, {partition:UInt16}, 1, {as_of:DateTime64(3)}",
         {"source": source, "partition": partition, "as_of": as_of},
     )
 
 
-def insert_source(store: Store, source: int, first_seen: str, topic: str = "clicks") -> None:
-    store.command(
+def insert_source(db: ClickHouse, source: int, first_seen: str, topic: str = "clicks") -> None:
+    db.command(
         "INSERT INTO sources (source, topic, first_seen) "
         "SELECT {source:UInt32}, {topic:String}, {first_seen:DateTime64(3)}",
         {"source": source, "topic": topic, "first_seen": first_seen},
     )
 
 
-def upsert(store: Store, **tables: list[dict[str, Any]]) -> dict[str, int]:
-    return Catalog(store).upsert(CatalogUpload.model_validate(tables))
+def upsert(db: ClickHouse, **tables: list[dict[str, Any]]) -> dict[str, int]:
+    return Catalog(db).upsert(CatalogUpload.model_validate(tables))
 
 
-def account_on(store: Store, plan: str, time_zone: str = "UTC", account_id: int = ACCOUNT) -> None:
-    upsert(store, accounts=[{"account_id": account_id, "plan": plan, "time_zone": time_zone}])
+def account_on(db: ClickHouse, plan: str, time_zone: str = "UTC", account_id: int = ACCOUNT) -> None:
+    upsert(db, accounts=[{"account_id": account_id, "plan": plan, "time_zone": time_zone}])
 
 
 @dataclass
@@ -134,10 +134,10 @@ class Callers:
         return self.client.request(method, f"/admin{path}", content=content, headers=headers)
 
 
-def callers(store: Store, clock: Callable[[], float] | None = None, **settings: Any) -> Callers:
-    """The application over the store, with keys of every role made beforehand."""
+def callers(db: ClickHouse, clock: Callable[[], float] | None = None, **settings: Any) -> Callers:
+    """The application over ClickHouse, with keys of every role made beforehand."""
     chosen = Settings(**{"admin_key": ADMIN_KEY, **settings})
-    ring = KeyRing(store, chosen)
+    ring = KeyRing(db, chosen)
     keys = {
         "settings": ADMIN_KEY,
         "unknown": UNKNOWN_KEY,
@@ -148,5 +148,5 @@ def callers(store: Store, clock: Callable[[], float] | None = None, **settings: 
     }
     # A long time passes between two requests, so that no answer comes from memory unless a test brings its own clock.
     clock = clock or itertools.count(0, 1000).__next__
-    client = TestClient(create_app(store, chosen, keys=ring, clock=clock), raise_server_exceptions=False)
+    client = TestClient(create_app(db, chosen, keys=ring, clock=clock), raise_server_exceptions=False)
     return Callers(client, keys)

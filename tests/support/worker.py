@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from ingest.settings import Settings
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from rollups.delivery.claims import Claims
 from rollups.delivery.dead_letters import DeadLetter
 from rollups.delivery.markers import Markers
@@ -26,16 +26,16 @@ SOURCE = 7
 class Harness:
     tasks: list[asyncio.Task[None]]
 
-    def __init__(self, store: Store, log: MemoryLog, settings: Settings | None = None, source: int = SOURCE) -> None:
-        self.store, self.log = store, log
+    def __init__(self, db: ClickHouse, log: MemoryLog, settings: Settings | None = None, source: int = SOURCE) -> None:
+        self.db, self.log = db, log
         self.dead: list[tuple[int, DeadLetter]] = []
-        zones = OwnerZones(store, "accounts", "account_id"), OwnerZones(store, "publishers", "publisher_id")
+        zones = OwnerZones(db, "accounts", "account_id"), OwnerZones(db, "publishers", "publisher_id")
         settings = settings or Settings(batch_linger_ms=0)
-        self.seen = Seen(store, source, "clicks")
-        identify = Identify(settings.visitor_secret, event_id_key(store))
+        self.seen = Seen(db, source, "clicks")
+        identify = Identify(settings.visitor_secret, event_id_key(db))
         self.prepare = Prepare(settings, source, Columns(*zones), self.seen, identify)
-        self.pipeline = Pipeline(settings, store, source, self.prepare, self.seen, self._bury)
-        self.claims = Claims(Markers(store, source), log, self.pipeline)
+        self.pipeline = Pipeline(settings, db, source, self.prepare, self.seen, self._bury)
+        self.claims = Claims(Markers(db, source), log, self.pipeline)
         self.pipeline.claims = self.claims
 
     async def _bury(self, partition: int, letters: list[DeadLetter]) -> None:
@@ -60,9 +60,9 @@ class Harness:
 
 @asynccontextmanager
 async def harness(
-    store: Store, log: MemoryLog, settings: Settings | None = None, source: int = SOURCE
+    db: ClickHouse, log: MemoryLog, settings: Settings | None = None, source: int = SOURCE
 ) -> AsyncIterator[Harness]:
-    worker = Harness(store, log, settings, source)
+    worker = Harness(db, log, settings, source)
     tasks = worker.tasks = [asyncio.create_task(worker.claims.run()), asyncio.create_task(worker.pipeline.run())]
     try:
         yield worker

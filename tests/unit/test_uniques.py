@@ -8,14 +8,14 @@ import pytest
 from click.testing import CliRunner
 
 from deploy.cli import main
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 
 ROOT = Path(__file__).parents[2]
 
 
-def errors(store: Store, users: int, buckets: int) -> list[int]:
+def errors(db: ClickHouse, users: int, buckets: int) -> list[int]:
     """By how many each of so many buckets with so many users is wrong."""
-    rows = store.query(
+    rows = db.query(
         "SELECT toInt64(uniqMerge(state)) FROM (SELECT seed, uniqState(sipHash64(users.number, seed)) AS state "
         f"FROM numbers({users}) AS users CROSS JOIN (SELECT number AS seed FROM numbers({buckets})) AS seeds "
         "GROUP BY seed, users.number % 3) GROUP BY seed"  # of three hours each
@@ -24,15 +24,15 @@ def errors(store: Store, users: int, buckets: int) -> list[int]:
 
 
 @pytest.mark.parametrize(("users", "buckets", "short"), [(1_000, 200, 0.01), (10_000, 100, 0.05), (60_000, 20, 0.7)])
-def test_users_are_exact_but_for_one_or_two(store: Store, users: int, buckets: int, short: float) -> None:
-    wrong = [error for error in errors(store, users, buckets) if error]
+def test_users_are_exact_but_for_one_or_two(db: ClickHouse, users: int, buckets: int, short: float) -> None:
+    wrong = [error for error in errors(db, users, buckets) if error]
     assert all(-2 <= error < 0 for error in wrong), wrong
     assert len(wrong) <= short * buckets
 
 
 @pytest.mark.parametrize("users", [70_000, 200_000])
-def test_users_above_65536_are_an_estimate_to_about_one_percent(store: Store, users: int) -> None:
-    found = [abs(error) / users for error in errors(store, users, 10)]
+def test_users_above_65536_are_an_estimate_to_about_one_percent(db: ClickHouse, users: int) -> None:
+    found = [abs(error) / users for error in errors(db, users, 10)]
     assert 0 < sum(found) / len(found) < 0.005
     assert max(found) < 0.015
 

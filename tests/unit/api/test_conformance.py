@@ -33,7 +33,7 @@ from api.access.keys import KeyRing
 from api.access.plans import DEFAULTS
 from api.app import create_app
 from ingest.settings import Settings
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from tests.support.seed import (
     ADMIN_KEY,
     DOMAIN,
@@ -103,13 +103,13 @@ def closed(document: dict[str, Any]) -> dict[str, Any]:
 
 
 class Served:
-    """The application over a store with some data, its document, and the headers of every kind of caller."""
+    """The application over a database with some data, its document, and the headers of every kind of caller."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, db: ClickHouse) -> None:
         most = {"per_minute": 100_000_000, "per_hour": 1_000_000_000}
         chosen = Settings(admin_key=ADMIN_KEY, plans=json.dumps(dict.fromkeys(PLAN_NAMES, most)))
-        ring = KeyRing(store, chosen)
-        app = create_app(store, chosen, keys=ring)
+        ring = KeyRing(db, chosen)
+        app = create_app(db, chosen, keys=ring)
         self.schema = schemathesis.openapi.from_dict(closed(app.openapi()))
         self.schema.app = app
         self.session = asgi.get_client(cast(Any, app))
@@ -123,24 +123,24 @@ class Served:
             "ingest": {"X-Api-Key": ring.create("ingest")[1]},
         }
         for number, name in enumerate(PLAN_NAMES, 1001):
-            account_on(store, name, "Europe/Berlin", account_id=number)
+            account_on(db, name, "Europe/Berlin", account_id=number)
             key = ring.create("account", account_id=number)[1]
             self.callers[name] = {"Authorization": f"APIKey {key}", "X-Api-Key": key}
             rows = [Hourly("2026-03-31", 4, 3, users=[1, 2], link=link, account=number) for link in ("abc", "")]
-            insert_hourly(store, rows)
+            insert_hourly(db, rows)
             link = {"account_id": number, "domain": DOMAIN, "link_id": "abc", "grp_idx": 5}
-            upsert(store, links=[link], groups=[{"account_id": number, "grp_idx": 5, "name": "spring"}])
+            upsert(db, links=[link], groups=[{"account_id": number, "grp_idx": 5, "name": "spring"}])
 
 
 @pytest.fixture(scope="module")
-def served(engine: Store) -> Iterator[Served]:
+def served(engine: ClickHouse) -> Iterator[Served]:
     insert_daily(engine, [Daily("2026-03-31", clicks=n, advertiser=n, publisher=44 + n % 2) for n in range(1, 6)])
     insert_source(engine, 1, "2026-04-01 00:00:00")
     insert_watermark(engine, 1, 0, "2026-04-01 10:00:00")
     served = Served(engine)
     with served.session:
         yield served
-    asgi.shutdown_lifespans()  # while the store is still there
+    asgi.shutdown_lifespans()  # while ClickHouse is still there
 
 
 @pytest.mark.timeout(120)

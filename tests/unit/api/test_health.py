@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from api.app import create_app
 from ingest.settings import Settings
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from tests.support.seed import Away
 
 
@@ -28,17 +28,17 @@ def test_alive_though_everything_is_away() -> None:
         pytest.param({"worker": False, "collector": True}, ["worker"], id="one-away"),
     ],
 )
-def test_ready(store: Store, parts: dict[str, bool] | None, away: list[str]) -> None:
-    client = TestClient(create_app(store, Settings(), ready=None if parts is None else lambda: parts))
+def test_ready(db: ClickHouse, parts: dict[str, bool] | None, away: list[str]) -> None:
+    client = TestClient(create_app(db, Settings(), ready=None if parts is None else lambda: parts))
     answer = client.get("/readyz")
     assert answer.status_code == (503 if away else 200)
     assert answer.json()["away"] == away
     assert answer.json()["parts"] == {"store": True, **(parts or {})}
 
 
-def test_not_ready_with_the_reason(store: Store) -> None:
+def test_not_ready_with_the_reason(db: ClickHouse) -> None:
     why = "worker: partition 3 is not counted: the log is ahead by records that are there for 90 s or more"
-    answer = TestClient(create_app(store, Settings(), ready=lambda: {"worker": why, "collector": False})).get("/readyz")
+    answer = TestClient(create_app(db, Settings(), ready=lambda: {"worker": why, "collector": False})).get("/readyz")
     assert (answer.status_code, answer.json()["away"]) == (503, ["worker", "collector"])
     assert answer.json()["reasons"] == [why]
 
@@ -48,15 +48,15 @@ def test_not_ready_without_the_store() -> None:
     assert (answer.status_code, answer.json()["away"]) == (503, ["store"])
 
 
-def test_not_ready_while_the_reading_user_is_turned_away(store: Store) -> None:
-    answer = TestClient(create_app(store, Settings(), reader=Away())).get("/readyz")
+def test_not_ready_while_the_reading_user_is_turned_away(db: ClickHouse) -> None:
+    answer = TestClient(create_app(db, Settings(), reader=Away())).get("/readyz")
     assert (answer.status_code, answer.json()["away"]) == (503, ["store"])
 
 
 def test_not_ready_while_the_store_is_silent() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        store = Store(f"clickhouse://127.0.0.1:{silent.getsockname()[1]}/none")
-        client = TestClient(create_app(store, Settings()))
+        db = ClickHouse(f"clickhouse://127.0.0.1:{silent.getsockname()[1]}/none")
+        client = TestClient(create_app(db, Settings()))
         began = time.monotonic()
         answer = client.get("/readyz")
         took = time.monotonic() - began

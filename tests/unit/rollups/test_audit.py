@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ingest.event.addresses import Addresses
 from ingest.settings import Settings
 from rollups.audit import audit, clicks_by_day
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from rollups.kafka_log.broker_clock import wall_ms
 from rollups.recount import Recount, Zones
 from tests.support.log import LOG_TIME_MS, MemoryLog
@@ -23,23 +23,23 @@ from tests.support.worker import SOURCE, harness
 LINK = {"account_id": 1, "domain": "d.e", "link_id": "a"}
 
 
-async def consumed(store: Store, log: MemoryLog, most: int | None = None) -> None:
-    async with harness(store, log) as worker:
+async def consumed(db: ClickHouse, log: MemoryLog, most: int | None = None) -> None:
+    async with harness(db, log) as worker:
         await worker.claim(set(log.partitions))
         await worker.consume(most)
 
 
-def applied(store: Store) -> None:
+def applied(db: ClickHouse) -> None:
     log = MemoryLog()
     for number in range(6):
         log.append(number % 2, {"clicked_at": LOG_TIME_MS, "event_id": str(number // 3), "visitor_id": "v", **LINK})
     log.append(0, b"{")
-    asyncio.run(consumed(store, log))
+    asyncio.run(consumed(db, log))
 
 
-def test_it_adds_up(store: Store) -> None:
-    applied(store)
-    found = audit(store)
+def test_it_adds_up(db: ClickHouse) -> None:
+    applied(db)
+    found = audit(db)
     assert found.problems == []
     assert [(account.source, account.partition, account.watermark, account.read) for account in found.partitions] == [
         (SOURCE, 0, 4, 4),
@@ -58,10 +58,10 @@ def test_it_adds_up(store: Store) -> None:
         ({"grain": "affiliate_day", "owner": 1, "clicks": 1}, "by affiliate and day"),
     ],
 )
-def test_a_row_too_many_in_any_grain_is_found(store: Store, row: dict[str, Any], problem: str) -> None:
-    applied(store)
-    store.insert("rollup", [tuple(row.values())], list(row))
-    assert any(problem in found for found in audit(store).problems)
+def test_a_row_too_many_in_any_grain_is_found(db: ClickHouse, row: dict[str, Any], problem: str) -> None:
+    applied(db)
+    db.insert("rollup", [tuple(row.values())], list(row))
+    assert any(problem in found for found in audit(db).problems)
 
 
 events = st.lists(
@@ -94,7 +94,7 @@ events = st.lists(
 @hypothesis_settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(events, st.integers(1, 30), st.sampled_from([0, 1]))
 def test_the_recount_is_what_the_workers_count(
-    engine: Store, drawn: list[tuple[int, int, int | None, dict[str, Any]]], most: int, kind: int
+    engine: ClickHouse, drawn: list[tuple[int, int, int | None, dict[str, Any]]], most: int, kind: int
 ) -> None:
     for table in ("rollup", "seen"):
         engine.command(f"TRUNCATE TABLE {table}")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from ingest.event import Click
-from rollups.clickhouse import Store, StoreError
+from rollups.clickhouse import ClickHouse, ClickHouseError
 from rollups.installation import ensure_event_id_key, event_id_key
 from rollups.migrations.migrate import migrate
 from rollups.transform.click_columns import Fields
@@ -18,15 +18,15 @@ CLICK = Click(1_767_225_600_000, event_id="e", account_id=1, domain="d.e", link_
 
 
 @pytest.fixture
-def fresh(store: Store) -> Iterator[Store]:
+def fresh(db: ClickHouse) -> Iterator[ClickHouse]:
     """As before `migrate` has put anything in."""
-    store.command("TRUNCATE TABLE installation")
-    yield store
-    migrate(store)
+    db.command("TRUNCATE TABLE installation")
+    yield db
+    migrate(db)
 
 
-def test_the_key_is_made_once(fresh: Store) -> None:
-    with pytest.raises(StoreError, match="run `clickmill migrate`"):
+def test_the_key_is_made_once(fresh: ClickHouse) -> None:
+    with pytest.raises(ClickHouseError, match="run `clickmill migrate`"):
         identify_as(fresh, "secret")
     migrate(fresh)
     key = event_id_key(fresh)
@@ -36,7 +36,7 @@ def test_the_key_is_made_once(fresh: Store) -> None:
     assert fresh.query("SELECT count() FROM installation") == [(1,)]
 
 
-def test_of_two_keys_that_were_made_at_once_the_earlier_is_used(fresh: Store) -> None:
+def test_of_two_keys_that_were_made_at_once_the_earlier_is_used(fresh: ClickHouse) -> None:
     columns = ["name", "value", "created_at"]
     fresh.insert("installation", [("event_id_key", "bb" * 16, "2026-01-01 00:00:00.000001")], columns)
     fresh.insert("installation", [("event_id_key", "aa" * 16, "2026-01-01 00:00:00.000002")], columns)
@@ -44,7 +44,7 @@ def test_of_two_keys_that_were_made_at_once_the_earlier_is_used(fresh: Store) ->
     assert event_id_key(fresh) == bytes.fromhex("bb" * 16)
 
 
-def test_another_secret_is_said_once(fresh: Store, caplog: pytest.LogCaptureFixture) -> None:
+def test_another_secret_is_said_once(fresh: ClickHouse, caplog: pytest.LogCaptureFixture) -> None:
     ensure_event_id_key(fresh)
     said, ids = [], set()
     with caplog.at_level(logging.WARNING):

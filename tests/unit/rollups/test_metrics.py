@@ -7,7 +7,7 @@ from collections import Counter
 from prometheus_client.parser import text_string_to_metric_families
 
 from ingest.settings import Settings
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from rollups.metrics import exposition, worker_registry
 from rollups.model import State
 from rollups.worker import Worker
@@ -36,8 +36,8 @@ def samples(worker: Worker) -> dict[tuple[str, ...], float]:
     }
 
 
-def test_states_outcomes_and_reasons_are_told(store: Store) -> None:
-    worker = AtWork(Settings(), store)
+def test_states_outcomes_and_reasons_are_told(db: ClickHouse) -> None:
+    worker = AtWork(Settings(), db)
     worker.tally.events.update(counted=5, duplicate=2)
     worker.tally.inserts.update(applied=3, fenced=1)
     found = samples(worker)
@@ -50,7 +50,7 @@ def test_states_outcomes_and_reasons_are_told(store: Store) -> None:
     assert found["clickmill_remembered_keys",] == 1000
 
 
-def test_a_worker_without_a_session_has_no_lag(store: Store) -> None:
-    found = samples(Worker(Settings(), store))
+def test_a_worker_without_a_session_has_no_lag(db: ClickHouse) -> None:
+    found = samples(Worker(Settings(), db))
     assert ("clickmill_lag_records",) not in found
     assert found["clickmill_partitions", "ready"] == 0

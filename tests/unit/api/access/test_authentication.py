@@ -8,7 +8,7 @@ import pytest
 
 from api.access.keys import KeyRing
 from ingest.settings import Settings
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from tests.support.seed import UNKNOWN_KEY, Callers, Daily, account_on, callers, insert_daily
 
 CLICKS = "/api/v1/clicks?start_date=2026-03-01&end_date=2026-03-31"
@@ -17,9 +17,9 @@ BAD, GOOD = UNKNOWN_KEY, "publisher"
 
 
 @pytest.fixture
-def api(store: Store) -> Callers:
-    account_on(store, "Enterprise")
-    return callers(store)
+def api(db: ClickHouse) -> Callers:
+    account_on(db, "Enterprise")
+    return callers(db)
 
 
 @pytest.mark.parametrize(
@@ -126,9 +126,9 @@ def hourly_as(api: Callers, agent: str | None) -> Any:
         pytest.param("Bad Bot", 200, id="not-the-blocked-part"),
     ],
 )
-def test_user_agent_of_the_statistics(store: Store, agent: str | None, status: int) -> None:
-    account_on(store, "Enterprise")
-    answer = hourly_as(callers(store, blocked_user_agents="badbot, Evil,,"), agent)
+def test_user_agent_of_the_statistics(db: ClickHouse, agent: str | None, status: int) -> None:
+    account_on(db, "Enterprise")
+    answer = hourly_as(callers(db, blocked_user_agents="badbot, Evil,,"), agent)
     assert answer.status_code == status
     if status == 403:
         assert (answer.json()["code"], answer.json()["result"]) == (1403, None)
@@ -144,24 +144,24 @@ def test_who_asks_is_known_before_what_is_asked(api: Callers) -> None:
     assert api.client.put("/admin/catalog", content=b"{", headers={"X-Api-Key": BAD}).status_code == 401
 
 
-def test_without_an_admin_key_in_the_settings_an_empty_key_is_nobody(store: Store) -> None:
-    api = callers(store)
+def test_without_an_admin_key_in_the_settings_an_empty_key_is_nobody(db: ClickHouse) -> None:
+    api = callers(db)
     for key in ("", " "):
         assert api.client.get("/admin/keys", headers={"X-Api-Key": key}).status_code == 401
 
 
-def test_a_publishers_key_without_a_publisher_and_an_accounts_without_an_account_see_nobody(store: Store) -> None:
+def test_a_publishers_key_without_a_publisher_and_an_accounts_without_an_account_see_nobody(db: ClickHouse) -> None:
     """`create` makes none, but a row may have been written by hand."""
-    insert_daily(store, [Daily("2026-03-31", 9)])
-    ring = KeyRing(store, Settings())
+    insert_daily(db, [Daily("2026-03-31", 9)])
+    ring = KeyRing(db, Settings())
     keys = {
         "nobody": ring.create("publisher")[1],
         "zero": ring.create("publisher", publisher_id=0)[1],
         "no-account": ring.create("account")[1],
         "publisher-with-account": ring.create("publisher", publisher_id=45, account_id=7)[1],
     }
-    account_on(store, "Enterprise")
-    api = callers(store)
+    account_on(db, "Enterprise")
+    api = callers(db)
     api.keys.update(keys)
     for role in ("nobody", "zero"):
         answer = api.clicks(role)

@@ -17,7 +17,7 @@ from api.access.key_table import KNOWN_SECONDS, UNKNOWN_SECONDS
 from api.access.keys import KeyRing
 from api.access.principal import Principal, Role
 from ingest.settings import Settings
-from rollups.clickhouse import Row, Store, StoreUnavailable
+from rollups.clickhouse import ClickHouse, ClickHouseUnavailable, Row
 from tests.support.clock import Clock
 from tests.support.seed import UNKNOWN_KEY, Away
 
@@ -28,8 +28,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def ring(store: Store, clock: Clock) -> KeyRing:
-    return KeyRing(store, Settings(admin_key="root-of-the-key-tests"), clock)
+def ring(db: ClickHouse, clock: Clock) -> KeyRing:
+    return KeyRing(db, Settings(admin_key="root-of-the-key-tests"), clock)
 
 
 def resolved(ring: KeyRing, key: str | None) -> Principal | None:
@@ -38,11 +38,11 @@ def resolved(ring: KeyRing, key: str | None) -> Principal | None:
 
 def cut_off(ring: KeyRing) -> None:
     ring._table._records = KeyRecords(Away())
-    ring._table._store = Away()
+    ring._table._db = Away()
 
 
-def another_process(store: Store, clock: Clock) -> KeyRing:
-    return KeyRing(store, Settings(admin_key="root-of-the-key-tests"), clock)
+def another_process(db: ClickHouse, clock: Clock) -> KeyRing:
+    return KeyRing(db, Settings(admin_key="root-of-the-key-tests"), clock)
 
 
 @pytest.mark.parametrize(
@@ -50,17 +50,17 @@ def another_process(store: Store, clock: Clock) -> KeyRing:
     [("admin", None, None), ("publisher", 45, None), ("account", None, 2**63 - 1), ("ingest", None, None)],
 )
 def test_a_new_key_resolves_to_its_principal(
-    store: Store, ring: KeyRing, clock: Clock, role: Role, publisher_id: int, account_id: int
+    db: ClickHouse, ring: KeyRing, clock: Clock, role: Role, publisher_id: int, account_id: int
 ) -> None:
     record, key = ring.create(role, publisher_id=publisher_id, account_id=account_id, name="n")
     expected = Principal(record.id, role, publisher_id, account_id)
     assert resolved(ring, key) == expected
-    assert resolved(another_process(store, clock), key) == expected
+    assert resolved(another_process(db, clock), key) == expected
 
 
-def test_only_the_hash_of_a_key_is_stored(store: Store, ring: KeyRing) -> None:
+def test_only_the_hash_of_a_key_is_stored(db: ClickHouse, ring: KeyRing) -> None:
     _, key = ring.create("admin", name="n")
-    rows = store.query("SELECT *, toString(hash) FROM api_keys")
+    rows = db.query("SELECT *, toString(hash) FROM api_keys")
     assert rows[0][-1] == hashlib.sha256(key.encode()).hexdigest()
     assert key not in repr(rows)
     assert key[3:] not in repr(rows)
@@ -93,12 +93,12 @@ def test_the_admin_key_of_the_settings_needs_no_database() -> None:
     ring = KeyRing(Away(), Settings(admin_key="root-of-the-key-tests"))
     assert resolved(ring, "root-of-the-key-tests") == Principal("settings", "admin")
     assert resolved(ring, "roo") is None, "nothing of that form is in the database"
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(ClickHouseUnavailable):
         resolved(ring, UNKNOWN_KEY)
 
 
-def test_without_an_admin_key_the_empty_one_is_nobody(store: Store) -> None:
-    assert resolved(KeyRing(store, Settings(admin_key="")), "") is None
+def test_without_an_admin_key_the_empty_one_is_nobody(db: ClickHouse) -> None:
+    assert resolved(KeyRing(db, Settings(admin_key="")), "") is None
 
 
 def test_an_expired_key_stops_on_the_second_even_if_remembered(ring: KeyRing, clock: Clock) -> None:
@@ -123,10 +123,10 @@ def test_a_key_revoked_here_stops_at_once(ring: KeyRing) -> None:
     assert resolved(ring, key) is None
 
 
-def test_a_key_revoked_elsewhere_stops_within_thirty_seconds(store: Store, ring: KeyRing, clock: Clock) -> None:
+def test_a_key_revoked_elsewhere_stops_within_thirty_seconds(db: ClickHouse, ring: KeyRing, clock: Clock) -> None:
     record, key = ring.create("admin")
     assert resolved(ring, key) is not None
-    another_process(store, clock).revoke(record.id)
+    another_process(db, clock).revoke(record.id)
     clock.now += KNOWN_SECONDS - 0.01
     assert resolved(ring, key) is not None, "a remembered answer is used until its time"
     clock.now += 0.01
@@ -145,12 +145,12 @@ def test_revoking_twice_keeps_the_first_time_and_unknown_ids_are_told(ring: KeyR
     assert ring.revoke("nope") is False
 
 
-def test_a_key_unknown_a_moment_ago_is_looked_up_again(store: Store, ring: KeyRing, clock: Clock) -> None:
+def test_a_key_unknown_a_moment_ago_is_looked_up_again(db: ClickHouse, ring: KeyRing, clock: Clock) -> None:
     key = UNKNOWN_KEY
     assert resolved(ring, key) is None
-    record, _ = another_process(store, clock).create("admin")
+    record, _ = another_process(db, clock).create("admin")
     digest = hashlib.sha256(key.encode()).hexdigest()
-    store.command(
+    db.command(
         "INSERT INTO api_keys (id, hash, role, name, created_at) "
         "SELECT id, {hash:String}, role, name, created_at FROM api_keys WHERE id = {id:String}",
         {"hash": digest, "id": record.id},
@@ -159,25 +159,25 @@ def test_a_key_unknown_a_moment_ago_is_looked_up_again(store: Store, ring: KeyRi
     assert resolved(ring, key) is not None, "who has it waits for the next look"
 
 
-def test_a_clock_set_back_makes_answers_old(store: Store, ring: KeyRing, clock: Clock) -> None:
+def test_a_clock_set_back_makes_answers_old(db: ClickHouse, ring: KeyRing, clock: Clock) -> None:
     record, key = ring.create("admin")
     assert resolved(ring, key) is not None
-    another_process(store, clock).revoke(record.id)
+    another_process(db, clock).revoke(record.id)
     clock.now -= 3600
     assert resolved(ring, key) is None
 
 
-def test_what_is_remembered_is_served_while_the_store_is_away(store: Store, ring: KeyRing, clock: Clock) -> None:
+def test_what_is_remembered_is_served_while_the_store_is_away(db: ClickHouse, ring: KeyRing, clock: Clock) -> None:
     _, key = ring.create("admin")
     cut_off(ring)
     clock.now += KNOWN_SECONDS - 0.01
     assert resolved(ring, key) is not None
     clock.now += 0.01
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(ClickHouseUnavailable):
         resolved(ring, key)
 
 
-class Asked(Store):
+class Asked(ClickHouse):
     """Counts what is asked, and may take its time."""
 
     def __init__(self, url: str, seconds: float = 0.0) -> None:
@@ -193,8 +193,8 @@ class Asked(Store):
         return super().query(sql, *arguments, **more)
 
 
-def test_made_up_keys_share_a_look_at_the_database(store: Store, ring: KeyRing, clock: Clock) -> None:
-    asked = Asked(store.url)
+def test_made_up_keys_share_a_look_at_the_database(db: ClickHouse, ring: KeyRing, clock: Clock) -> None:
+    asked = Asked(db.url)
     _, key = ring.create("admin")
     here = KeyRing(asked, Settings(), clock)
 
@@ -212,20 +212,20 @@ def test_made_up_keys_share_a_look_at_the_database(store: Store, ring: KeyRing, 
     assert len(asked.questions) == 3, "the parts, which are the same"
 
 
-def test_a_clock_set_back_meanwhile_makes_no_one_ask_for_ever(store: Store, clock: Clock) -> None:
+def test_a_clock_set_back_meanwhile_makes_no_one_ask_for_ever(db: ClickHouse, clock: Clock) -> None:
     class SetBack(Asked):
         def query(self, sql: str, *arguments: Any, **more: Any) -> Sequence[Row]:
             clock.now -= 600
             return super().query(sql, *arguments, **more)
 
-    asked = SetBack(store.url)
+    asked = SetBack(db.url)
     here = KeyRing(asked, Settings(), clock)
     assert asyncio.run(here.resolve(f"cm_{1:043}")) is None
     assert len(asked.questions) <= 4
 
 
-def test_nobody_with_a_key_waits_behind_strangers(store: Store, ring: KeyRing, clock: Clock) -> None:
-    asked = Asked(store.url)
+def test_nobody_with_a_key_waits_behind_strangers(db: ClickHouse, ring: KeyRing, clock: Clock) -> None:
+    asked = Asked(db.url)
     _, key = ring.create("admin")
     here = KeyRing(asked, Settings(), clock)
 
@@ -245,17 +245,17 @@ def test_nobody_with_a_key_waits_behind_strangers(store: Store, ring: KeyRing, c
     assert len(asked.threads) <= 2, "strangers take one thread"
 
 
-def test_what_is_no_key_is_not_looked_for(store: Store, ring: KeyRing, clock: Clock) -> None:
-    asked = Asked(store.url)
+def test_what_is_no_key_is_not_looked_for(db: ClickHouse, ring: KeyRing, clock: Clock) -> None:
+    asked = Asked(db.url)
     here = KeyRing(asked, Settings(admin_key="root-of-the-key-tests"), clock)
     for key in ("cm_no", UNKNOWN_KEY + "x", "sk_" + UNKNOWN_KEY[3:], "x" * 60_000):
         assert resolved(here, key) is None
     assert asked.questions == []
 
 
-def test_known_keys_are_read_anew_before_anybody_waits_for_it(store: Store, ring: KeyRing, clock: Clock) -> None:
+def test_known_keys_are_read_anew_before_anybody_waits_for_it(db: ClickHouse, ring: KeyRing, clock: Clock) -> None:
     record, key = ring.create("admin")
-    another_process(store, clock).revoke(record.id)
+    another_process(db, clock).revoke(record.id)
     clock.now += KNOWN_SECONDS / 2
 
     async def use() -> list[bool]:
@@ -269,48 +269,48 @@ def test_known_keys_are_read_anew_before_anybody_waits_for_it(store: Store, ring
 # -- clocks -----------------------------------------------------------------------------------------------------
 
 
-def from_tomorrow(store: Store, key_id: str) -> None:
+def from_tomorrow(db: ClickHouse, key_id: str) -> None:
     """The row of the key again, as a machine writes it whose clock is a day ahead."""
     columns = "id, hash, role, publisher_id, account_id, name, created_at, expires_at, requests_per_hour"
-    store.command(
+    db.command(
         f"INSERT INTO api_keys ({columns}, version) SELECT {columns}, now64(6) + INTERVAL 1 DAY FROM api_keys "
         "WHERE id = {id:String} LIMIT 1",
         {"id": key_id},
     )
 
 
-def test_a_revocation_wins_whatever_the_clocks_say(store: Store, ring: KeyRing, clock: Clock) -> None:
+def test_a_revocation_wins_whatever_the_clocks_say(db: ClickHouse, ring: KeyRing, clock: Clock) -> None:
     record, key = ring.create("admin")
-    from_tomorrow(store, record.id)
+    from_tomorrow(db, record.id)
     assert ring.revoke(record.id) is True
     assert resolved(ring, key) is None
-    from_tomorrow(store, record.id)
-    store.command("OPTIMIZE TABLE api_keys FINAL")
-    assert resolved(another_process(store, clock), key) is None
+    from_tomorrow(db, record.id)
+    db.command("OPTIMIZE TABLE api_keys FINAL")
+    assert resolved(another_process(db, clock), key) is None
     assert ring.records()[0].revoked_at == int(clock.now)
 
 
 @pytest.mark.parametrize("overlap", [0, 60])
-def test_a_rotation_wins_whatever_the_clocks_say(store: Store, ring: KeyRing, clock: Clock, overlap: int) -> None:
+def test_a_rotation_wins_whatever_the_clocks_say(db: ClickHouse, ring: KeyRing, clock: Clock, overlap: int) -> None:
     record, key = ring.create("admin")
-    from_tomorrow(store, record.id)
+    from_tomorrow(db, record.id)
     assert ring.rotate(record.id, overlap) is not None
-    from_tomorrow(store, record.id)
+    from_tomorrow(db, record.id)
     clock.now += overlap
     assert resolved(ring, key) is None
-    assert resolved(another_process(store, clock), key) is None
+    assert resolved(another_process(db, clock), key) is None
 
 
-def test_without_an_overlap_a_clock_that_is_ahead_does_not_prolong_the_old_key(store: Store, ring: KeyRing) -> None:
+def test_without_an_overlap_a_clock_that_is_ahead_does_not_prolong_the_old_key(db: ClickHouse, ring: KeyRing) -> None:
     record, key = ring.create("admin")
-    ahead = another_process(store, Clock(1_800_000_000.0 + 86_400))
+    ahead = another_process(db, Clock(1_800_000_000.0 + 86_400))
     assert ahead.rotate(record.id, 0) is not None
-    assert resolved(another_process(store, Clock(1_800_000_000.0)), key) is None
+    assert resolved(another_process(db, Clock(1_800_000_000.0)), key) is None
 
 
-def test_a_rotation_on_its_way_does_not_undo_a_revocation(store: Store, ring: KeyRing, clock: Clock) -> None:
+def test_a_rotation_on_its_way_does_not_undo_a_revocation(db: ClickHouse, ring: KeyRing, clock: Clock) -> None:
     record, key = ring.create("admin")
-    elsewhere = another_process(store, clock)
+    elsewhere = another_process(db, clock)
     create = ring.create
 
     def slowly(*arguments: Any, **more: Any) -> Any:
@@ -323,19 +323,19 @@ def test_a_rotation_on_its_way_does_not_undo_a_revocation(store: Store, ring: Ke
     assert resolved(ring, key) is None
 
 
-def test_ends_only_come_closer(store: Store, ring: KeyRing, clock: Clock) -> None:
+def test_ends_only_come_closer(db: ClickHouse, ring: KeyRing, clock: Clock) -> None:
     record, _ = ring.create("admin", expires_at=int(clock.now) + 1000)
     ring._records.end(record.id, expires_at=int(clock.now) + 60)
     ring._records.end(record.id, expires_at=int(clock.now) + 5000)
-    store.command("OPTIMIZE TABLE api_key_ends FINAL")
+    db.command("OPTIMIZE TABLE api_key_ends FINAL")
     assert ring.records()[0].expires_at == int(clock.now) + 60
 
 
-def test_keys_revoked_before_ends_had_a_table_stay_revoked(store: Store, ring: KeyRing) -> None:
+def test_keys_revoked_before_ends_had_a_table_stay_revoked(db: ClickHouse, ring: KeyRing) -> None:
     record, key = ring.create("admin")
     columns = "id, hash, role, name, created_at"
-    store.command(f"INSERT INTO api_keys ({columns}, revoked_at) SELECT {columns}, now() FROM api_keys")
-    assert resolved(KeyRing(store, Settings()), key) is None
+    db.command(f"INSERT INTO api_keys ({columns}, revoked_at) SELECT {columns}, now() FROM api_keys")
+    assert resolved(KeyRing(db, Settings()), key) is None
     assert ring.records()[0].revoked_at is not None
     assert ring.revoke(record.id) is True
 
@@ -344,12 +344,12 @@ def test_a_change_that_the_database_does_not_show_is_an_error(ring: KeyRing, mon
     monkeypatch.setattr(keys, "_KEPT_PAUSE", 0.01)
     record, _ = ring.create("admin")
     monkeypatch.setattr(ring._records, "end", lambda *_, **__: None)
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(ClickHouseUnavailable):
         ring.revoke(record.id)
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(ClickHouseUnavailable):
         ring.rotate(record.id, 60)
     monkeypatch.setattr(ring._records, "add", lambda *_: None)
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(ClickHouseUnavailable):
         ring.create("admin")
 
 
@@ -401,12 +401,12 @@ def test_what_has_ended_is_not_rotated(ring: KeyRing, clock: Clock) -> None:
     assert [ring.rotate(key_id, 60) for key_id in (revoked.id, expired.id, "nope", "settings")] == [None] * 4
 
 
-def uses_written(store: Store) -> int:
-    [(count,)] = store.query("SELECT count() FROM key_uses")
+def uses_written(db: ClickHouse) -> int:
+    [(count,)] = db.query("SELECT count() FROM key_uses")
     return int(count)
 
 
-def test_uses_are_noted_at_once_and_written_once_a_minute(store: Store, ring: KeyRing, clock: Clock) -> None:
+def test_uses_are_noted_at_once_and_written_once_a_minute(db: ClickHouse, ring: KeyRing, clock: Clock) -> None:
     record, key = ring.create("admin")
     unused, _ = ring.create("admin")
 
@@ -417,23 +417,23 @@ def test_uses_are_noted_at_once_and_written_once_a_minute(store: Store, ring: Ke
 
     asyncio.run(use(20))
     assert ring.uses.read() == {record.id: int(clock.now)}
-    assert uses_written(store) == 0
+    assert uses_written(db) == 0
     clock.now += key_uses.WRITE_SECONDS
     asyncio.run(use(20))
-    assert uses_written(store) == 1
-    assert another_process(store, clock).uses.read() == {record.id: int(clock.now)}
+    assert uses_written(db) == 1
+    assert another_process(db, clock).uses.read() == {record.id: int(clock.now)}
     assert unused.id not in ring.uses.read()
 
 
-def test_uses_that_cannot_be_written_are_kept(store: Store, ring: KeyRing, clock: Clock) -> None:
+def test_uses_that_cannot_be_written_are_kept(db: ClickHouse, ring: KeyRing, clock: Clock) -> None:
     ring.uses.note("a")
-    ring.uses._store = Away()
+    ring.uses._db = Away()
     ring.uses.write()
-    ring.uses._store = store
+    ring.uses._db = db
     ring.uses.write()
     ring.uses.write()
-    assert another_process(store, clock).uses.read() == {"a": int(clock.now)}
-    assert uses_written(store) == 1
+    assert another_process(db, clock).uses.read() == {"a": int(clock.now)}
+    assert uses_written(db) == 1
 
 
 def test_the_key_of_the_settings_and_strangers_leave_no_use(ring: KeyRing) -> None:

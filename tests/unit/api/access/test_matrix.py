@@ -13,7 +13,7 @@ from api.access.keys import KeyRing
 from api.app import create_app
 from deploy.processes.collector import CollectorService
 from ingest.settings import Settings
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from tests.support.clock import Clock
 from tests.support.seed import (
     ACCOUNT,
@@ -71,10 +71,10 @@ CALLS = {
 OF_ACCOUNTS = [path for (_, path), who in CALLS.items() if who is STATISTICS]
 
 
-def whole(store: Store, ring: KeyRing) -> TestClient:
+def whole(db: ClickHouse, ring: KeyRing) -> TestClient:
     """Everything that `clickmill up` serves on its port."""
     settings = Settings(admin_key=ADMIN_KEY, rate_limits="off")
-    app = create_app(store, settings, keys=ring)
+    app = create_app(db, settings, keys=ring)
     app.router.routes.extend(CollectorService(settings).routes(ring))
     return TestClient(app, raise_server_exceptions=False)
 
@@ -98,9 +98,9 @@ def test_every_call_is_in_the_matrix() -> None:
 class Everybody:
     """A client, and the key of each role; the account and the publisher have neighbours with data of their own."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, db: ClickHouse) -> None:
         clock = Clock(1_800_000_000.0)
-        ring = KeyRing(store, Settings(admin_key=ADMIN_KEY), clock)
+        ring = KeyRing(db, Settings(admin_key=ADMIN_KEY), clock)
         self.keys: dict[str, str | None] = {"settings": ADMIN_KEY, "wrong": UNKNOWN_KEY, "none": None}
         self.keys["admin"] = ring.create("admin")[1]
         self.keys["publisher"] = ring.create("publisher", publisher_id=PUBLISHER)[1]
@@ -110,7 +110,7 @@ class Everybody:
         revoked, self.keys["revoked"] = ring.create("admin")
         ring.revoke(revoked.id)
         clock.now += 2
-        self.client = whole(store, ring)
+        self.client = whole(db, ring)
 
     def call(self, role: str, method: str, path: str, parameters: dict[str, Any] | None = None) -> Any:
         key = self.keys[role]
@@ -123,16 +123,16 @@ class Everybody:
 
 
 @pytest.fixture
-def everybody(store: Store) -> Everybody:
+def everybody(db: ClickHouse) -> Everybody:
     for account, clicks, name in ((ACCOUNT, MINE, "mine"), (OTHER_ACCOUNT, THEIRS, THEIR_NAME)):
-        account_on(store, "Enterprise", account_id=account)
+        account_on(db, "Enterprise", account_id=account)
         link = {"account_id": account, "domain": "vvd.bz", "link_id": name, "grp_idx": account}
-        upsert(store, links=[link], groups=[{"account_id": account, "grp_idx": account, "name": name}])
+        upsert(db, links=[link], groups=[{"account_id": account, "grp_idx": account, "name": name}])
         rows = [Hourly("2026-03-31", 5, clicks, [1], link=link, account=account) for link in ("", name)]
-        insert_hourly(store, rows)
-    insert_daily(store, [Daily("2026-03-31", MINE), Daily("2026-03-31", THEIRS, publisher=OTHER_PUBLISHER)])
-    upsert(store, publishers=[{"publisher_id": OTHER_PUBLISHER, "name": THEIR_NAME}])
-    return Everybody(store)
+        insert_hourly(db, rows)
+    insert_daily(db, [Daily("2026-03-31", MINE), Daily("2026-03-31", THEIRS, publisher=OTHER_PUBLISHER)])
+    upsert(db, publishers=[{"publisher_id": OTHER_PUBLISHER, "name": THEIR_NAME}])
+    return Everybody(db)
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -21,7 +21,7 @@ from api.access.plans import DEFAULTS, Plan, Plans
 from api.access.rate_limits import Limits
 from api.http.middleware import guard
 from ingest.settings import Settings
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from tests.support.clock import Clock
 from tests.support.redis_server import RedisServer
 from tests.support.seed import PUBLISHER, Callers, callers
@@ -30,8 +30,8 @@ HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 
 
 @pytest.fixture
-def api(store: Store) -> Callers:
-    return callers(store, requests_per_hour=5)
+def api(db: ClickHouse) -> Callers:
+    return callers(db, requests_per_hour=5)
 
 
 def left(answer: Any) -> int:
@@ -68,20 +68,20 @@ def test_above_the_limit(api: Callers) -> None:
     assert api.clicks("admin").status_code == 200, "another key has its own count"
 
 
-def test_a_key_has_its_own_limit(store: Store, api: Callers) -> None:
+def test_a_key_has_its_own_limit(db: ClickHouse, api: Callers) -> None:
     made = api.admin("POST", "/keys", {"role": "publisher", "publisher_id": PUBLISHER, "requests_per_hour": 2}).json()
     assert made["requests_per_hour"] == 2
     api.keys["slow"] = made["key"]
     assert [api.clicks("slow").status_code for _ in range(3)] == [200, 200, 429]
     assert api.clicks("slow").headers["X-RateLimit-Limit"] == "2"
-    ring = KeyRing(store, Settings())
+    ring = KeyRing(db, Settings())
     principal = asyncio.run(ring.resolve(made["key"]))
     assert principal is not None
     assert principal.requests_per_hour == 2
 
 
-def test_off(store: Store) -> None:
-    api = callers(store, requests_per_hour=1, rate_limits="off")
+def test_off(db: ClickHouse) -> None:
+    api = callers(db, requests_per_hour=1, rate_limits="off")
     answers = [api.clicks() for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200] * 3
     assert not set(HEADERS) & set(answers[0].headers)

@@ -9,7 +9,7 @@ import pytest
 
 from api.admin.endpoints import KeyRequest, check_key_request
 from api.http.errors import BadRequest
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from tests.support.seed import Callers, callers
 
 ACCOUNT: dict[str, Any] = {"account_id": 7, "name": "A", "plan": "Premium", "time_zone": "Asia/Kolkata"}
@@ -22,15 +22,15 @@ NOTHING = dict.fromkeys(("accounts", "links", "groups", "publishers", "advertise
 
 
 @pytest.fixture
-def api(store: Store) -> Callers:
-    return callers(store)
+def api(db: ClickHouse) -> Callers:
+    return callers(db)
 
 
-def stored(store: Store, table: str, columns: str) -> list[tuple[Any, ...]]:
-    return list(store.query(f"SELECT {columns} FROM {table} FINAL ORDER BY ALL"))
+def stored(db: ClickHouse, table: str, columns: str) -> list[tuple[Any, ...]]:
+    return list(db.query(f"SELECT {columns} FROM {table} FINAL ORDER BY ALL"))
 
 
-def test_every_table_is_written_and_counted(store: Store, api: Callers) -> None:
+def test_every_table_is_written_and_counted(db: ClickHouse, api: Callers) -> None:
     upload = {
         "accounts": [ACCOUNT],
         "links": [LINK],
@@ -43,7 +43,7 @@ def test_every_table_is_written_and_counted(store: Store, api: Callers) -> None:
     assert (answer.status_code, answer.json()) == (200, dict.fromkeys(NOTHING, 1))
     for table, entries in upload.items():
         columns = ", ".join(entries[0])
-        assert stored(store, table, columns) == [tuple(entries[0].values())]
+        assert stored(db, table, columns) == [tuple(entries[0].values())]
 
 
 @pytest.mark.parametrize(
@@ -65,31 +65,31 @@ def test_partial_uploads(api: Callers, upload: dict[str, Any], written: dict[str
     assert (answer.status_code, answer.json()) == (200, {**NOTHING, **written})
 
 
-def test_a_later_write_wins_and_the_rest_stays(store: Store, api: Callers) -> None:
+def test_a_later_write_wins_and_the_rest_stays(db: ClickHouse, api: Callers) -> None:
     other = {"network_id": 8, "name": "Other"}
     api.admin("PUT", "/catalog", {"networks": [NETWORK, other]})
     for name in ("B", "C"):
         api.admin("PUT", "/catalog", {"networks": [{"network_id": 7, "name": name}]})
-    assert stored(store, "networks", "network_id, name") == [(7, "C"), (8, "Other")]
+    assert stored(db, "networks", "network_id, name") == [(7, "C"), (8, "Other")]
 
 
-def test_within_one_upload_the_last_of_an_identity_wins(store: Store, api: Callers) -> None:
+def test_within_one_upload_the_last_of_an_identity_wins(db: ClickHouse, api: Callers) -> None:
     moved = [{**LINK, "domain": "VVD.bz/", "grp_idx": group} for group in (9, 3, 4)]
     answer = api.admin("PUT", "/catalog", {"links": [LINK, *moved]})
     assert answer.json()["links"] == 1
-    assert stored(store, "links", "domain, grp_idx") == [("https://vvd.bz", 4)]
+    assert stored(db, "links", "domain, grp_idx") == [("https://vvd.bz", 4)]
 
 
-def test_defaults(store: Store, api: Callers) -> None:
+def test_defaults(db: ClickHouse, api: Callers) -> None:
     upload = {
         "accounts": [{"account_id": 1, "plan": "free"}],
         "links": [{"account_id": 1, "domain": "a.b", "link_id": "x"}],
         "publishers": [{"publisher_id": 1, "name": "P"}],
     }
     assert api.admin("PUT", "/catalog", upload).status_code == 200
-    assert stored(store, "accounts", "name, plan, time_zone") == [("", "Free", "UTC")]
-    assert stored(store, "links", "grp_idx") == [(0,)]
-    assert stored(store, "publishers", "time_zone") == [("UTC",)]
+    assert stored(db, "accounts", "name, plan, time_zone") == [("", "Free", "UTC")]
+    assert stored(db, "links", "grp_idx") == [(0,)]
+    assert stored(db, "publishers", "time_zone") == [("UTC",)]
 
 
 @pytest.mark.parametrize(
@@ -103,9 +103,9 @@ def test_defaults(store: Store, api: Callers) -> None:
         ("EnterPrise", "Enterprise"),
     ],
 )
-def test_a_plan_is_stored_in_its_own_spelling(store: Store, api: Callers, given: str, canonical: str) -> None:
+def test_a_plan_is_stored_in_its_own_spelling(db: ClickHouse, api: Callers, given: str, canonical: str) -> None:
     api.admin("PUT", "/catalog", {"accounts": [{**ACCOUNT, "plan": given}]})
-    assert stored(store, "accounts", "plan") == [(canonical,)]
+    assert stored(db, "accounts", "plan") == [(canonical,)]
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_a_plan_is_stored_in_its_own_spelling(store: Store, api: Callers, given:
     ],
 )
 def test_what_is_refused_names_its_place_and_writes_nothing(
-    store: Store, api: Callers, upload: Any, field: str
+    db: ClickHouse, api: Callers, upload: Any, field: str
 ) -> None:
     if isinstance(upload, dict):
         upload = {"networks": [NETWORK], **upload}
@@ -154,7 +154,7 @@ def test_what_is_refused_names_its_place_and_writes_nothing(
     assert answer.status_code == 400
     assert answer.json()["error"]["code"] == "BAD_REQUEST"
     assert answer.json()["error"]["details"] == {"field": field}
-    assert stored(store, "networks", "*") == []
+    assert stored(db, "networks", "*") == []
 
 
 @pytest.mark.parametrize(
@@ -230,12 +230,12 @@ def test_deleting_an_unknown_key(api: Callers) -> None:
         pytest.param({"role": "admin", "key": "mine"}, "key", id="unknown-field"),
     ],
 )
-def test_keys_that_are_refused(store: Store, api: Callers, request_body: dict[str, Any], field: str) -> None:
-    before = store.query("SELECT count() FROM api_keys")
+def test_keys_that_are_refused(db: ClickHouse, api: Callers, request_body: dict[str, Any], field: str) -> None:
+    before = db.query("SELECT count() FROM api_keys")
     answer = api.admin("POST", "/keys", request_body)
     assert answer.status_code == 400
     assert answer.json()["error"]["details"] == {"field": field}
-    assert store.query("SELECT count() FROM api_keys") == before
+    assert db.query("SELECT count() FROM api_keys") == before
 
 
 def test_a_key_must_expire_later_than_now() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from api.catalog import newest
 from api.catalog.newest import write_newest
-from rollups.clickhouse import Store, StoreBusy
+from rollups.clickhouse import ClickHouse, ClickHouseBusy
 from rollups.transform.timezones import OwnerZones
 from tests.support.seed import upsert
 
@@ -25,22 +25,22 @@ TABLES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 AHEAD = ["1 MICROSECOND", "1 DAY", "20 YEAR"]
 
 
-def stands(store: Store, table: str, wanted: dict[str, Any]) -> bool:
-    rows = store.query(f"SELECT {', '.join(wanted)} FROM {table} FINAL")
+def stands(db: ClickHouse, table: str, wanted: dict[str, Any]) -> bool:
+    rows = db.query(f"SELECT {', '.join(wanted)} FROM {table} FINAL")
     return [tuple(row) for row in rows] == [tuple(wanted.values())]
 
 
-def moved(store: Store, table: str, interval: str) -> None:
+def moved(db: ClickHouse, table: str, interval: str) -> None:
     """All rows again, as a machine writes them whose clock is ahead."""
     columns = [
         name
-        for (name,) in store.query(
+        for (name,) in db.query(
             "SELECT name FROM system.columns WHERE database = currentDatabase() AND table = {table:String} "
             "AND name != 'version'",
             {"table": table},
         )
     ]
-    store.command(
+    db.command(
         f"INSERT INTO {table} ({', '.join(columns)}, version) "
         f"SELECT {', '.join(columns)}, now64(6) + INTERVAL {interval} FROM {table}"
     )
@@ -48,39 +48,39 @@ def moved(store: Store, table: str, interval: str) -> None:
 
 @pytest.mark.parametrize("table", TABLES)
 @pytest.mark.parametrize("interval", AHEAD)
-def test_the_last_upload_wins(store: Store, table: str, interval: str) -> None:
+def test_the_last_upload_wins(db: ClickHouse, table: str, interval: str) -> None:
     entry, changes = TABLES[table]
-    upsert(store, **{table: [entry]})
-    moved(store, table, interval)
+    upsert(db, **{table: [entry]})
+    moved(db, table, interval)
     for wanted in ({**entry, **changes}, entry, {**entry, **changes}):
-        upsert(store, **{table: [wanted]})
-        assert stands(store, table, wanted)
-    store.command(f"OPTIMIZE TABLE {table} FINAL")
-    assert stands(store, table, {**entry, **changes})
+        upsert(db, **{table: [wanted]})
+        assert stands(db, table, wanted)
+    db.command(f"OPTIMIZE TABLE {table} FINAL")
+    assert stands(db, table, {**entry, **changes})
 
 
-def test_an_entry_that_is_ahead_holds_up_no_other(store: Store) -> None:
+def test_an_entry_that_is_ahead_holds_up_no_other(db: ClickHouse) -> None:
     networks = [{"network_id": number, "name": "old"} for number in (1, 2)]
-    upsert(store, networks=networks)
-    moved(store, "networks", "1 DAY")
-    upsert(store, networks=[{"network_id": 3, "name": "other"}])
-    upsert(store, networks=[{"network_id": 2, "name": "new"}])
-    assert store.query("SELECT name FROM networks FINAL ORDER BY network_id") == [("old",), ("new",), ("other",)]
+    upsert(db, networks=networks)
+    moved(db, "networks", "1 DAY")
+    upsert(db, networks=[{"network_id": 3, "name": "other"}])
+    upsert(db, networks=[{"network_id": 2, "name": "new"}])
+    assert db.query("SELECT name FROM networks FINAL ORDER BY network_id") == [("old",), ("new",), ("other",)]
 
 
-def test_workers_hear_of_a_zone_that_was_written_after_one_from_tomorrow(store: Store) -> None:
-    upsert(store, accounts=[{"account_id": 7, "plan": "Free", "time_zone": "UTC"}])
-    moved(store, "accounts", "1 DAY")
-    zones = OwnerZones(store, "accounts", "account_id")
+def test_workers_hear_of_a_zone_that_was_written_after_one_from_tomorrow(db: ClickHouse) -> None:
+    upsert(db, accounts=[{"account_id": 7, "plan": "Free", "time_zone": "UTC"}])
+    moved(db, "accounts", "1 DAY")
+    zones = OwnerZones(db, "accounts", "account_id")
     assert zones.of([7]) == {7: "UTC"}
     zones.refresh()
-    upsert(store, accounts=[{"account_id": 7, "plan": "Free", "time_zone": "Asia/Seoul"}])
+    upsert(db, accounts=[{"account_id": 7, "plan": "Free", "time_zone": "Asia/Seoul"}])
     zones.refresh()
     assert zones.of([7]) == {7: "Asia/Seoul"}
 
 
-class Crowded(Store):
-    """Somebody else writes the network 1 right after whoever writes to this store, so many times."""
+class Crowded(ClickHouse):
+    """Somebody else writes the network 1 right after whoever writes to this database, so many times."""
 
     def __init__(self, url: str, times: int) -> None:
         super().__init__(url)
@@ -101,22 +101,22 @@ class Crowded(Store):
 ENTRIES = [{"network_id": number, "name": "ours"} for number in (1, 2, 3)]
 
 
-def test_an_entry_that_another_row_wins_over_meanwhile_is_written_again_alone(store: Store) -> None:
-    crowded = Crowded(store.url, times=2)
+def test_an_entry_that_another_row_wins_over_meanwhile_is_written_again_alone(db: ClickHouse) -> None:
+    crowded = Crowded(db.url, times=2)
     write_newest(crowded, "networks", ("network_id",), ENTRIES)
     assert crowded.written == [3, 1, 1]
-    assert store.query("SELECT DISTINCT name FROM networks FINAL") == [("ours",)]
+    assert db.query("SELECT DISTINCT name FROM networks FINAL") == [("ours",)]
 
 
-def test_who_never_wins_is_told(store: Store) -> None:
-    crowded = Crowded(store.url, times=100)
-    with pytest.raises(StoreBusy, match="networks"):
+def test_who_never_wins_is_told(db: ClickHouse) -> None:
+    crowded = Crowded(db.url, times=100)
+    with pytest.raises(ClickHouseBusy, match="networks"):
         write_newest(crowded, "networks", ("network_id",), ENTRIES)
     assert len(crowded.written) == newest._TRIES
-    assert store.query("SELECT count() FROM networks FINAL WHERE name = 'ours'") == [(2,)]
+    assert db.query("SELECT count() FROM networks FINAL WHERE name = 'ours'") == [(2,)]
 
 
-def test_nothing_is_written_of_nothing(store: Store) -> None:
-    crowded = Crowded(store.url, times=0)
+def test_nothing_is_written_of_nothing(db: ClickHouse) -> None:
+    crowded = Crowded(db.url, times=0)
     write_newest(crowded, "networks", ("network_id",), [])
     assert crowded.written == []

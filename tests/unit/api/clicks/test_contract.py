@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 
 from api.app import create_app
 from ingest.settings import Settings
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from tests.support.seed import ADMIN_KEY, UNKNOWN_KEY, Away, Callers, Daily, callers, insert_daily
 from tests.unit.api.clicks.test_endpoint import META_KEYS, ROW_KEYS
 
@@ -20,7 +20,7 @@ MARCH = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
 
 
 @pytest.fixture(scope="module")
-def api(engine: Store) -> Callers:
+def api(engine: ClickHouse) -> Callers:
     """1,001 rows of publisher 45 on one day, of which five are on a day of their own, and one row of publisher 46."""
     for (table,) in engine.query("SELECT name FROM system.tables WHERE name IN ('rollup', 'publishers')"):
         engine.command(f"TRUNCATE TABLE {table}")

@@ -13,7 +13,7 @@ from api.access.principal import Principal
 from api.clicks.cursor import START_POSITION, Cursors, Position
 from api.clicks.parameters import clicks_meta, parse_clicks_query
 from api.dates import FIRST_DAY, LAST_DAY
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from tests.support.seed import ADMIN_KEY, PUBLISHER, Callers, Daily, callers, insert_daily
 
 Identity = tuple[str, int, int, int]
@@ -23,8 +23,8 @@ DAYS = [Daily(f"2026-03-0{day}", clicks=day) for day in range(1, 6)]
 
 
 @pytest.fixture
-def api(store: Store) -> Callers:
-    return callers(store)
+def api(db: ClickHouse) -> Callers:
+    return callers(db)
 
 
 def identities(answer: Any) -> list[Identity]:
@@ -102,15 +102,15 @@ def test_processes_with_one_admin_key_read_each_others_cursors_and_no_others() -
     assert Cursors("").read(cursor, LISTING) is None
 
 
-def test_a_rotated_admin_key_ends_walks_with_a_clear_400(store: Store, api: Callers) -> None:
-    insert_daily(store, DAYS)
+def test_a_rotated_admin_key_ends_walks_with_a_clear_400(db: ClickHouse, api: Callers) -> None:
+    insert_daily(db, DAYS)
     cursor = api.clicks(cursor="start", per_page=2).json()["meta"]["next_cursor"]
-    assert callers(store).clicks(cursor=cursor).status_code == 200, "it survives a restart"
-    refused(callers(store, admin_key="rotated-key-of-the-tests").clicks(cursor=cursor))
+    assert callers(db).clicks(cursor=cursor).status_code == 200, "it survives a restart"
+    refused(callers(db, admin_key="rotated-key-of-the-tests").clicks(cursor=cursor))
 
 
-def test_the_meta_of_a_walk(store: Store, api: Callers) -> None:
-    insert_daily(store, DAYS)
+def test_the_meta_of_a_walk(db: ClickHouse, api: Callers) -> None:
+    insert_daily(db, DAYS)
     first = api.clicks(cursor="start", per_page=3).json()
     cursor = first["meta"]["next_cursor"]
     last = api.clicks(after=cursor, per_page=3).json()
@@ -129,8 +129,8 @@ def test_the_meta_of_a_walk(store: Store, api: Callers) -> None:
     assert (len(first["data"]), len(last["data"])) == (3, 2)
 
 
-def test_without_a_cursor_meta_has_no_next_cursor(store: Store, api: Callers) -> None:
-    insert_daily(store, DAYS)
+def test_without_a_cursor_meta_has_no_next_cursor(db: ClickHouse, api: Callers) -> None:
+    insert_daily(db, DAYS)
     assert "next_cursor" not in api.clicks(per_page=2).json()["meta"]
     query = parse_clicks_query({"start_date": "2026-03-01", "end_date": "2026-03-31"}, Principal("k", "admin"), CURSORS)
     assert len(clicks_meta(query, 5)) == 9
@@ -149,8 +149,8 @@ CURSORS = Cursors("root")
         pytest.param(4, 2, [2, 2], id="exactly-two-pages"),
     ],
 )
-def test_pages_of_a_walk(store: Store, api: Callers, rows: int, per_page: int, pages: list[int]) -> None:
-    insert_daily(store, DAYS[:rows])
+def test_pages_of_a_walk(db: ClickHouse, api: Callers, rows: int, per_page: int, pages: list[int]) -> None:
+    insert_daily(db, DAYS[:rows])
     sizes = []
     cursor: str | None = "start"
     while cursor:
@@ -160,7 +160,7 @@ def test_pages_of_a_walk(store: Store, api: Callers, rows: int, per_page: int, p
     assert sizes == pages
 
 
-def test_a_walk_is_by_identity(store: Store, api: Callers) -> None:
+def test_a_walk_is_by_identity(db: ClickHouse, api: Callers) -> None:
     rows = [
         Daily("2026-03-02", clicks=1, advertiser=2, publisher=9),
         Daily("2026-03-02", clicks=9, advertiser=10, publisher=1),
@@ -168,7 +168,7 @@ def test_a_walk_is_by_identity(store: Store, api: Callers) -> None:
         Daily("2026-03-02", clicks=7, advertiser=2, publisher=10, network=20),
         Daily("2026-03-03", clicks=1, advertiser=99),
     ]
-    insert_daily(store, rows)
+    insert_daily(db, rows)
     expected = [
         ("2026-03-03", 99, 45, 1),
         ("2026-03-02", 2, 9, 1),
@@ -181,14 +181,14 @@ def test_a_walk_is_by_identity(store: Store, api: Callers) -> None:
     assert walk(api, "admin", name="after", per_page=2) == expected
 
 
-def test_the_page_size_may_change_on_the_way_and_the_page_is_ignored(store: Store, api: Callers) -> None:
-    insert_daily(store, DAYS)
+def test_the_page_size_may_change_on_the_way_and_the_page_is_ignored(db: ClickHouse, api: Callers) -> None:
+    insert_daily(db, DAYS)
     cursor = api.clicks(cursor="start", per_page=1, page=4).json()["meta"]["next_cursor"]
     assert len(identities(api.clicks(cursor=cursor, limit=3, page=9))) == 3
 
 
-def test_after_decides_as_clients_add_it_to_the_query_that_they_began_with(store: Store, api: Callers) -> None:
-    insert_daily(store, DAYS)
+def test_after_decides_as_clients_add_it_to_the_query_that_they_began_with(db: ClickHouse, api: Callers) -> None:
+    insert_daily(db, DAYS)
     cursor = api.clicks(cursor="start", per_page=2).json()["meta"]["next_cursor"]
     assert identities(api.clicks(cursor="start", after=cursor, per_page=2)) == [
         ("2026-03-03", 1, 45, 1),
@@ -205,29 +205,29 @@ def test_after_decides_as_clients_add_it_to_the_query_that_they_began_with(store
         pytest.param("admin", {"publisher_id": 46}, id="another-publisher"),
     ],
 )
-def test_a_cursor_of_another_scope_or_range(store: Store, api: Callers, role: str, other: dict[str, Any]) -> None:
-    insert_daily(store, DAYS)
+def test_a_cursor_of_another_scope_or_range(db: ClickHouse, api: Callers, role: str, other: dict[str, Any]) -> None:
+    insert_daily(db, DAYS)
     cursor = api.clicks(cursor="start", per_page=2).json()["meta"]["next_cursor"]
     refused(api.clicks(role, cursor=cursor, **other))
 
 
-def test_a_key_of_another_publisher_cannot_use_it(store: Store, api: Callers) -> None:
-    insert_daily(store, DAYS)
+def test_a_key_of_another_publisher_cannot_use_it(db: ClickHouse, api: Callers) -> None:
+    insert_daily(db, DAYS)
     cursor = api.clicks(cursor="start", per_page=2).json()["meta"]["next_cursor"]
     api.keys["other"] = api.admin("POST", "/keys", {"role": "publisher", "publisher_id": 46}).json()["key"]
     refused(api.clicks("other", cursor=cursor))
     assert api.clicks("admin", cursor=cursor, publisher_id=45).status_code == 200, "the scope decides, not the key"
 
 
-def test_days_that_the_rollup_cannot_hold(store: Store, api: Callers) -> None:
-    insert_daily(store, [Daily("1970-01-01"), Daily("2149-06-06")])
+def test_days_that_the_rollup_cannot_hold(db: ClickHouse, api: Callers) -> None:
+    insert_daily(db, [Daily("1970-01-01"), Daily("2149-06-06")])
     assert len(walk(api, start_date="1969-12-01", end_date="1970-01-31")) == 1
     assert len(walk(api, start_date="2149-06-01", end_date="2149-07-31")) == 1
     assert walk(api, start_date="9999-12-01", end_date="9999-12-31") == []
 
 
-def test_the_front_is_before_every_row(store: Store, api: Callers) -> None:
-    insert_daily(store, [Daily(str(LAST_DAY), publisher=1, advertiser=1, network=1)])
+def test_the_front_is_before_every_row(db: ClickHouse, api: Callers) -> None:
+    insert_daily(db, [Daily(str(LAST_DAY), publisher=1, advertiser=1, network=1)])
     assert len(walk(api, "admin", start_date=str(LAST_DAY), end_date=str(LAST_DAY))) == 1
     assert START_POSITION.page == 1
 
@@ -238,9 +238,9 @@ def test_a_cursor_does_not_betray_the_admin_key(api: Callers) -> None:
 
 
 @pytest.mark.parametrize("begun_with", [{}, {"cursor": "start"}, {"after": "start"}], ids=["page", "cursor", "after"])
-def test_the_original_client_walks_to_the_end(store: Store, api: Callers, begun_with: dict[str, str]) -> None:
+def test_the_original_client_walks_to_the_end(db: ClickHouse, api: Callers, begun_with: dict[str, str]) -> None:
     """It follows `next_cursor` by sending `after`, else `next_page` by sending `page`, and keeps what it had sent."""
-    insert_daily(store, DAYS)
+    insert_daily(db, DAYS)
     query: dict[str, Any] = {"per_page": 2, **begun_with}
     walked: list[Identity] = []
     for _ in range(9):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from tests.support.seed import PUBLISHER, Callers, Daily, callers, insert_daily, upsert
 
 ROW_KEYS = [
@@ -34,8 +34,8 @@ META_KEYS = [
 
 
 @pytest.fixture
-def api(store: Store) -> Callers:
-    return callers(store)
+def api(db: ClickHouse) -> Callers:
+    return callers(db)
 
 
 def identities(answer: Any) -> list[tuple[str, int, int, int, int]]:
@@ -45,10 +45,10 @@ def identities(answer: Any) -> list[tuple[str, int, int, int, int]]:
     ]
 
 
-def test_answers_the_sample_of_the_seed(store: Store, api: Callers) -> None:
-    insert_daily(store, [Daily("2026-03-31", clicks=120, advertiser=123, network=7)])
+def test_answers_the_sample_of_the_seed(db: ClickHouse, api: Callers) -> None:
+    insert_daily(db, [Daily("2026-03-31", clicks=120, advertiser=123, network=7)])
     upsert(
-        store,
+        db,
         advertisers=[{"advertiser_id": 123, "name": "Alpha Store", "slug": "alpha-store"}],
         publishers=[{"publisher_id": 45, "name": "Example Publisher"}],
         networks=[{"network_id": 7, "name": "Awin"}],
@@ -86,36 +86,36 @@ def test_answers_the_sample_of_the_seed(store: Store, api: Callers) -> None:
     assert list(answer.json()["meta"]) == META_KEYS
 
 
-def test_an_id_without_an_entry_has_null_names_and_is_not_dropped(store: Store, api: Callers) -> None:
-    insert_daily(store, [Daily("2026-03-31", clicks=2)])
+def test_an_id_without_an_entry_has_null_names_and_is_not_dropped(db: ClickHouse, api: Callers) -> None:
+    insert_daily(db, [Daily("2026-03-31", clicks=2)])
     row = api.clicks().json()["data"][0]
     names = ("advertiser_name", "advertiser_slug", "publisher_name", "network_name")
     assert [row[name] for name in names] == [None] * 4
     assert list(row) == ROW_KEYS
 
 
-def test_the_newest_name_is_served_once(store: Store, api: Callers) -> None:
-    insert_daily(store, [Daily("2026-03-31")])
+def test_the_newest_name_is_served_once(db: ClickHouse, api: Callers) -> None:
+    insert_daily(db, [Daily("2026-03-31")])
     for name in ("Old", "New"):
-        upsert(store, publishers=[{"publisher_id": PUBLISHER, "name": name}])
+        upsert(db, publishers=[{"publisher_id": PUBLISHER, "name": name}])
     assert [row["publisher_name"] for row in api.clicks().json()["data"]] == ["New"]
 
 
-def test_parts_of_a_row_are_one_row(store: Store, api: Callers) -> None:
-    insert_daily(store, [Daily("2026-03-31", clicks=2), Daily("2026-03-31", clicks=3)])
+def test_parts_of_a_row_are_one_row(db: ClickHouse, api: Callers) -> None:
+    insert_daily(db, [Daily("2026-03-31", clicks=2), Daily("2026-03-31", clicks=3)])
     assert identities(api.clicks()) == [("2026-03-31", 5, 1, PUBLISHER, 1)]
 
 
-def test_a_row_of_bots_only_is_left_out(store: Store, api: Callers) -> None:
-    insert_daily(store, [Daily("2026-03-30", clicks=0, bots=9), Daily("2026-03-31", clicks=4, bots=9)])
+def test_a_row_of_bots_only_is_left_out(db: ClickHouse, api: Callers) -> None:
+    insert_daily(db, [Daily("2026-03-30", clicks=0, bots=9), Daily("2026-03-31", clicks=4, bots=9)])
     answer = api.clicks()
     assert identities(answer) == [("2026-03-31", 4, 1, PUBLISHER, 1)]
     assert answer.json()["meta"]["total_count"] == 1
 
 
-def test_both_ends_of_the_range_are_included(store: Store, api: Callers) -> None:
+def test_both_ends_of_the_range_are_included(db: ClickHouse, api: Callers) -> None:
     days = ["2026-02-28", "2026-03-01", "2026-03-31", "2026-04-01"]
-    insert_daily(store, [Daily(day) for day in days])
+    insert_daily(db, [Daily(day) for day in days])
     assert [row[0] for row in identities(api.clicks())] == ["2026-03-31", "2026-03-01"]
 
 
@@ -128,18 +128,18 @@ def test_both_ends_of_the_range_are_included(store: Store, api: Callers) -> None
         pytest.param("9999-12-01", "9999-12-31", id="end-of-the-calendar"),
     ],
 )
-def test_days_that_the_rollup_cannot_hold_have_no_rows(store: Store, api: Callers, start: str, end: str) -> None:
-    insert_daily(store, [Daily("1970-01-01"), Daily("2149-06-06")])
+def test_days_that_the_rollup_cannot_hold_have_no_rows(db: ClickHouse, api: Callers, start: str, end: str) -> None:
+    insert_daily(db, [Daily("1970-01-01"), Daily("2149-06-06")])
     answer = api.clicks(start_date=start, end_date=end)
     assert (answer.status_code, answer.json()["data"]) == (200, [])
 
 
-def test_a_range_that_starts_before_the_first_day_still_reads_the_rest(store: Store, api: Callers) -> None:
-    insert_daily(store, [Daily("1970-01-01")])
+def test_a_range_that_starts_before_the_first_day_still_reads_the_rest(db: ClickHouse, api: Callers) -> None:
+    insert_daily(db, [Daily("1970-01-01")])
     assert len(api.clicks(start_date="1969-12-01", end_date="1970-01-02").json()["data"]) == 1
 
 
-def test_order_is_date_desc_clicks_desc_then_ids(store: Store, api: Callers) -> None:
+def test_order_is_date_desc_clicks_desc_then_ids(db: ClickHouse, api: Callers) -> None:
     rows = [
         Daily("2026-03-02", clicks=5, advertiser=2),
         Daily("2026-03-03", clicks=1, advertiser=9),
@@ -148,7 +148,7 @@ def test_order_is_date_desc_clicks_desc_then_ids(store: Store, api: Callers) -> 
         Daily("2026-03-02", clicks=5, advertiser=1, publisher=45, network=2),
         Daily("2026-03-02", clicks=5, advertiser=1, publisher=45, network=1),
     ]
-    insert_daily(store, rows)
+    insert_daily(db, rows)
     assert identities(api.clicks("admin")) == [
         ("2026-03-03", 1, 9, 45, 1),
         ("2026-03-02", 7, 3, 45, 1),
@@ -174,9 +174,9 @@ def test_order_is_date_desc_clicks_desc_then_ids(store: Store, api: Callers) -> 
     ],
 )
 def test_scope(
-    store: Store, api: Callers, role: str, publisher_id: str | None, seen: set[int], in_effect: int | None
+    db: ClickHouse, api: Callers, role: str, publisher_id: str | None, seen: set[int], in_effect: int | None
 ) -> None:
-    insert_daily(store, [Daily("2026-03-05", publisher=45), Daily("2026-03-05", publisher=46)])
+    insert_daily(db, [Daily("2026-03-05", publisher=45), Daily("2026-03-05", publisher=46)])
     answer = api.clicks(role, publisher_id=publisher_id)
     assert answer.status_code == 200
     assert {row["publisher_id"] for row in answer.json()["data"]} == seen
@@ -184,8 +184,8 @@ def test_scope(
     assert answer.json()["meta"]["total_count"] == len(seen)
 
 
-def test_hourly_rows_do_not_reach_the_daily_listing(store: Store, api: Callers) -> None:
-    store.command(
+def test_hourly_rows_do_not_reach_the_daily_listing(db: ClickHouse, api: Callers) -> None:
+    db.command(
         "INSERT INTO rollup (grain, owner, day, clicks) SELECT 'account_hour', {owner:UInt64}, '2026-03-05', 9",
         {"owner": PUBLISHER},
     )
@@ -206,7 +206,7 @@ def test_hourly_rows_do_not_reach_the_daily_listing(store: Store, api: Callers) 
     ],
 )
 def test_pages_of_five_rows_by_two(
-    store: Store,
+    db: ClickHouse,
     api: Callers,
     page: int,
     rows: int,
@@ -214,7 +214,7 @@ def test_pages_of_five_rows_by_two(
     following: int | None,
     previous: int | None,
 ) -> None:
-    insert_daily(store, [Daily(f"2026-03-0{day}") for day in range(1, 6)])
+    insert_daily(db, [Daily(f"2026-03-0{day}") for day in range(1, 6)])
     answer = api.clicks(page=page, per_page=2).json()
     meta = answer["meta"]
     assert len(answer["data"]) == rows
@@ -222,8 +222,8 @@ def test_pages_of_five_rows_by_two(
     assert (meta["total_pages"], meta["total_count"]) == (3, 5)
 
 
-def test_page_two_of_a_listing_of_one_leads_back(store: Store, api: Callers) -> None:
-    insert_daily(store, [Daily("2026-03-05")])
+def test_page_two_of_a_listing_of_one_leads_back(db: ClickHouse, api: Callers) -> None:
+    insert_daily(db, [Daily("2026-03-05")])
     answer = api.clicks(page=2).json()
     assert (answer["data"], answer["meta"]["total_count"], answer["meta"]["prev_page"]) == ([], 1, 1)
 
@@ -236,8 +236,8 @@ def test_an_empty_listing_has_no_pages(api: Callers, page: int) -> None:
     assert answer["meta"]["next_page"] is answer["meta"]["prev_page"] is None
 
 
-def test_a_thousand_and_one_rows_take_two_pages(store: Store, api: Callers) -> None:
-    store.command(
+def test_a_thousand_and_one_rows_take_two_pages(db: ClickHouse, api: Callers) -> None:
+    db.command(
         "INSERT INTO rollup (grain, owner, day, advertiser_id, clicks) "
         "SELECT 'affiliate_day', 45, '2026-03-05', number + 1, 1 FROM numbers(1001)"
     )
@@ -246,6 +246,6 @@ def test_a_thousand_and_one_rows_take_two_pages(store: Store, api: Callers) -> N
         assert (answer["meta"]["total_pages"], len(answer["data"])) == (pages, first)
 
 
-def test_others_are_ignored(store: Store, api: Callers) -> None:
-    insert_daily(store, [Daily("2026-03-05")])
+def test_others_are_ignored(db: ClickHouse, api: Callers) -> None:
+    insert_daily(db, [Daily("2026-03-05")])
     assert api.clicks(dry_run="true", format="csv").json() == api.clicks().json()

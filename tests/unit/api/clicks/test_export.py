@@ -29,8 +29,7 @@ from api.clicks.queries import ClickRow, read_chunk
 from api.http import patience
 from api.query.change_detection import HEADER
 from api.query.executor import QueryExecutor
-from rollups.clickhouse import Store, StoreBusy, StoreUnavailable
-from rollups.errand import current_errand
+from rollups.clickhouse import ClickHouse, ClickHouseBusy, ClickHouseUnavailable, scope_settings
 from tests.support.seed import Callers, Daily, callers, insert_daily, insert_source, insert_watermark, upsert
 from tests.support.serving import running
 from tests.unit.api.clicks.test_endpoint import ROW_KEYS
@@ -49,8 +48,8 @@ ROWS = [
 
 
 @pytest.fixture
-def api(store: Store) -> Callers:
-    return callers(store)
+def api(db: ClickHouse) -> Callers:
+    return callers(db)
 
 
 def get(api: Callers, accept: str, role: str = "admin", **parameters: Any) -> Any:
@@ -101,11 +100,11 @@ def by_identity(row: dict[str, Any]) -> Any:
     ],
 )
 def test_the_rows_of_the_listing_by_identity(
-    store: Store, api: Callers, accept: str, role: str, parameters: dict[str, Any]
+    db: ClickHouse, api: Callers, accept: str, role: str, parameters: dict[str, Any]
 ) -> None:
-    insert_daily(store, ROWS)
+    insert_daily(db, ROWS)
     upsert(
-        store,
+        db,
         advertisers=[{"advertiser_id": 2, "name": 'Wörld, "quoted"\r\nand 한글', "slug": "w"}],
         publishers=[{"publisher_id": 46, "name": "P"}],
         networks=[{"network_id": 20, "name": "N"}],
@@ -122,9 +121,9 @@ def test_the_rows_of_the_listing_by_identity(
 @pytest.mark.parametrize("chunk", [1, 2, 3, 4, 100])
 @pytest.mark.parametrize("accept", FORMATS)
 def test_chunks_do_not_show(
-    store: Store, api: Callers, accept: str, chunk: int, monkeypatch: pytest.MonkeyPatch
+    db: ClickHouse, api: Callers, accept: str, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    insert_daily(store, ROWS)
+    insert_daily(db, ROWS)
     whole = PARSERS[accept](get(api, accept).content)
     monkeypatch.setattr(export, "CHUNK_ROWS", chunk)
     assert PARSERS[accept](get(api, accept).content) == whole
@@ -137,8 +136,8 @@ def test_an_empty_listing_is_a_file_without_rows(api: Callers) -> None:
     assert parquet.read_table(io.BytesIO(get(api, PARQUET).content)).column_names == ROW_KEYS
 
 
-def test_parquet_has_types(store: Store, api: Callers) -> None:
-    insert_daily(store, ROWS)
+def test_parquet_has_types(db: ClickHouse, api: Callers) -> None:
+    insert_daily(db, ROWS)
     schema = parquet.read_schema(io.BytesIO(get(api, PARQUET).content))
     types = {field.name: str(field.type) for field in schema}
     assert types == {
@@ -149,9 +148,9 @@ def test_parquet_has_types(store: Store, api: Callers) -> None:
 
 
 @pytest.mark.parametrize("name", ['=HYPERLINK("x")', "+1", "-1", "@SUM(A1)", "\tx", "\rx", "\nx", "＝1"])
-def test_no_spreadsheet_runs_a_name(store: Store, api: Callers, name: str) -> None:
-    insert_daily(store, [Daily("2026-03-02", advertiser=2)])
-    upsert(store, advertisers=[{"advertiser_id": 2, "name": name, "slug": "a=b"}])
+def test_no_spreadsheet_runs_a_name(db: ClickHouse, api: Callers, name: str) -> None:
+    insert_daily(db, [Daily("2026-03-02", advertiser=2)])
+    upsert(db, advertisers=[{"advertiser_id": 2, "name": name, "slug": "a=b"}])
     row = read_csv(get(api, CSV).content)[0]
     assert (row["advertiser_name"], row["advertiser_slug"]) == (f"'{name}", "a=b")
     assert PARSERS[NDJSON](get(api, NDJSON).content)[0]["advertiser_name"] == name
@@ -222,9 +221,9 @@ def test_a_long_text_is_disarmed_in_linear_time() -> None:
 
 
 @pytest.mark.parametrize("accept", FORMATS)
-def test_headers(store: Store, api: Callers, accept: str) -> None:
-    insert_source(store, 1, "2026-04-01 00:00:00")
-    insert_watermark(store, 1, 0, "2026-04-01 10:00:00")
+def test_headers(db: ClickHouse, api: Callers, accept: str) -> None:
+    insert_source(db, 1, "2026-04-01 00:00:00")
+    insert_watermark(db, 1, 0, "2026-04-01 10:00:00")
     headers = get(api, accept).headers
     assert headers[HEADER] == "2026-04-01T10:00:00.000Z"
     assert headers["Vary"] == "Accept, X-Api-Key, Authorization"
@@ -245,21 +244,21 @@ def test_refusals_are_the_same_json(api: Callers, accept: str) -> None:
         assert answer.headers["content-type"] == "application/json"
 
 
-def test_a_stream_goes_on_from_a_cursor(store: Store, api: Callers) -> None:
-    insert_daily(store, ROWS)
+def test_a_stream_goes_on_from_a_cursor(db: ClickHouse, api: Callers) -> None:
+    insert_daily(db, ROWS)
     cursor = api.clicks("admin", cursor="start", per_page=3).json()["meta"]["next_cursor"]
     assert [row["advertiser_id"] for row in read_csv(get(api, CSV, cursor=cursor).content)] == [10]
     assert len(read_csv(get(api, CSV, cursor="start").content)) == 4
     assert get(api, CSV, cursor="A" * 64).status_code == 400
 
 
-def test_many_ids_find_their_names(store: Store, api: Callers) -> None:
-    store.command(
+def test_many_ids_find_their_names(db: ClickHouse, api: Callers) -> None:
+    db.command(
         "INSERT INTO rollup (grain, owner, day, advertiser_id, network_id, clicks) "
         "SELECT 'affiliate_day', 45, '2026-03-05', 9000000000000000000 + number, 7, 1 "
         "FROM numbers(3000)"
     )
-    store.command(
+    db.command(
         "INSERT INTO advertisers (advertiser_id, name) "
         "SELECT 9000000000000000000 + number, toString(number) FROM numbers(3000)"
     )
@@ -273,7 +272,7 @@ def breaking(monkeypatch: pytest.MonkeyPatch, good: int) -> None:
 
     def fails_later(*arguments: Any) -> Any:
         if next(calls) >= good:
-            raise StoreUnavailable("gone")
+            raise ClickHouseUnavailable("gone")
         return read(*arguments)
 
     monkeypatch.setattr(export, "CHUNK_ROWS", 1)
@@ -282,9 +281,9 @@ def breaking(monkeypatch: pytest.MonkeyPatch, good: int) -> None:
 
 @pytest.mark.parametrize("accept", FORMATS)
 def test_a_failure_on_the_way_is_no_complete_file(
-    store: Store, api: Callers, accept: str, monkeypatch: pytest.MonkeyPatch
+    db: ClickHouse, api: Callers, accept: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    insert_daily(store, ROWS)
+    insert_daily(db, ROWS)
     breaking(monkeypatch, good=2)
     with running(api) as url, httpx.Client() as client:
         headers = {"X-Api-Key": api.keys["admin"], "Accept": accept}
@@ -296,17 +295,17 @@ def test_a_failure_on_the_way_is_no_complete_file(
 
 @pytest.mark.parametrize("accept", FORMATS)
 def test_a_failure_before_the_first_chunk_is_an_ordinary_503(
-    store: Store, api: Callers, accept: str, monkeypatch: pytest.MonkeyPatch
+    db: ClickHouse, api: Callers, accept: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    insert_daily(store, ROWS)
+    insert_daily(db, ROWS)
     breaking(monkeypatch, good=0)
     answer = get(api, accept)
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "UNAVAILABLE")
 
 
-def many(store: Store, rows: int) -> None:
+def many(db: ClickHouse, rows: int) -> None:
     """Rows over three days, of a thousand advertisers."""
-    store.command(
+    db.command(
         "INSERT INTO rollup (grain, owner, day, advertiser_id, network_id, clicks) "
         "SELECT 'affiliate_day', 45, toDate('2026-03-01') + number % 3, 1 + number % 1000, 1 + intDiv(number, 1000), 1 "
         "FROM numbers({rows:UInt64})",
@@ -315,9 +314,9 @@ def many(store: Store, rows: int) -> None:
 
 
 @pytest.mark.parametrize("accept", FORMATS)
-def test_hundreds_of_thousands_of_rows_take_bounded_memory(store: Store, api: Callers, accept: str) -> None:
+def test_hundreds_of_thousands_of_rows_take_bounded_memory(db: ClickHouse, api: Callers, accept: str) -> None:
     rows, lines, tail = 200_000, 0, b""
-    many(store, rows)
+    many(db, rows)
     headers = {"X-Api-Key": api.keys["admin"], "Accept": accept}
     with running(api) as url, httpx.Client(timeout=60) as client:
         client.get(url + MARCH, headers=headers | {"Accept": "application/json"})
@@ -360,9 +359,9 @@ def settled(chunks: list[int]) -> int:
 
 
 def test_a_slow_reader_is_waited_for_and_one_that_leaves_is_not_read_for(
-    store: Store, api: Callers, monkeypatch: pytest.MonkeyPatch
+    db: ClickHouse, api: Callers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    many(store, 200_000)
+    many(db, 200_000)
     chunks = reads(monkeypatch)
     headers = {"X-Api-Key": api.keys["admin"], "Accept": NDJSON}
     with running(api) as url, httpx.Client(timeout=60) as client:
@@ -380,8 +379,8 @@ def test_a_slow_reader_is_waited_for_and_one_that_leaves_is_not_read_for(
         assert client.get(url + MARCH, headers=headers | {"Accept": CSV}).text.count("\r\n") == 200_001
 
 
-def test_a_reader_that_stands_still_is_given_up(store: Store, api: Callers, monkeypatch: pytest.MonkeyPatch) -> None:
-    many(store, 200_000)
+def test_a_reader_that_stands_still_is_given_up(db: ClickHouse, api: Callers, monkeypatch: pytest.MonkeyPatch) -> None:
+    many(db, 200_000)
     monkeypatch.setattr(patience, "READ_SECONDS", 0.5)
     headers = {"X-Api-Key": api.keys["admin"], "Accept": NDJSON}
     with (
@@ -397,20 +396,20 @@ def test_a_reader_that_stands_still_is_given_up(store: Store, api: Callers, monk
 
 
 def test_a_chunk_that_nobody_wants_keeps_its_place_until_its_reading_is_over(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    db: ClickHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    insert_daily(store, ROWS)
+    insert_daily(db, ROWS)
     reading, go_on = threading.Semaphore(0), threading.Event()
     comments: list[str] = []
 
     def slow(*arguments: Any) -> Any:
-        comments.append(current_errand()["log_comment"])
+        comments.append(scope_settings()["log_comment"])
         reading.release()
         assert go_on.wait(20)
         return read_chunk(*arguments)
 
     monkeypatch.setattr(export, "read_chunk", slow)
-    exports = Exports(store, Catalog(store), QueryExecutor(store))
+    exports = Exports(db, Catalog(db), QueryExecutor(db))
     query = ClicksQuery(date(2026, 3, 1), date(2026, 3, 31), None, 1, 100)
 
     def start() -> asyncio.Task[Any]:
@@ -427,7 +426,7 @@ def test_a_chunk_that_nobody_wants_keeps_its_place_until_its_reading_is_over(
         await asyncio.wait(leaving)
         with monkeypatch.context() as impatient:
             impatient.setattr(export, "START_TIMEOUT_SECONDS", 0.2)
-            with pytest.raises(StoreBusy):
+            with pytest.raises(ClickHouseBusy):
                 await start()
         monkeypatch.setattr(export, "START_TIMEOUT_SECONDS", 20)
         go_on.set()

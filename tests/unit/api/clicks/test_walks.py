@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from tests.support.seed import PUBLISHER, Callers, Daily, callers, insert_daily
 
 Identity = tuple[str, int, int, int]  # day, advertiser, publisher, network
@@ -71,14 +71,14 @@ def rows_of(answer: Any) -> list[Row]:
 
 
 @pytest.fixture
-def api(store: Store) -> Callers:
-    return callers(store)
+def api(db: ClickHouse) -> Callers:
+    return callers(db)
 
 
 @pytest.fixture
-def arrive(store: Store) -> Callable[[Model, list[Daily]], None]:
+def arrive(db: ClickHouse) -> Callable[[Model, list[Daily]], None]:
     def insert(model: Model, rows: list[Daily]) -> None:
-        insert_daily(store, rows)
+        insert_daily(db, rows)
         model.add(rows)
 
     return insert
@@ -96,7 +96,7 @@ Arrive = Callable[[Model, list[Daily]], None]
     role=st.sampled_from(["admin", "publisher"]),
 )
 def test_pages_of_a_still_store_hold_every_row_once(
-    store: Store,
+    db: ClickHouse,
     api: Callers,
     arrive: Arrive,
     before: list[Daily],
@@ -105,7 +105,7 @@ def test_pages_of_a_still_store_hold_every_row_once(
     per_page: int,
     role: str,
 ) -> None:
-    store.command("TRUNCATE TABLE rollup")
+    db.command("TRUNCATE TABLE rollup")
     model = Model()
     arrive(model, before)
     start, end = asked
@@ -137,7 +137,7 @@ def test_pages_of_a_still_store_hold_every_row_once(
     per_page=st.integers(1, 4),
 )
 def test_a_walk_while_clicks_arrive_repeats_and_skips_nothing(
-    store: Store,
+    db: ClickHouse,
     api: Callers,
     arrive: Arrive,
     before: list[Daily],
@@ -146,7 +146,7 @@ def test_a_walk_while_clicks_arrive_repeats_and_skips_nothing(
     publisher: int | None,
     per_page: int,
 ) -> None:
-    store.command("TRUNCATE TABLE rollup")
+    db.command("TRUNCATE TABLE rollup")
     model = Model()
     arrive(model, before)
     start, end = asked

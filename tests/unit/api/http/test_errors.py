@@ -14,7 +14,7 @@ from api.access.keys import KeyRing
 from api.app import create_app
 from api.http.request_id import choose_request_id
 from ingest.settings import Settings
-from rollups.clickhouse import Store, StoreError
+from rollups.clickhouse import ClickHouse, ClickHouseError
 from tests.support.seed import ADMIN_KEY, UNKNOWN_KEY, Away, Callers, account_on, callers
 
 CLICKS = "/api/v1/clicks?start_date=2026-03-01&end_date=2026-03-31"
@@ -23,9 +23,9 @@ HEADERS = {"X-Api-Key": ADMIN_KEY, "Authorization": f"APIKey {UNKNOWN_KEY}"}
 
 
 @pytest.fixture
-def api(store: Store) -> Callers:
-    account_on(store, "Enterprise")
-    return callers(store)
+def api(db: ClickHouse) -> Callers:
+    account_on(db, "Enterprise")
+    return callers(db)
 
 
 def away() -> TestClient:
@@ -101,14 +101,14 @@ def test_wrong_parameters_are_told_even_while_the_store_is_away() -> None:
     assert away().get("/api/v1/clicks", headers=HEADERS).status_code == 400
 
 
-class Refusing(Store):
+class Refusing(ClickHouse):
     """A database that answers every statement with an error of its own."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__("clickhouse://127.0.0.1:1/none")
         self._error = error
 
-    def aside(self, timeout: float) -> Store:
+    def separate_connection(self, timeout: float) -> ClickHouse:
         return self
 
     def query(self, *args: Any, **kwargs: Any) -> Any:
@@ -118,7 +118,7 @@ class Refusing(Store):
 @pytest.mark.parametrize(
     "error",
     [
-        pytest.param(StoreError("secret SQL", 47), id="refused"),
+        pytest.param(ClickHouseError("secret SQL", 47), id="refused"),
         pytest.param(ZeroDivisionError("secret"), id="bug"),
     ],
 )
@@ -191,10 +191,10 @@ def test_bounds_of_integers_are_whole_and_the_largest_id_is_one_that_is_taken(ap
     assert key_id["maximum"] == 2**63 - 1
 
 
-def test_one_key_ring_can_be_shared_with_another_part(store: Store) -> None:
+def test_one_key_ring_can_be_shared_with_another_part(db: ClickHouse) -> None:
     settings = Settings(admin_key=ADMIN_KEY)
-    ring = KeyRing(store, settings)
-    client = TestClient(create_app(store, settings, keys=ring))
+    ring = KeyRing(db, settings)
+    client = TestClient(create_app(db, settings, keys=ring))
     record, key = ring.create("ingest")
     assert asyncio.run(ring.resolve(key)) is not None
     assert client.delete(f"/admin/keys/{record.id}", headers={"X-Api-Key": ADMIN_KEY}).status_code == 204

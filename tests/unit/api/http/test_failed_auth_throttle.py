@@ -11,7 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from api.http import failed_auth_throttle
 from api.http.failed_auth_throttle import LONGEST_SECONDS, Pace, PacedRefusals, network_of
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from tests.support.clock import Clock
 from tests.support.seed import callers
 
@@ -96,8 +96,8 @@ def test_so_many_may_wait_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(waited) <= 5
 
 
-def test_refused_callers_wait_and_one_with_a_key_does_not(store: Store) -> None:
-    api = callers(store)
+def test_refused_callers_wait_and_one_with_a_key_does_not(db: ClickHouse) -> None:
+    api = callers(db)
     assert api.clicks().status_code == 200
     began = time.monotonic()
     assert {api.clicks("unknown").status_code for _ in range(failed_auth_throttle.BURST + 10)} == {401}

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from tests.support.seed import Callers, account_on, callers
 
 CLICKS = "/api/v1/clicks?start_date=2026-03-01&end_date=2026-03-31"
 
 
 @pytest.fixture
-def api(store: Store) -> Callers:
-    account_on(store, "Enterprise")
-    return callers(store)
+def api(db: ClickHouse) -> Callers:
+    account_on(db, "Enterprise")
+    return callers(db)
 
 
 @pytest.mark.parametrize(

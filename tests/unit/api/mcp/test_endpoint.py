@@ -9,13 +9,13 @@ import pytest
 from starlette.types import Message
 
 from api.mcp.endpoint import MAX_BODY
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from tests.support.mcp import RawMcp
 from tests.support.seed import Callers, callers
 
 
 @pytest.fixture(scope="module")
-def api(engine: Store) -> Iterator[Callers]:
+def api(engine: ClickHouse) -> Iterator[Callers]:
     made = callers(engine)
     with made.client:
         yield made
@@ -160,7 +160,7 @@ def test_pages_of_other_hosts_are_turned_away(mcp: RawMcp, headers: dict[str, st
         assert answer.json()["error"]["message"].endswith(("CLICKMILL_MCP_HOSTS.", "CLICKMILL_CORS_ORIGINS.", "json."))
 
 
-def test_hosts_and_origins_are_settings(engine: Store) -> None:
+def test_hosts_and_origins_are_settings(engine: ClickHouse) -> None:
     chosen = callers(engine, mcp_hosts="Clicks.example, testserver", cors_origins="https://app.example")
     with chosen.client:
         mcp = RawMcp(chosen.client)
@@ -175,7 +175,7 @@ def test_hosts_and_origins_are_settings(engine: Store) -> None:
 
 
 @pytest.mark.parametrize("allowed", ["https://app.example", "*"])
-def test_a_page_that_may_call_the_api_may_call_mcp(engine: Store, allowed: str) -> None:
+def test_a_page_that_may_call_the_api_may_call_mcp(engine: ClickHouse, allowed: str) -> None:
     chosen = callers(engine, cors_origins=allowed)
     page = {"Origin": "https://app.example"}
     sent = "content-type,mcp-method,mcp-name,mcp-protocol-version,mcp-session-id,x-api-key"
@@ -245,7 +245,7 @@ def test_a_client_that_leaves_in_the_middle_of_its_message_is_no_fault(
 
 
 def test_a_fault_of_ours_goes_to_the_log(
-    engine: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    engine: ClickHouse, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def fails(*_: object) -> None:
         raise RuntimeError("a secret of ours")
@@ -260,13 +260,13 @@ def test_a_fault_of_ours_goes_to_the_log(
     assert "a secret of ours" in caplog.text
 
 
-def test_outside_its_lifespan_it_says_that_it_is_away(engine: Store) -> None:
+def test_outside_its_lifespan_it_says_that_it_is_away(engine: ClickHouse) -> None:
     answer = RawMcp(callers(engine).client).answer("ping")
     assert answer.status_code == 503
     assert int(answer.headers["Retry-After"]) > 0
 
 
-def test_an_application_can_be_started_again(engine: Store) -> None:
+def test_an_application_can_be_started_again(engine: ClickHouse) -> None:
     made = callers(engine)
     for _ in range(2):
         with made.client:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from tests.support.mcp import RawMcp
 from tests.support.seed import Callers, account_on, callers
 
@@ -15,9 +15,9 @@ LIMITS = ("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset")
 
 
 @pytest.fixture
-def api(store: Store) -> Iterator[Callers]:
-    account_on(store, "Premium")
-    made = callers(store, requests_per_hour=3)
+def api(db: ClickHouse) -> Iterator[Callers]:
+    account_on(db, "Premium")
+    made = callers(db, requests_per_hour=3)
     with made.client:
         yield made
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from api.mcp.rest_calls import NO_KEY, TOLD
 from api.mcp.tools import BY_NAME
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from tests.conftest import emptied
 from tests.support.mcp import RawMcp
 from tests.support.seed import (
@@ -36,18 +36,18 @@ LINK = {"linkId": "abc", "domain": "VVD.bz"}
 
 
 @pytest.fixture(scope="module")
-def api(engine: Store) -> Iterator[Callers]:
+def api(engine: ClickHouse) -> Iterator[Callers]:
     """One small world for all tests, which only read."""
-    store = emptied(engine)
-    account_on(store, "Business")
-    upsert(store, links=[{"account_id": 7, "domain": DOMAIN, "link_id": "abc", "grp_idx": 5}])
-    upsert(store, publishers=[{"publisher_id": 45, "name": "Zoë & “Söhne” \u2028 名前 😀"}])
-    insert_daily(store, [Daily(DAY, 9, publisher=p, advertiser=a) for p in (45, 46) for a in (1, 2, 3)])
+    db = emptied(engine)
+    account_on(db, "Business")
+    upsert(db, links=[{"account_id": 7, "domain": DOMAIN, "link_id": "abc", "grp_idx": 5}])
+    upsert(db, publishers=[{"publisher_id": 45, "name": "Zoë & “Söhne” \u2028 名前 😀"}])
+    insert_daily(db, [Daily(DAY, 9, publisher=p, advertiser=a) for p in (45, 46) for a in (1, 2, 3)])
     for link in ("abc", ""):
-        insert_hourly(store, [Hourly(DAY, hour, 3, users=[1, 2], link=link) for hour in (0, 4, 23)])
-    insert_source(store, 1, "2026-03-01 00:00:00.000")
-    insert_watermark(store, 1, 0, "2026-03-31 12:00:00.000")
-    made = callers(store, rate_limits="off")
+        insert_hourly(db, [Hourly(DAY, hour, 3, users=[1, 2], link=link) for hour in (0, 4, 23)])
+    insert_source(db, 1, "2026-03-01 00:00:00.000")
+    insert_watermark(db, 1, 0, "2026-03-31 12:00:00.000")
+    made = callers(db, rate_limits="off")
     with made.client:
         yield made
 

@@ -12,17 +12,17 @@ import pytest
 
 from api.query import executor
 from api.query.executor import QueryExecutor
-from rollups.clickhouse import Store, StoreUnavailable
+from rollups.clickhouse import ClickHouse, ClickHouseUnavailable
 
 
 @pytest.fixture
-def silent() -> Iterator[Store]:
+def silent() -> Iterator[ClickHouse]:
     """A database that takes connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        yield Store(f"clickhouse://127.0.0.1:{server.getsockname()[1]}/none", connections=2, timeout=60)
+        yield ClickHouse(f"clickhouse://127.0.0.1:{server.getsockname()[1]}/none", connections=2, timeout=60)
 
 
-def test_a_silent_database_is_given_up_and_its_thread_told(silent: Store) -> None:
+def test_a_silent_database_is_given_up_and_its_thread_told(silent: ClickHouse) -> None:
     over, told = threading.Event(), list[BaseException]()
 
     def read() -> None:
@@ -35,7 +35,7 @@ def test_a_silent_database_is_given_up_and_its_thread_told(silent: Store) -> Non
 
     async def ask() -> float:
         began = time.monotonic()
-        with pytest.raises(StoreUnavailable, match=r"in time|not reachable"):
+        with pytest.raises(ClickHouseUnavailable, match=r"in time|not reachable"):
             await QueryExecutor(silent).run(read)
         took = time.monotonic() - began
         over.set()
@@ -45,14 +45,14 @@ def test_a_silent_database_is_given_up_and_its_thread_told(silent: Store) -> Non
 
     took = asyncio.run(asyncio.wait_for(ask(), 50))
     assert took < 10
-    assert [type(error).__name__ for error in told] == ["CalledOff"]
+    assert [type(error).__name__ for error in told] == ["QueryCancelled"]
 
 
 def test_what_takes_long_goes_on_while_the_database_answers(
-    silent: Store, monkeypatch: pytest.MonkeyPatch, store: Store
+    silent: ClickHouse, monkeypatch: pytest.MonkeyPatch, db: ClickHouse
 ) -> None:
     monkeypatch.setattr(executor, "DATABASE_TIMEOUT_SECONDS", 0.5)
-    monkeypatch.setattr(silent, "aside", lambda timeout: store)  # the others are all busy, and one answers
+    monkeypatch.setattr(silent, "separate_connection", lambda timeout: db)  # the others are all busy, and one answers
 
     def slow() -> int:
         time.sleep(3)

@@ -19,7 +19,7 @@ from api.http.conditional import Body, is_over
 from api.query import response_cache as cache_module
 from api.query.change_detection import EVERYTHING, HEADER, NOTHING, ChangeDetector, Snapshot
 from api.query.response_cache import KEPT_SECONDS, KEY_BYTES, POLL_SECONDS, ResponseCache
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from tests.support.clock import Clock
 from tests.support.seed import (
     ACCOUNT,
@@ -46,19 +46,19 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def api(store: Store, clock: Clock) -> Callers:
-    account_on(store, "Enterprise")
-    return callers(store, clock)
+def api(db: ClickHouse, clock: Clock) -> Callers:
+    account_on(db, "Enterprise")
+    return callers(db, clock)
 
 
 def daily_total(api: Callers, role: str = "publisher", **parameters: Any) -> int:
     return sum(row["click_count"] for row in api.clicks(role, **parameters).json()["data"])
 
 
-def test_a_late_click_is_served_within_half_a_second(store: Store, api: Callers, clock: Clock) -> None:
-    insert_daily(store, [Daily(CLOSED, clicks=2)])
+def test_a_late_click_is_served_within_half_a_second(db: ClickHouse, api: Callers, clock: Clock) -> None:
+    insert_daily(db, [Daily(CLOSED, clicks=2)])
     assert daily_total(api) == 2
-    insert_daily(store, [Daily(CLOSED, clicks=3)])
+    insert_daily(db, [Daily(CLOSED, clicks=3)])
     clock.now += POLL_SECONDS - 0.001
     assert daily_total(api) == 2
     clock.now += 0.001
@@ -66,24 +66,24 @@ def test_a_late_click_is_served_within_half_a_second(store: Store, api: Callers,
     assert POLL_SECONDS <= 0.5
 
 
-def test_a_late_click_of_an_hour_is_served_within_half_a_second(store: Store, api: Callers, clock: Clock) -> None:
+def test_a_late_click_of_an_hour_is_served_within_half_a_second(db: ClickHouse, api: Callers, clock: Clock) -> None:
     asked = {"linkId": "abc", "domain": DOMAIN}
     for clicks, total in ((2, 2), (3, 5)):
-        insert_hourly(store, [Hourly(CLOSED, 4, clicks=clicks)])
+        insert_hourly(db, [Hourly(CLOSED, 4, clicks=clicks)])
         clock.now += POLL_SECONDS
         assert api.hourly(**asked).json()["result"][0]["acesCnt"] == total
 
 
 def test_later_days_do_not_touch_an_answer_and_its_time_moves_on(
-    store: Store, api: Callers, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    db: ClickHouse, api: Callers, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    insert_source(store, 1, "2026-04-01 00:00:00")
-    insert_watermark(store, 1, 0, "2026-04-01 10:00:00")
-    insert_daily(store, [Daily(CLOSED, clicks=2)])
+    insert_source(db, 1, "2026-04-01 00:00:00")
+    insert_watermark(db, 1, 0, "2026-04-01 10:00:00")
+    insert_daily(db, [Daily(CLOSED, clicks=2)])
     first = api.clicks()
     monkeypatch.setattr("api.clicks.endpoint.read_page", lambda *_: pytest.fail("it is remembered"))
-    insert_daily(store, [Daily(LATER, clicks=3)])
-    insert_watermark(store, 1, 0, "2026-04-01 11:00:00")
+    insert_daily(db, [Daily(LATER, clicks=3)])
+    insert_watermark(db, 1, 0, "2026-04-01 11:00:00")
     clock.now += POLL_SECONDS
     second = api.clicks()
     assert second.json() == first.json()
@@ -91,49 +91,49 @@ def test_later_days_do_not_touch_an_answer_and_its_time_moves_on(
 
 
 def test_an_answer_within_the_half_second_keeps_the_time_it_is_true_for(
-    store: Store, api: Callers, clock: Clock
+    db: ClickHouse, api: Callers, clock: Clock
 ) -> None:
-    insert_source(store, 1, "2026-04-01 00:00:00")
-    insert_watermark(store, 1, 0, "2026-04-01 10:00:00")
+    insert_source(db, 1, "2026-04-01 00:00:00")
+    insert_watermark(db, 1, 0, "2026-04-01 10:00:00")
     first = api.clicks()
-    insert_daily(store, [Daily(CLOSED)])
-    insert_watermark(store, 1, 0, "2026-04-01 11:00:00")
+    insert_daily(db, [Daily(CLOSED)])
+    insert_watermark(db, 1, 0, "2026-04-01 11:00:00")
     assert api.clicks().headers[HEADER] == first.headers[HEADER]
 
 
-def test_nothing_is_kept_for_longer_than_a_minute(store: Store, api: Callers, clock: Clock) -> None:
-    insert_daily(store, [Daily(CLOSED), Daily(LATER)])
+def test_nothing_is_kept_for_longer_than_a_minute(db: ClickHouse, api: Callers, clock: Clock) -> None:
+    insert_daily(db, [Daily(CLOSED), Daily(LATER)])
     assert daily_total(api) == 1
-    store.command("ALTER TABLE rollup DELETE WHERE day = '2026-03-31' SETTINGS mutations_sync = 1")
+    db.command("ALTER TABLE rollup DELETE WHERE day = '2026-03-31' SETTINGS mutations_sync = 1")
     clock.now += KEPT_SECONDS
     assert daily_total(api) == 0
     assert KEPT_SECONDS <= 60
 
 
-def test_names_plans_and_groups_change_within_half_a_second(store: Store, api: Callers, clock: Clock) -> None:
-    insert_daily(store, [Daily(CLOSED)])
-    insert_hourly(store, [Hourly(CLOSED, 4)])
+def test_names_plans_and_groups_change_within_half_a_second(db: ClickHouse, api: Callers, clock: Clock) -> None:
+    insert_daily(db, [Daily(CLOSED)])
+    insert_hourly(db, [Hourly(CLOSED, 4)])
     assert api.clicks().json()["data"][0]["publisher_name"] is None
     assert api.hourly(grpIdx=5).json()["code"] == 1004
-    upsert(store, publishers=[{"publisher_id": 45, "name": "New"}])
-    upsert(store, links=[{"account_id": ACCOUNT, "domain": DOMAIN, "link_id": "abc", "grp_idx": 5}])
+    upsert(db, publishers=[{"publisher_id": 45, "name": "New"}])
+    upsert(db, links=[{"account_id": ACCOUNT, "domain": DOMAIN, "link_id": "abc", "grp_idx": 5}])
     clock.now += POLL_SECONDS
     assert api.clicks().json()["data"][0]["publisher_name"] == "New"
     assert len(api.hourly(grpIdx=5).json()["result"]) == 1
-    account_on(store, "Free")
+    account_on(db, "Free")
     clock.now += POLL_SECONDS
     assert api.hourly(grpIdx=5).json()["code"] == 1003
 
 
-def test_a_catalogue_written_here_is_seen_at_once(store: Store, api: Callers) -> None:
-    insert_daily(store, [Daily(CLOSED)])
+def test_a_catalogue_written_here_is_seen_at_once(db: ClickHouse, api: Callers) -> None:
+    insert_daily(db, [Daily(CLOSED)])
     assert api.clicks().json()["data"][0]["publisher_name"] is None
     assert api.admin("PUT", "/catalog", {"publishers": [{"publisher_id": 45, "name": "New"}]}).status_code == 200
     assert api.clicks().json()["data"][0]["publisher_name"] == "New"
 
 
-def test_no_scope_sees_anothers_answer(store: Store, api: Callers) -> None:
-    insert_daily(store, [Daily(CLOSED, clicks=2), Daily(CLOSED, clicks=3, publisher=46)])
+def test_no_scope_sees_anothers_answer(db: ClickHouse, api: Callers) -> None:
+    insert_daily(db, [Daily(CLOSED, clicks=2), Daily(CLOSED, clicks=3, publisher=46)])
     for _ in range(2):
         assert daily_total(api, "admin") == 5
         assert daily_total(api) == 2
@@ -143,16 +143,16 @@ def test_no_scope_sees_anothers_answer(store: Store, api: Callers) -> None:
         assert api.clicks("unknown").status_code == 401
 
 
-def test_no_account_sees_anothers_answer(store: Store, api: Callers) -> None:
-    account_on(store, "Enterprise", account_id=8)
-    insert_hourly(store, [Hourly(CLOSED, 4, clicks=2, link=""), Hourly(CLOSED, 4, clicks=3, link="", account=8)])
+def test_no_account_sees_anothers_answer(db: ClickHouse, api: Callers) -> None:
+    account_on(db, "Enterprise", account_id=8)
+    insert_hourly(db, [Hourly(CLOSED, 4, clicks=2, link=""), Hourly(CLOSED, 4, clicks=3, link="", account=8)])
     body = {"role": "account", "account_id": 8}
     api.keys["other"] = api.admin("POST", "/keys", body).json()["key"]
     for _ in range(2):
         assert [api.hourly(role).json()["result"][0]["acesCnt"] for role in ("account", "other")] == [2, 3]
 
 
-def test_a_revoked_key_is_turned_away_from_a_remembered_answer(store: Store, api: Callers) -> None:
+def test_a_revoked_key_is_turned_away_from_a_remembered_answer(db: ClickHouse, api: Callers) -> None:
     made = api.admin("POST", "/keys", {"role": "publisher", "publisher_id": 45}).json()
     api.keys["made"] = made["key"]
     etag = api.clicks("made").headers["ETag"]
@@ -162,19 +162,19 @@ def test_a_revoked_key_is_turned_away_from_a_remembered_answer(store: Store, api
     assert api.client.get("/api/v1/clicks", headers=headers).status_code == 401
 
 
-def test_errors_are_not_kept(store: Store, api: Callers, clock: Clock) -> None:
+def test_errors_are_not_kept(db: ClickHouse, api: Callers, clock: Clock) -> None:
     asked = {"linkId": "abc", "domain": DOMAIN}
     for _ in range(2):
         refused = api.hourly(**asked)
         assert refused.json()["code"] == 1004
         assert "etag" not in refused.headers
         assert refused.headers["Cache-Control"] == "no-store"
-    insert_hourly(store, [Hourly(CLOSED, 4)])
+    insert_hourly(db, [Hourly(CLOSED, 4)])
     assert api.hourly(**asked).json()["code"] == 0
 
 
-def test_a_store_that_is_away_answers_503_and_what_follows_is_right(store: Store, clock: Clock) -> None:
-    detector = ChangeDetector(store, "clicks")
+def test_a_store_that_is_away_answers_503_and_what_follows_is_right(db: ClickHouse, clock: Clock) -> None:
+    detector = ChangeDetector(db, "clicks")
     cache = ResponseCache(Away(), detector, lambda: None, clock)
 
     numbers = iter(range(1, 9))
@@ -183,12 +183,12 @@ def test_a_store_that_is_away_answers_503_and_what_follows_is_right(store: Store
         return (await cache.get("key", date(2026, 3, 31), lambda: next(numbers), lambda _: 1))[0]
 
     assert asyncio.run(ask()) == 1
-    upsert(store, networks=[{"network_id": 1, "name": "changed"}])
+    upsert(db, networks=[{"network_id": 1, "name": "changed"}])
     clock.now += POLL_SECONDS
-    detector._store = Away()
+    detector._db = Away()
     with pytest.raises(Exception, match="not reachable"):
         asyncio.run(ask())
-    detector._store = store
+    detector._db = db
     assert asyncio.run(ask()) == 2, "a poll that failed has not swallowed the change"
 
 
@@ -206,7 +206,7 @@ def conditional(api: Callers, path: str, etag: str | None) -> Any:
 
 @pytest.mark.parametrize("call", CALLS, ids=["daily", "hourly"])
 def test_a_validator_saves_the_body_until_the_answer_changes(
-    store: Store, api: Callers, clock: Clock, call: Callable[[Callers, str | None], Any]
+    db: ClickHouse, api: Callers, clock: Clock, call: Callable[[Callers, str | None], Any]
 ) -> None:
     fresh = call(api, None)
     etag = fresh.headers["ETag"]
@@ -217,8 +217,8 @@ def test_a_validator_saves_the_body_until_the_answer_changes(
             assert same.headers[name] == fresh.headers[name]
         assert "content-type" not in same.headers
     assert call(api, '"other"').status_code == 200
-    insert_daily(store, [Daily(CLOSED)])
-    insert_hourly(store, [Hourly(CLOSED, 4, link="")])
+    insert_daily(db, [Daily(CLOSED)])
+    insert_hourly(db, [Hourly(CLOSED, 4, link="")])
     clock.now += POLL_SECONDS
     changed = call(api, etag)
     assert changed.status_code == 200

@@ -10,7 +10,7 @@ import pytest
 
 from api.dates import local_hours
 from api.statistics.clicks_by_hour import Statuses
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from tests.support.clock import Clock
 from tests.support.seed import (
     ACCOUNT,
@@ -30,9 +30,9 @@ LINK = {"linkId": "abc", "domain": DOMAIN}
 
 
 @pytest.fixture
-def api(store: Store) -> Callers:
-    account_on(store, "Enterprise")
-    return callers(store)
+def api(db: ClickHouse) -> Callers:
+    account_on(db, "Enterprise")
+    return callers(db)
 
 
 def result(answer: Any) -> list[dict[str, Any]]:
@@ -46,17 +46,17 @@ def hours(answer: Any) -> list[tuple[str, int, int, int]]:
     return [(row["ymd"], row["hour"], row["acesCnt"], row["pernCnt"]) for row in result(answer)]
 
 
-def test_v1_rows_name_the_link_and_their_hour_is_a_string(store: Store, api: Callers) -> None:
-    insert_hourly(store, [Hourly("2026-03-31", hour, clicks=2, users=[1], link="스타") for hour in (7, 0)])
+def test_v1_rows_name_the_link_and_their_hour_is_a_string(db: ClickHouse, api: Callers) -> None:
+    insert_hourly(db, [Hourly("2026-03-31", hour, clicks=2, users=[1], link="스타") for hour in (7, 0)])
     rows = result(api.shortener(V1, ymd="2026-03-31", linkId="스타", domain="VVD.bz/"))
     row = {"ymd": "2026-03-31", "linkId": "스타", "domain": DOMAIN, "acesCnt": 2, "pernCnt": 1}
     assert rows == [{**row, "hour": "0"}, {**row, "hour": "7"}]
     assert list(rows[0]) == ["ymd", "hour", "linkId", "domain", "acesCnt", "pernCnt"]
 
 
-def test_v1_fills_as_v2_does(store: Store, api: Callers) -> None:
-    account_on(store, "Business", "Europe/Berlin")
-    upsert(store, links=[{"account_id": ACCOUNT, "domain": DOMAIN, "link_id": "abc"}])
+def test_v1_fills_as_v2_does(db: ClickHouse, api: Callers) -> None:
+    account_on(db, "Business", "Europe/Berlin")
+    upsert(db, links=[{"account_id": ACCOUNT, "domain": DOMAIN, "link_id": "abc"}])
     rows = result(api.shortener(V1, ymd="2026-03-29", fill=1, **LINK))
     assert [row["hour"] for row in rows] == [str(hour) for hour in range(24) if hour != 2]
 
@@ -71,16 +71,16 @@ def test_v1_fills_as_v2_does(store: Store, api: Callers) -> None:
         pytest.param({"linkId": "foreign", "domain": DOMAIN}, 1004, id="foreign"),
     ],
 )
-def test_v1_is_of_a_link_of_the_account_only(store: Store, api: Callers, given: dict[str, Any], code: int) -> None:
-    insert_hourly(store, [Hourly("2026-03-31", 4), Hourly("2026-03-31", 4, link="foreign", account=8)])
+def test_v1_is_of_a_link_of_the_account_only(db: ClickHouse, api: Callers, given: dict[str, Any], code: int) -> None:
+    insert_hourly(db, [Hourly("2026-03-31", 4), Hourly("2026-03-31", 4, link="foreign", account=8)])
     assert api.shortener(V1, ymd="2026-03-31", **given).json()["code"] == code
 
 
-def test_v3_rows_are_those_of_v2_day_after_day(store: Store, api: Callers) -> None:
+def test_v3_rows_are_those_of_v2_day_after_day(db: ClickHouse, api: Callers) -> None:
     rows = [("2026-03-30", 23, 4, 2), ("2026-03-31", 0, 5, 3), ("2026-04-01", 9, 1, 0)]
     for day, hour, clicks, users in reversed(rows):
-        insert_hourly(store, [Hourly(day, hour, clicks=clicks, users=range(users))])
-    insert_hourly(store, [Hourly("2026-03-29", 1), Hourly("2026-04-02", 1)])
+        insert_hourly(db, [Hourly(day, hour, clicks=clicks, users=range(users))])
+    insert_hourly(db, [Hourly("2026-03-29", 1), Hourly("2026-04-02", 1)])
     answer = api.shortener(V3, startYmd="2026-03-30", endYmd="2026-04-01", **LINK)
     assert hours(answer) == rows
     assert all(set(row) == {"ymd", "hour", "acesCnt", "pernCnt"} for row in result(answer)), "status needs fill=1"
@@ -102,18 +102,18 @@ def test_v3_rows_are_those_of_v2_day_after_day(store: Store, api: Callers) -> No
     ],
 )
 @pytest.mark.parametrize("path", [V3, "/api/statistics/v2/clicks-by-date"], ids=["v3-by-hour", "v2-by-date"])
-def test_longest_range(store: Store, api: Callers, path: str, plan: str, days: int, code: int) -> None:
-    account_on(store, plan)
-    insert_hourly(store, [Hourly("2026-03-01", 4)])
+def test_longest_range(db: ClickHouse, api: Callers, path: str, plan: str, days: int, code: int) -> None:
+    account_on(db, plan)
+    insert_hourly(db, [Hourly("2026-03-01", 4)])
     end = date(2026, 3, 1) + timedelta(days=days - 1)
     body = api.shortener(path, startYmd="2026-03-01", endYmd=end, **LINK).json()
     assert body["code"] == code
     assert (body["result"] is None) == bool(code)
 
 
-def test_the_longest_range_is_a_setting(store: Store) -> None:
-    account_on(store, "Premium")
-    api = callers(store, plans='{"Premium": {"range_days": 2}}')
+def test_the_longest_range_is_a_setting(db: ClickHouse) -> None:
+    account_on(db, "Premium")
+    api = callers(db, plans='{"Premium": {"range_days": 2}}')
     assert api.shortener(V3, startYmd="2026-03-01", endYmd="2026-03-02").json()["code"] == 0
     assert api.shortener(V3, startYmd="2026-03-01", endYmd="2026-03-03").json()["code"] == 1005
 
@@ -134,9 +134,9 @@ def test_the_longest_range_is_a_setting(store: Store) -> None:
     ],
 )
 def test_fill_lists_every_hour_that_the_local_days_have(
-    store: Store, api: Callers, zone: str, first: str, lengths: list[int]
+    db: ClickHouse, api: Callers, zone: str, first: str, lengths: list[int]
 ) -> None:
-    account_on(store, "Enterprise", zone)
+    account_on(db, "Enterprise", zone)
     start = date.fromisoformat(first)
     days = [(start + timedelta(days=number)).isoformat() for number in range(len(lengths))]
     rows = hours(api.shortener(V3, startYmd=days[0], endYmd=days[-1], fill=1))
@@ -176,19 +176,19 @@ def test_an_hour_is_future_until_it_starts_and_final_once_everything_of_it_is_co
     assert status(None, at(ends) + 9999) == "open", "nobody knows what is counted"
 
 
-def test_v3_filled_rows_have_a_status_that_moves_on_while_the_counts_come_from_memory(store: Store) -> None:
-    account_on(store, "Enterprise")
+def test_v3_filled_rows_have_a_status_that_moves_on_while_the_counts_come_from_memory(db: ClickHouse) -> None:
+    account_on(db, "Enterprise")
     clock = Clock(100.0)
-    api = callers(store, clock)
-    insert_source(store, 1, "2026-04-01 00:00:00")
-    insert_hourly(store, [Hourly("2026-03-31", 4, link="", clicks=2)])
+    api = callers(db, clock)
+    insert_source(db, 1, "2026-04-01 00:00:00")
+    insert_hourly(db, [Hourly("2026-03-31", 4, link="", clicks=2)])
     seen = []
     for as_of, over in (
         ("2026-03-31 04:59:59.999", 4),
         ("2026-03-31 05:00:00.000", 5),
         ("2026-04-01 00:00:00.000", 24),
     ):
-        insert_watermark(store, 1, 0, as_of)
+        insert_watermark(db, 1, 0, as_of)
         clock.now += 0.5
         answer = api.shortener(V3, startYmd="2026-03-31", endYmd="2026-03-31", fill=1)
         rows = result(answer)
@@ -208,21 +208,21 @@ def test_hours_to_come_are_future(api: Callers) -> None:
 @pytest.mark.parametrize(("day", "status"), [("0001-01-01", "open"), ("9999-12-31", "future")])
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago"])
 def test_the_first_and_the_last_day_of_all_have_hours(
-    store: Store, api: Callers, zone: str, day: str, status: str
+    db: ClickHouse, api: Callers, zone: str, day: str, status: str
 ) -> None:
-    account_on(store, "Enterprise", zone)
+    account_on(db, "Enterprise", zone)
     rows = result(api.shortener(V3, startYmd=day, endYmd=day, fill=1))
     assert [row["hour"] for row in rows] == list(range(24))
     assert {row["status"] for row in rows} == {status}
 
 
 def test_clicks_of_an_hour_that_the_day_does_not_have_keep_their_row_and_have_a_status(
-    store: Store, api: Callers
+    db: ClickHouse, api: Callers
 ) -> None:
-    account_on(store, "Enterprise", "Europe/Berlin")
-    insert_source(store, 1, "2026-04-01 00:00:00")
-    insert_watermark(store, 1, 0, "2026-04-01 00:00:00")
-    insert_hourly(store, [Hourly("2026-03-29", 2, clicks=4, link="")])  # cut while the account was in another zone
+    account_on(db, "Enterprise", "Europe/Berlin")
+    insert_source(db, 1, "2026-04-01 00:00:00")
+    insert_watermark(db, 1, 0, "2026-04-01 00:00:00")
+    insert_hourly(db, [Hourly("2026-03-29", 2, clicks=4, link="")])  # cut while the account was in another zone
     rows = result(api.shortener(V3, startYmd="2026-03-29", endYmd="2026-03-29", fill=1))
     assert (rows[2]["hour"], rows[2]["acesCnt"], rows[2]["status"]) == (2, 4, "final")
     assert len(rows) == 24

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from api.app import create_app
 from ingest.settings import Settings
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from tests.support.seed import (
     ACCOUNT,
     DOMAIN,
@@ -57,15 +57,15 @@ FIRST_PLAN = {
 
 
 @pytest.fixture
-def api(store: Store) -> Callers:
-    account_on(store, "Enterprise")
+def api(db: ClickHouse) -> Callers:
+    account_on(db, "Enterprise")
     upsert(
-        store,
+        db,
         links=[{"account_id": ACCOUNT, **_link("abc"), "grp_idx": 5}],
         groups=[{"account_id": ACCOUNT, "grp_idx": 5, "name": "Five"}],
     )
-    insert_hourly(store, [Hourly(DAY, 4, clicks=3, users=[1, 2])])
-    return callers(store)
+    insert_hourly(db, [Hourly(DAY, 4, clicks=3, users=[1, 2])])
+    return callers(db)
 
 
 def _link(link_id: str) -> dict[str, str]:
@@ -73,9 +73,9 @@ def _link(link_id: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("path", [pytest.param(path, id=f"{plan}-and-up-{path}") for path, plan in FIRST_PLAN.items()])
-def test_a_plan_has_the_call_or_1003(store: Store, api: Callers, path: str) -> None:
+def test_a_plan_has_the_call_or_1003(db: ClickHouse, api: Callers, path: str) -> None:
     for plan in PLANS:
-        account_on(store, plan)
+        account_on(db, plan)
         body = api.shortener(path, **CALLS[path]).json()
         if PLANS.index(plan) >= PLANS.index(FIRST_PLAN[path]):
             assert (body["code"], body["message"]) == (0, "")
@@ -86,9 +86,9 @@ def test_a_plan_has_the_call_or_1003(store: Store, api: Callers, path: str) -> N
 
 
 @pytest.mark.parametrize("path", CALLS)
-def test_free_is_told_of_its_plan_before_its_parameters(store: Store, api: Callers, path: str) -> None:
+def test_free_is_told_of_its_plan_before_its_parameters(db: ClickHouse, api: Callers, path: str) -> None:
     if FIRST_PLAN[path] != "Free":
-        account_on(store, "Free")
+        account_on(db, "Free")
         assert api.shortener(path).json()["code"] == 1003
 
 
@@ -119,9 +119,9 @@ def test_a_store_that_is_away_is_1503(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", CALLS)
-def test_answers_say_up_to_when_and_have_a_validator(store: Store, api: Callers, path: str) -> None:
-    insert_source(store, 1, "2026-04-01 00:00:00")
-    insert_watermark(store, 1, 0, "2026-04-01 10:00:00")
+def test_answers_say_up_to_when_and_have_a_validator(db: ClickHouse, api: Callers, path: str) -> None:
+    insert_source(db, 1, "2026-04-01 00:00:00")
+    insert_watermark(db, 1, 0, "2026-04-01 10:00:00")
     answer = api.shortener(path, **CALLS[path])
     assert answer.headers["X-Data-As-Of"] == "2026-04-01T10:00:00.000Z"
     headers = {"Authorization": f"APIKey {api.keys['account']}", "If-None-Match": answer.headers["ETag"]}

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from tests.support.seed import ACCOUNT, DOMAIN, Callers, Hourly, account_on, callers, insert_hourly, upsert
 
 LIST1, LIST2 = "/api/link-group/v1/list", "/api/link-group/v2/list"
@@ -18,9 +18,9 @@ DAYS = {"startYmd": "2026-03-30", "endYmd": "2026-04-01"}
 
 
 @pytest.fixture
-def api(store: Store) -> Callers:
-    account_on(store, "Enterprise")
-    return callers(store)
+def api(db: ClickHouse) -> Callers:
+    account_on(db, "Enterprise")
+    return callers(db)
 
 
 def result(answer: Any) -> Any:
@@ -29,30 +29,30 @@ def result(answer: Any) -> Any:
     return body["result"]
 
 
-def group(store: Store, grp_idx: int, name: str = "", account_id: int = ACCOUNT, memo: str = "") -> None:
-    upsert(store, groups=[{"account_id": account_id, "grp_idx": grp_idx, "name": name, "memo": memo}])
+def group(db: ClickHouse, grp_idx: int, name: str = "", account_id: int = ACCOUNT, memo: str = "") -> None:
+    upsert(db, groups=[{"account_id": account_id, "grp_idx": grp_idx, "name": name, "memo": memo}])
 
 
-def groups(store: Store, count: int) -> None:
-    upsert(store, groups=[{"account_id": ACCOUNT, "grp_idx": n, "name": f"g{n}"} for n in range(1, count + 1)])
+def groups(db: ClickHouse, count: int) -> None:
+    upsert(db, groups=[{"account_id": ACCOUNT, "grp_idx": n, "name": f"g{n}"} for n in range(1, count + 1)])
 
 
-def link(store: Store, link_id: str, grp_idx: int, account_id: int = ACCOUNT) -> None:
-    upsert(store, links=[{"account_id": account_id, "domain": DOMAIN, "link_id": link_id, "grp_idx": grp_idx}])
+def link(db: ClickHouse, link_id: str, grp_idx: int, account_id: int = ACCOUNT) -> None:
+    upsert(db, links=[{"account_id": account_id, "domain": DOMAIN, "link_id": link_id, "grp_idx": grp_idx}])
 
 
-def made_at(store: Store, grp_idx: int, created: str, version: str) -> None:
+def made_at(db: ClickHouse, grp_idx: int, created: str, version: str) -> None:
     """A group as if it had been made and changed at these times (UTC)."""
-    store.command(
+    db.command(
         "INSERT INTO groups (account_id, grp_idx, name, created_at, version) "
         f"VALUES ({ACCOUNT}, {grp_idx}, 'old', '{created}', '{version}')"
     )
 
 
-def test_an_item_has_the_keys_of_the_original(store: Store, api: Callers) -> None:
-    account_on(store, "Enterprise", "Asia/Kathmandu")
-    made_at(store, 151, "2026-03-30 18:15:00", "2026-03-31 18:14:59.999999")
-    link(store, "a", 151)
+def test_an_item_has_the_keys_of_the_original(db: ClickHouse, api: Callers) -> None:
+    account_on(db, "Enterprise", "Asia/Kathmandu")
+    made_at(db, 151, "2026-03-30 18:15:00", "2026-03-31 18:14:59.999999")
+    link(db, "a", 151)
     [item] = result(api.shortener(LIST2))["list"]
     assert list(item) == [
         *("idx", "nm", "memo", "linkCnt", "blockOverseasSticsYn", "notfSubscYn", "qrBypassYn", "kakaoNotifyYn"),
@@ -65,8 +65,8 @@ def test_an_item_has_the_keys_of_the_original(store: Store, api: Callers) -> Non
     assert (item["regYmdt"], item["modYmdt"]) == ("2026-03-31 00:00:00", "2026-03-31 23:59:59")
 
 
-def test_v1_is_the_same_items_as_a_bare_array(store: Store, api: Callers) -> None:
-    groups(store, 3)
+def test_v1_is_the_same_items_as_a_bare_array(db: ClickHouse, api: Callers) -> None:
+    groups(db, 3)
     assert result(api.shortener(LIST1)) == result(api.shortener(LIST2))["list"]
 
 
@@ -85,9 +85,9 @@ def test_v1_is_the_same_items_as_a_bare_array(store: Store, api: Callers) -> Non
 )
 @pytest.mark.parametrize("path", [LIST2, CLICKS1, CLICKS2], ids=["list", "clicks-v1", "clicks-v2"])
 def test_pages_of_30(
-    store: Store, api: Callers, path: str, count: int, page: int, listed: int, next_page: int, more: str
+    db: ClickHouse, api: Callers, path: str, count: int, page: int, listed: int, next_page: int, more: str
 ) -> None:
-    groups(store, count)
+    groups(db, count)
     found = result(api.shortener(path, pages=page, ymd="2026-03-31", **DAYS))
     assert found["extra"] == {
         "pages": page,
@@ -101,8 +101,8 @@ def test_pages_of_30(
     assert numbers == list(range(first, first + listed))
 
 
-def test_v1_lists_at_most_30(store: Store, api: Callers) -> None:
-    groups(store, 31)
+def test_v1_lists_at_most_30(db: ClickHouse, api: Callers) -> None:
+    groups(db, 31)
     assert len(result(api.shortener(LIST1))) == 30
     assert len(result(api.shortener(LIST1, pages=2))) == 30, "version 1 has no pages"
 
@@ -118,16 +118,16 @@ def test_v1_lists_at_most_30(store: Store, api: Callers) -> None:
         pytest.param("", [1, 2, 3, 4], id="empty-is-in-every-name"),
     ],
 )
-def test_nm_is_a_part_of_the_name(store: Store, api: Callers, part: str, found: list[int]) -> None:
+def test_nm_is_a_part_of_the_name(db: ClickHouse, api: Callers, part: str, found: list[int]) -> None:
     for number, name in enumerate(("Newsletter", "Old NEWS", "Soldes d'été", "10 %"), 1):
-        group(store, number, name)
+        group(db, number, name)
     assert [item["idx"] for item in result(api.shortener(LIST1, nm=part))] == found
     assert result(api.shortener(LIST2, nm=part))["extra"]["totalCount"] == len(found)
 
 
-def test_grp_idx_picks_one_group_of_the_account(store: Store, api: Callers) -> None:
-    groups(store, 3)
-    group(store, 9, "theirs", account_id=8)
+def test_grp_idx_picks_one_group_of_the_account(db: ClickHouse, api: Callers) -> None:
+    groups(db, 3)
+    group(db, 9, "theirs", account_id=8)
     assert [item["idx"] for item in result(api.shortener(LIST2, grpIdx=2))["list"]] == [2]
     assert result(api.shortener(LIST2, grpIdx=2, nm="no"))["list"] == []
     for path in (LIST1, LIST2):
@@ -136,18 +136,18 @@ def test_grp_idx_picks_one_group_of_the_account(store: Store, api: Callers) -> N
         assert unknown["code"] == 1004
 
 
-def test_link_count_is_of_the_links_that_are_in_the_group_now(store: Store, api: Callers) -> None:
-    groups(store, 2)
+def test_link_count_is_of_the_links_that_are_in_the_group_now(db: ClickHouse, api: Callers) -> None:
+    groups(db, 2)
     for name in ("a", "b"):
-        link(store, name, 1)
-    link(store, "b", 2)
-    link(store, "c", 0)
-    link(store, "a", 1, account_id=8)
+        link(db, name, 1)
+    link(db, "b", 2)
+    link(db, "c", 0)
+    link(db, "a", 1, account_id=8)
     assert [item["linkCnt"] for item in result(api.shortener(LIST1))] == [1, 1]
 
 
-def test_a_group_that_only_links_name_is_listed_without_what_nobody_knows(store: Store, api: Callers) -> None:
-    link(store, "a", 5)
+def test_a_group_that_only_links_name_is_listed_without_what_nobody_knows(db: ClickHouse, api: Callers) -> None:
+    link(db, "a", 5)
     [item] = result(api.shortener(LIST1))
     known = {name: item[name] for name in ("idx", "nm", "memo", "linkCnt", "regYmdt", "modYmdt")}
     assert known == {"idx": 5, "nm": None, "memo": None, "linkCnt": 1, "regYmdt": None, "modYmdt": None}
@@ -155,9 +155,9 @@ def test_a_group_that_only_links_name_is_listed_without_what_nobody_knows(store:
 
 
 def test_a_group_written_again_keeps_its_first_time_and_one_that_is_the_same_its_last(
-    store: Store, api: Callers
+    db: ClickHouse, api: Callers
 ) -> None:
-    made_at(store, 1, "2020-01-01 00:00:00", "2021-01-01 00:00:00")
+    made_at(db, 1, "2020-01-01 00:00:00", "2021-01-01 00:00:00")
 
     def put(name: str, memo: str) -> dict[str, Any]:
         entry = {"account_id": ACCOUNT, "grp_idx": 1, "name": name, "memo": memo}
@@ -173,12 +173,12 @@ def test_a_group_written_again_keeps_its_first_time_and_one_that_is_the_same_its
     assert put("new", "noted")["modYmdt"] > "2021"
 
 
-def test_many_groups_keep_their_times(store: Store, api: Callers) -> None:
+def test_many_groups_keep_their_times(db: ClickHouse, api: Callers) -> None:
     entries = [{"account_id": account, "grp_idx": n, "name": "a"} for account in (7, 8) for n in range(1, 1501)]
-    upsert(store, groups=entries)
-    store.command("INSERT INTO groups SELECT * REPLACE ('2020-01-01' AS created_at, now64(6) AS version) FROM groups")
-    upsert(store, groups=[{**entry, "name": "b"} for entry in entries])
-    made = store.query("SELECT DISTINCT name, toString(created_at) FROM groups FINAL")
+    upsert(db, groups=entries)
+    db.command("INSERT INTO groups SELECT * REPLACE ('2020-01-01' AS created_at, now64(6) AS version) FROM groups")
+    upsert(db, groups=[{**entry, "name": "b"} for entry in entries])
+    made = db.query("SELECT DISTINCT name, toString(created_at) FROM groups FINAL")
     assert made == [("b", "2020-01-01 00:00:00")]
 
 
@@ -186,13 +186,13 @@ def clicks(answer: Any) -> list[tuple[int, str | None, int, int]]:
     return [(row["grpIdx"], row["grpNm"], row["acesCnt"], row["pernCnt"]) for row in result(answer)["list"]]
 
 
-def test_a_user_of_two_links_two_hours_and_two_days_counts_once_in_a_group(store: Store, api: Callers) -> None:
+def test_a_user_of_two_links_two_hours_and_two_days_counts_once_in_a_group(db: ClickHouse, api: Callers) -> None:
     for name, number in (("a", 1), ("b", 1), ("c", 2), ("d", 0)):
-        link(store, name, number)
-    groups(store, 3)
-    insert_hourly(store, [Hourly("2026-03-30", 4, clicks=3, users=[1, 2], link=name) for name in "abcd"])
-    insert_hourly(store, [Hourly("2026-04-01", 9, clicks=2, users=[2, 3], link="a"), Hourly("2026-04-02", 9, link="a")])
-    insert_hourly(store, [Hourly("2026-03-30", 4, link="a", account=8), Hourly("2026-03-30", 4, link="a", domain="x")])
+        link(db, name, number)
+    groups(db, 3)
+    insert_hourly(db, [Hourly("2026-03-30", 4, clicks=3, users=[1, 2], link=name) for name in "abcd"])
+    insert_hourly(db, [Hourly("2026-04-01", 9, clicks=2, users=[2, 3], link="a"), Hourly("2026-04-02", 9, link="a")])
+    insert_hourly(db, [Hourly("2026-03-30", 4, link="a", account=8), Hourly("2026-03-30", 4, link="a", domain="x")])
     answer = api.shortener(CLICKS2, **DAYS)
     assert clicks(answer) == [(1, "g1", 8, 3), (2, "g2", 3, 2), (3, "g3", 0, 0)]
     assert list(result(answer)["list"][0]) == ["grpIdx", "grpNm", "acesCnt", "pernCnt"]
@@ -200,17 +200,17 @@ def test_a_user_of_two_links_two_hours_and_two_days_counts_once_in_a_group(store
     assert clicks(api.shortener(CLICKS1, ymd="2026-03-30", grpIdxList="1")) == [(1, "g1", 6, 2)]
 
 
-def test_membership_is_todays(store: Store, api: Callers) -> None:
-    groups(store, 2)
-    insert_hourly(store, [Hourly("2026-03-31", 4, clicks=3, link="a")])
-    link(store, "a", 1)
+def test_membership_is_todays(db: ClickHouse, api: Callers) -> None:
+    groups(db, 2)
+    insert_hourly(db, [Hourly("2026-03-31", 4, clicks=3, link="a")])
+    link(db, "a", 1)
     assert [row[2] for row in clicks(api.shortener(CLICKS2, **DAYS))] == [3, 0]
-    link(store, "a", 2)
+    link(db, "a", 2)
     assert [row[2] for row in clicks(api.shortener(CLICKS2, **DAYS))] == [0, 3]
 
 
-def test_v1_takes_grp_idx_for_its_list_and_v2_does_not(store: Store, api: Callers) -> None:
-    groups(store, 3)
+def test_v1_takes_grp_idx_for_its_list_and_v2_does_not(db: ClickHouse, api: Callers) -> None:
+    groups(db, 3)
     assert [row[0] for row in clicks(api.shortener(CLICKS1, ymd="2026-03-31", grpIdx="1,3"))] == [1, 3]
     assert [row[0] for row in clicks(api.shortener(CLICKS2, **DAYS, grpIdx="1,3"))] == [1, 2, 3]
     assert api.shortener(CLICKS1, ymd="2026-03-31", grpIdx="1", grpIdxList="1").json()["code"] == 1001
@@ -231,10 +231,10 @@ def test_v1_takes_grp_idx_for_its_list_and_v2_does_not(store: Store, api: Caller
     ],
 )
 @pytest.mark.parametrize("path", [CLICKS1, CLICKS2], ids=["v1", "v2"])
-def test_groups_by_plan(store: Store, api: Callers, path: str, plan: str, asked: str | None, code: int) -> None:
-    account_on(store, plan)
-    groups(store, 6)
-    group(store, 8, "theirs", account_id=8)
+def test_groups_by_plan(db: ClickHouse, api: Callers, path: str, plan: str, asked: str | None, code: int) -> None:
+    account_on(db, plan)
+    groups(db, 6)
+    group(db, 8, "theirs", account_id=8)
     given = {} if asked is None else {"grpIdxList": asked}
     assert api.shortener(path, ymd="2026-03-31", **DAYS, **given).json()["code"] == code
 
@@ -249,8 +249,8 @@ def test_groups_by_plan(store: Store, api: Callers, path: str, plan: str, asked:
         pytest.param("Business", "2026-02-28", 1005, id="inverted"),
     ],
 )
-def test_longest_range(store: Store, api: Callers, plan: str, end: str, code: int) -> None:
-    account_on(store, plan)
-    groups(store, 1)
+def test_longest_range(db: ClickHouse, api: Callers, plan: str, end: str, code: int) -> None:
+    account_on(db, plan)
+    groups(db, 1)
     answer = api.shortener(CLICKS2, startYmd="2026-03-01", endYmd=end, grpIdxList="1")
     assert answer.json()["code"] == code

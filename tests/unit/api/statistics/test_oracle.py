@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from tests.support.clock import Clock
 from tests.support.log import MemoryLog
 from tests.support.seed import Callers, account_on, callers, upsert
@@ -134,11 +134,11 @@ def as_json(world: World, event: Event, account: int) -> dict[str, object]:
     }
 
 
-async def feed(store: Store, world: World, account: int) -> None:
+async def feed(db: ClickHouse, world: World, account: int) -> None:
     log = MemoryLog({0: [], 1: []})
     for event in world.events:
         log.append(event.partition, as_json(world, event, account))
-    async with harness(store, log, source=account) as worker:
+    async with harness(db, log, source=account) as worker:
         await worker.claim({0, 1})
         await worker.consume(most=17)
         assert not worker.dead
@@ -247,23 +247,23 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def api(store: Store, clock: Clock) -> Callers:
-    return callers(store, clock, rate_limits="off")
+def api(db: ClickHouse, clock: Clock) -> Callers:
+    return callers(db, clock, rate_limits="off")
 
 
 @settings(max_examples=20, phases=_PHASES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(world=worlds)
-def test_every_call_says_what_the_oracle_says(store: Store, api: Callers, clock: Clock, world: World) -> None:
+def test_every_call_says_what_the_oracle_says(db: ClickHouse, api: Callers, clock: Clock, world: World) -> None:
     account = next(_numbers)
-    account_on(store, "Business", world.zone, account)
+    account_on(db, "Business", world.zone, account)
     links = [{"account_id": account, "domain": domain, "link_id": link_id} for domain, link_id in LINKS]
     upsert(
-        store,
+        db,
         links=[{**link, "grp_idx": group} for link, group in zip(links, world.groups, strict=True)],
         groups=[{"account_id": account, "grp_idx": group, "name": f"g{group}"} for group in (1, 2, 3)],
     )
     api.keys["oracle"] = api.admin("POST", "/keys", {"role": "account", "account_id": account}).json()["key"]
-    asyncio.run(feed(store, world, account))
+    asyncio.run(feed(db, world, account))
     clock.now += 1
 
     asker = Asker(api, world, counted(world))

@@ -13,7 +13,7 @@ from api.statistics.queries import ClickCount, ClickCounts
 from api.statistics.scopes import AccountScope
 from deploy.processes.metrics_listener import metrics_app
 from ingest.settings import Settings
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from tests.support.seed import ACCOUNT, Hourly, account_on, callers, insert_hourly
 
 DAY = date(2026, 3, 31)
@@ -26,26 +26,26 @@ def above(registry: CollectorRegistry) -> dict[str, float]:
     }
 
 
-def test_what_cannot_be_is_logged_counted_and_not_served(store: Store, caplog: pytest.LogCaptureFixture) -> None:
-    insert_hourly(store, [Hourly("2026-03-31", 4, clicks=2, users=[1, 2, 3], link="")])
-    insert_hourly(store, [Hourly("2026-03-31", 5, clicks=3, users=[1, 2, 3], link="")])
+def test_what_cannot_be_is_logged_counted_and_not_served(db: ClickHouse, caplog: pytest.LogCaptureFixture) -> None:
+    insert_hourly(db, [Hourly("2026-03-31", 4, clicks=2, users=[1, 2, 3], link="")])
+    insert_hourly(db, [Hourly("2026-03-31", 5, clicks=3, users=[1, 2, 3], link="")])
     registry = CollectorRegistry()
     with caplog.at_level(logging.ERROR):
-        hours = ClickCounts(store, registry).by_hour(ACCOUNT, AccountScope(), DAY, DAY)
+        hours = ClickCounts(db, registry).by_hour(ACCOUNT, AccountScope(), DAY, DAY)
     assert hours == {(DAY, 4): ClickCount(2, 2), (DAY, 5): ClickCount(3, 3)}
     assert above(registry) == {"estimate": 0, "damage": 1}
     assert caplog.messages == [f"account {ACCOUNT}, 2026-03-31 4: 3 users of 2 clicks; run `clickmill audit`"]
 
 
-def test_a_large_set_that_is_estimated_too_high_is_no_damage(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_large_set_that_is_estimated_too_high_is_no_damage(db: ClickHouse, caplog: pytest.LogCaptureFixture) -> None:
     """Of 100,000 users each clicks once: the estimate of some sets is above it."""
-    store.command(
+    db.command(
         "INSERT INTO rollup (grain, owner, day, hour, clicks, users) "
         "SELECT 'account_hour', 7, toDate('2026-03-31'), number, 100000, "
         "arrayReduce('uniqState', arrayMap(x -> sipHash64(x + number * 1000000), range(100000))) FROM numbers(12)"
     )
     registry = CollectorRegistry()
-    hours = ClickCounts(store, registry).by_hour(ACCOUNT, AccountScope(), DAY, DAY)
+    hours = ClickCounts(db, registry).by_hour(ACCOUNT, AccountScope(), DAY, DAY)
     assert len(hours) == 12
     assert all(99_000 <= users <= clicks == 100_000 for clicks, users in hours.values())
     exceeded = sum(count.users == 100_000 for count in hours.values())
@@ -54,10 +54,10 @@ def test_a_large_set_that_is_estimated_too_high_is_no_damage(store: Store, caplo
     assert not caplog.messages
 
 
-def test_the_metric_is_told_to_prometheus(store: Store) -> None:
-    account_on(store, "Enterprise")
-    insert_hourly(store, [Hourly("2026-03-31", 4, clicks=1, users=[1, 2], link="")])
-    api = callers(store)
+def test_the_metric_is_told_to_prometheus(db: ClickHouse) -> None:
+    account_on(db, "Enterprise")
+    insert_hourly(db, [Hourly("2026-03-31", 4, clicks=1, users=[1, 2], link="")])
+    api = callers(db)
     registry = api.client.app.state.metrics  # type: ignore[attr-defined]
     assert api.hourly().json()["result"][0]["pernCnt"] == 1
     text = TestClient(metrics_app(Settings(), registry)).get("/metrics").text

@@ -6,7 +6,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from rollups.compiled.siphash import siphash
 
 KEY = (0x0706050403020100, 0x0F0E0D0C0B0A0908)
@@ -19,7 +19,7 @@ def test_the_vectors_of_the_paper() -> None:
 
 
 @given(st.lists(st.text(max_size=40), max_size=30), st.integers(0, 3), st.integers(0, 2**64 - 1))
-def test_clickhouse_hashes_alike(engine: Store, texts: list[str], skipped: int, key: int) -> None:
+def test_clickhouse_hashes_alike(engine: ClickHouse, texts: list[str], skipped: int, key: int) -> None:
     """Over slices of columns too, whose offsets do not start at 0."""
     column = pa.array(texts, pa.string()).slice(skipped)
     rows = engine.query(

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from ingest.event import Click, encode
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from rollups.delivery.insert import PINNED, Outcome, insert_batch
 from rollups.delivery.markers import Markers, insert_comment, next_epoch
 from rollups.model import Cursor, Lease, LogBatch, Records
@@ -20,8 +20,8 @@ SOURCE = 9
 
 
 @pytest.fixture
-def columns(store: Store) -> Columns:
-    return Columns(OwnerZones(store, "accounts", "account_id"), OwnerZones(store, "publishers", "publisher_id"))
+def columns(db: ClickHouse) -> Columns:
+    return Columns(OwnerZones(db, "accounts", "account_id"), OwnerZones(db, "publishers", "publisher_id"))
 
 
 def table(columns: Columns, epoch: int, start: int, count: int, *, partition: int = 0, links: int = 1) -> pa.Table:
@@ -36,12 +36,12 @@ def table(columns: Columns, epoch: int, start: int, count: int, *, partition: in
     return columns.of(rows, who, Lease(partition, epoch=epoch), SOURCE, expect=start)
 
 
-def claimed(store: Store, *partitions: int) -> dict[int, int]:
-    return Markers(store, SOURCE).raise_fences(partitions)
+def claimed(db: ClickHouse, *partitions: int) -> dict[int, int]:
+    return Markers(db, SOURCE).raise_fences(partitions)
 
 
-def total(store: Store) -> int:
-    return int(store.query("SELECT sum(clicks) FROM clicks_hourly")[0][0])
+def total(db: ClickHouse) -> int:
+    return int(db.query("SELECT sum(clicks) FROM clicks_hourly")[0][0])
 
 
 def test_the_pinned_settings() -> None:
@@ -55,65 +55,65 @@ def test_the_pinned_settings() -> None:
     }
 
 
-def test_an_insert_at_the_watermark_is_applied_and_moves_it(store: Store, columns: Columns) -> None:
-    epoch = claimed(store, 0)[0]
-    assert insert_batch(store, SOURCE, [0], table(columns, epoch, 0, 10))[0] is Outcome.APPLIED
-    assert insert_batch(store, SOURCE, [0], table(columns, epoch, 10, 5))[0] is Outcome.APPLIED
-    assert (total(store), Markers(store, SOURCE).read()[0].next) == (15, 15)
+def test_an_insert_at_the_watermark_is_applied_and_moves_it(db: ClickHouse, columns: Columns) -> None:
+    epoch = claimed(db, 0)[0]
+    assert insert_batch(db, SOURCE, [0], table(columns, epoch, 0, 10))[0] is Outcome.APPLIED
+    assert insert_batch(db, SOURCE, [0], table(columns, epoch, 10, 5))[0] is Outcome.APPLIED
+    assert (total(db), Markers(db, SOURCE).read()[0].next) == (15, 15)
 
 
 @pytest.mark.parametrize("start", [0, 9, 11])
-def test_an_insert_elsewhere_is_stale_and_leaves_nothing(store: Store, columns: Columns, start: int) -> None:
-    epoch = claimed(store, 0)[0]
-    insert_batch(store, SOURCE, [0], table(columns, epoch, 0, 10))
-    outcome, why = insert_batch(store, SOURCE, [0], table(columns, epoch, start, 10))
-    assert (outcome, total(store)) == (Outcome.STALE, 10)
+def test_an_insert_elsewhere_is_stale_and_leaves_nothing(db: ClickHouse, columns: Columns, start: int) -> None:
+    epoch = claimed(db, 0)[0]
+    insert_batch(db, SOURCE, [0], table(columns, epoch, 0, 10))
+    outcome, why = insert_batch(db, SOURCE, [0], table(columns, epoch, start, 10))
+    assert (outcome, total(db)) == (Outcome.STALE, 10)
     assert "EXPECT" in why
 
 
-def test_an_insert_of_an_older_claim_is_fenced(store: Store, columns: Columns) -> None:
-    epoch = claimed(store, 0)[0]
-    claimed(store, 0)
-    outcome, _ = insert_batch(store, SOURCE, [0], table(columns, epoch, 0, 10))
-    assert (outcome, total(store)) == (Outcome.FENCED, 0)
+def test_an_insert_of_an_older_claim_is_fenced(db: ClickHouse, columns: Columns) -> None:
+    epoch = claimed(db, 0)[0]
+    claimed(db, 0)
+    outcome, _ = insert_batch(db, SOURCE, [0], table(columns, epoch, 0, 10))
+    assert (outcome, total(db)) == (Outcome.FENCED, 0)
 
 
-def test_one_bad_partition_refuses_the_whole_insert(store: Store, columns: Columns) -> None:
-    epochs = claimed(store, 0, 1)
+def test_one_bad_partition_refuses_the_whole_insert(db: ClickHouse, columns: Columns) -> None:
+    epochs = claimed(db, 0, 1)
     both = pa.concat_tables(
         [table(columns, epochs[0], 0, 10), table(columns, epochs[1] - (1 << 20), 0, 10, partition=1)]
     )
-    assert insert_batch(store, SOURCE, [0, 1], both)[0] is Outcome.FENCED
-    assert (total(store), Markers(store, SOURCE).read()[0].next) == (0, 0)
+    assert insert_batch(db, SOURCE, [0, 1], both)[0] is Outcome.FENCED
+    assert (total(db), Markers(db, SOURCE).read()[0].next) == (0, 0)
 
 
-def test_without_a_claim_nothing_is_applied(store: Store, columns: Columns) -> None:
-    assert insert_batch(store, SOURCE, [0], table(columns, 1, 0, 10))[0] is Outcome.FENCED
+def test_without_a_claim_nothing_is_applied(db: ClickHouse, columns: Columns) -> None:
+    assert insert_batch(db, SOURCE, [0], table(columns, 1, 0, 10))[0] is Outcome.FENCED
 
 
-def test_another_source_has_markers_of_its_own(store: Store, columns: Columns) -> None:
-    epoch = claimed(store, 0)[0]
-    insert_batch(store, SOURCE, [0], table(columns, epoch, 0, 10))
-    other = Markers(store, SOURCE + 1)
+def test_another_source_has_markers_of_its_own(db: ClickHouse, columns: Columns) -> None:
+    epoch = claimed(db, 0)[0]
+    insert_batch(db, SOURCE, [0], table(columns, epoch, 0, 10))
+    other = Markers(db, SOURCE + 1)
     assert other.read() == {}
-    assert Markers(store, SOURCE).read()[0].next == 10
+    assert Markers(db, SOURCE).read()[0].next == 10
 
 
 @pytest.mark.parametrize(("count", "links"), [(1, 1), (5_000, 1), (200_000, 100_000)])
-def test_an_insert_is_one_part_whatever_its_size(store: Store, columns: Columns, count: int, links: int) -> None:
-    epoch = claimed(store, 0)[0]
-    store.command("SYSTEM STOP MERGES rollup")
+def test_an_insert_is_one_part_whatever_its_size(db: ClickHouse, columns: Columns, count: int, links: int) -> None:
+    epoch = claimed(db, 0)[0]
+    db.command("SYSTEM STOP MERGES rollup")
     try:
-        before = parts(store)
-        assert insert_batch(store, SOURCE, [0], table(columns, epoch, 0, count, links=links))[0] is Outcome.APPLIED
-        assert parts(store) == before + 1
+        before = parts(db)
+        assert insert_batch(db, SOURCE, [0], table(columns, epoch, 0, count, links=links))[0] is Outcome.APPLIED
+        assert parts(db) == before + 1
     finally:
-        store.command("SYSTEM START MERGES rollup")
-    assert total(store) == count
+        db.command("SYSTEM START MERGES rollup")
+    assert total(db) == count
 
 
-def parts(store: Store) -> int:
-    return int(store.query("SELECT count() FROM system.parts WHERE table = 'rollup' AND active")[0][0])
+def parts(db: ClickHouse) -> int:
+    return int(db.query("SELECT count() FROM system.parts WHERE table = 'rollup' AND active")[0][0])
 
 
 @pytest.mark.parametrize("counter", [0, 1, 4095, 4096, 2**43])

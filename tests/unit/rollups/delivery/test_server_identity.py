@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ingest.settings import Settings
-from rollups.clickhouse import Row, Store
+from rollups.clickhouse import ClickHouse, Row
 from rollups.delivery.server_identity import FEW_CONNECTIONS, MANY_CONNECTIONS, Endpoint, SeveralServers
 from rollups.migrations.migrate import migrate
 from tests.support.balancer import balancer
@@ -25,12 +25,12 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[ChdbServe
     directory = tmp_path_factory.mktemp("servers")
     with start_chdb_server(directory / "one") as one, start_chdb_server(directory / "two") as two:
         for server in (one, two):
-            migrate(Store(server.url))
+            migrate(ClickHouse(server.url))
         yield [one, two]
 
 
-def through(server: ChdbServer, port: int) -> Store:
-    return Store(server.url.replace(f":{server.port}/", f":{port}/"))
+def through(server: ChdbServer, port: int) -> ClickHouse:
+    return ClickHouse(server.url.replace(f":{server.port}/", f":{port}/"))
 
 
 def test_one_server_is_taken(servers: list[ChdbServer]) -> None:
@@ -42,33 +42,33 @@ def test_one_server_is_taken(servers: list[ChdbServer]) -> None:
 
 def test_a_balancer_before_two_servers_is_refused(servers: list[ChdbServer]) -> None:
     with balancer(*(server.port for server in servers)) as port:
-        store = through(servers[0], port)
+        db = through(servers[0], port)
         with pytest.raises(SeveralServers, match="2 servers answer"):
-            Endpoint(store, "").check(MANY_CONNECTIONS)
-        host = store.query("SELECT hostName()")[0][0]
+            Endpoint(db, "").check(MANY_CONNECTIONS)
+        host = db.query("SELECT hostName()")[0][0]
         with pytest.raises(SeveralServers, match="2 servers answer"):
-            Endpoint(store, host).check(MANY_CONNECTIONS)
+            Endpoint(db, host).check(MANY_CONNECTIONS)
 
 
 def test_a_worker_says_so_and_counts_nothing(servers: list[ChdbServer], tmp_path: Path) -> None:
-    async def scenario(settings: Settings, store: Store) -> None:
-        async with live_worker(settings, store, ready=False) as worker:
+    async def scenario(settings: Settings, db: ClickHouse) -> None:
+        async with live_worker(settings, db, ready=False) as worker:
             await until(lambda: "2 servers answer" in worker.problems()[0], 30)
             assert not worker.states()
 
     with tansu(tmp_path) as broker, balancer(*(server.port for server in servers)) as port:
         asyncio.run(scenario(broker.settings(), through(servers[0], port)))
-    assert Store(servers[0].url).query("SELECT count() FROM rollup") == [(0,)]
+    assert ClickHouse(servers[0].url).query("SELECT count() FROM rollup") == [(0,)]
 
 
 def test_the_named_server_and_no_other_is_taken(servers: list[ChdbServer]) -> None:
-    store = Store(servers[0].url)
-    Endpoint(store, store.query("SELECT hostName()")[0][0]).check(MANY_CONNECTIONS)
+    db = ClickHouse(servers[0].url)
+    Endpoint(db, db.query("SELECT hostName()")[0][0]).check(MANY_CONNECTIONS)
     with pytest.raises(SeveralServers, match="not clickhouse-0 of CLICKMILL_CLICKHOUSE_SERVER"):
-        Endpoint(store, "clickhouse-0").check(MANY_CONNECTIONS)
+        Endpoint(db, "clickhouse-0").check(MANY_CONNECTIONS)
 
 
-class Answering(Store):
+class Answering(ClickHouse):
     """A server that says of itself what the test wants."""
 
     def __init__(self, answer: Row) -> None:
@@ -78,25 +78,25 @@ class Answering(Store):
     def query(self, *_: Any, **__: Any) -> list[Row]:
         return [self.answer]
 
-    def apart(self, timeout: float) -> Store:
+    def separate_socket(self, timeout: float) -> ClickHouse:
         return self
 
 
 def test_the_cloud_is_refused_unless_the_server_is_named() -> None:
-    store = Answering(("c-1-server-0", "u", "d", 1))
+    db = Answering(("c-1-server-0", "u", "d", 1))
     with pytest.raises(SeveralServers, match="ClickHouse Cloud"):
-        Endpoint(store, "").check(MANY_CONNECTIONS)
-    Endpoint(store, "c-1-server-0").check(MANY_CONNECTIONS)
+        Endpoint(db, "").check(MANY_CONNECTIONS)
+    Endpoint(db, "c-1-server-0").check(MANY_CONNECTIONS)
 
 
 def test_another_server_than_before_is_refused() -> None:
-    store = Answering(("old", "u", "d", 0))
-    endpoint = Endpoint(store, "")
+    db = Answering(("old", "u", "d", 0))
+    endpoint = Endpoint(db, "")
     endpoint.check(MANY_CONNECTIONS)
-    store.answer = ("new", "v", "e", 0)
+    db.answer = ("new", "v", "e", 0)
     with pytest.raises(SeveralServers, match="new answers now, and old did before"):
         endpoint.check(FEW_CONNECTIONS)
 
 
-def test_the_embedded_engine_is_one(store: Store) -> None:
-    Endpoint(store, "").check(MANY_CONNECTIONS)
+def test_the_embedded_engine_is_one(db: ClickHouse) -> None:
+    Endpoint(db, "").check(MANY_CONNECTIONS)

@@ -9,7 +9,7 @@ import pytest
 
 from api.dates import iso_utc
 from api.query.change_detection import HEADER, ChangeDetector
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from rollups.delivery.markers import Markers
 from rollups.delivery.touch import take_back, touch
 from rollups.kafka_log import broker_clock
@@ -21,7 +21,7 @@ from tests.support.worker import SOURCE, Harness, harness, until
 HOUR = 3_600_000
 
 
-def clock_of(store: Store, *answers: int | Exception | None) -> BrokerClock:
+def clock_of(db: ClickHouse, *answers: int | Exception | None) -> BrokerClock:
     said = iter(answers)
 
     async def append_time() -> int | None:
@@ -30,11 +30,11 @@ def clock_of(store: Store, *answers: int | Exception | None) -> BrokerClock:
             raise answer
         return answer
 
-    return BrokerClock(append_time, store)
+    return BrokerClock(append_time, db)
 
 
-def learned(store: Store, *answers: int | Exception | None) -> BrokerClock:
-    clock = clock_of(store, *answers)
+def learned(db: ClickHouse, *answers: int | Exception | None) -> BrokerClock:
+    clock = clock_of(db, *answers)
     for _ in answers:
         asyncio.run(clock.learn())
     return clock
@@ -48,8 +48,8 @@ def ahead(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("ahead")
-def test_it_goes_on_from_what_the_broker_said(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = learned(store, LOG_TIME_MS)
+def test_it_goes_on_from_what_the_broker_said(db: ClickHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = learned(db, LOG_TIME_MS)
     assert LOG_TIME_MS <= clock.now_ms() <= LOG_TIME_MS + 5000
     before, later = clock.now_ms(), steady_ms() + HOUR
     monkeypatch.setattr(broker_clock, "steady_ms", lambda: later)
@@ -58,22 +58,22 @@ def test_it_goes_on_from_what_the_broker_said(store: Store, monkeypatch: pytest.
 
 @pytest.mark.usefixtures("ahead")
 def test_where_producers_set_the_times_it_is_the_lesser_of_ours_and_clickhouses(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    db: ClickHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = wall_ms()
-    assert abs(learned(store, None).now_ms() - now) < 5000, "ClickHouse's is right here"
+    assert abs(learned(db, None).now_ms() - now) < 5000, "ClickHouse's is right here"
     monkeypatch.setattr(broker_clock, "wall_ms", lambda: LOG_TIME_MS)
-    assert learned(store, None).now_ms() == LOG_TIME_MS
+    assert learned(db, None).now_ms() == LOG_TIME_MS
 
 
-def test_a_broker_that_does_not_answer_leaves_it_as_it_was(store: Store) -> None:
+def test_a_broker_that_does_not_answer_leaves_it_as_it_was(db: ClickHouse) -> None:
     away = ConnectionError("away")
-    assert LOG_TIME_MS <= learned(store, LOG_TIME_MS, away).now_ms() <= LOG_TIME_MS + 5000
-    assert abs(learned(store, away).now_ms() - wall_ms()) < 5000
+    assert LOG_TIME_MS <= learned(db, LOG_TIME_MS, away).now_ms() <= LOG_TIME_MS + 5000
+    assert abs(learned(db, away).now_ms() - wall_ms()) < 5000
 
 
-def test_what_the_broker_says_anew_replaces_what_it_said(store: Store) -> None:
-    assert learned(store, LOG_TIME_MS + HOUR, LOG_TIME_MS).now_ms() <= LOG_TIME_MS + 5000
+def test_what_the_broker_says_anew_replaces_what_it_said(db: ClickHouse) -> None:
+    assert learned(db, LOG_TIME_MS + HOUR, LOG_TIME_MS).now_ms() <= LOG_TIME_MS + 5000
 
 
 async def claimed(worker: Harness) -> None:
@@ -81,44 +81,44 @@ async def claimed(worker: Harness) -> None:
     await worker.consume()
 
 
-def as_of(store: Store) -> int:
-    return int(store.query("SELECT toUnixTimestamp64Milli(as_of) FROM watermarks")[0][0])
+def as_of(db: ClickHouse) -> int:
+    return int(db.query("SELECT toUnixTimestamp64Milli(as_of) FROM watermarks")[0][0])
 
 
 @pytest.mark.usefixtures("ahead")
-def test_the_time_of_an_empty_log_is_the_brokers(store: Store) -> None:
+def test_the_time_of_an_empty_log_is_the_brokers(db: ClickHouse) -> None:
     async def scenario() -> None:
-        clock = clock_of(store, LOG_TIME_MS)
+        clock = clock_of(db, LOG_TIME_MS)
         await clock.learn()
-        async with harness(store, MemoryLog({0: []})) as worker:
+        async with harness(db, MemoryLog({0: []})) as worker:
             await claimed(worker)
-            await touch({0: (0, 40), 1: (0, 0)}, worker.claims, Markers(store, SOURCE), clock)
+            await touch({0: (0, 40), 1: (0, 0)}, worker.claims, Markers(db, SOURCE), clock)
 
     asyncio.run(scenario())
-    assert LOG_TIME_MS - 40 <= as_of(store) <= LOG_TIME_MS + 5000
+    assert LOG_TIME_MS - 40 <= as_of(db) <= LOG_TIME_MS + 5000
 
 
-def test_a_log_that_has_gone_on_is_not_said_to_be_empty(store: Store) -> None:
+def test_a_log_that_has_gone_on_is_not_said_to_be_empty(db: ClickHouse) -> None:
     async def scenario() -> None:
-        async with harness(store, MemoryLog({0: []})) as worker:
+        async with harness(db, MemoryLog({0: []})) as worker:
             await claimed(worker)
-            await touch({0: (1, 0)}, worker.claims, Markers(store, SOURCE), clock_of(store))
+            await touch({0: (1, 0)}, worker.claims, Markers(db, SOURCE), clock_of(db))
 
     asyncio.run(scenario())
-    assert as_of(store) == 0
+    assert as_of(db) == 0
 
 
 @pytest.mark.parametrize("merged", [False, True])
-def test_what_a_clock_has_got_wrong_is_taken_back_once_it_is_right(store: Store, merged: bool) -> None:
-    markers, log = Markers(store, SOURCE), MemoryLog({0: []})
+def test_what_a_clock_has_got_wrong_is_taken_back_once_it_is_right(db: ClickHouse, merged: bool) -> None:
+    markers, log = Markers(db, SOURCE), MemoryLog({0: []})
 
     async def lie_and_heal() -> None:
-        clock = clock_of(store, LOG_TIME_MS + HOUR, LOG_TIME_MS)
+        clock = clock_of(db, LOG_TIME_MS + HOUR, LOG_TIME_MS)
         await clock.learn()
-        async with harness(store, log) as worker:
+        async with harness(db, log) as worker:
             await claimed(worker)
             await touch({0: (0, 0)}, worker.claims, markers, clock)
-            assert as_of(store) >= LOG_TIME_MS + HOUR
+            assert as_of(db) >= LOG_TIME_MS + HOUR
             await take_back(worker.claims, markers, clock)
             epoch = worker.claims.leases[0].epoch
             await clock.learn()
@@ -128,36 +128,36 @@ def test_what_a_clock_has_got_wrong_is_taken_back_once_it_is_right(store: Store,
 
     asyncio.run(lie_and_heal())
     if merged:
-        store.command("OPTIMIZE TABLE rollup FINAL")
-    assert LOG_TIME_MS <= as_of(store) <= LOG_TIME_MS + 5000
+        db.command("OPTIMIZE TABLE rollup FINAL")
+    assert LOG_TIME_MS <= as_of(db) <= LOG_TIME_MS + 5000
 
 
-def test_what_an_earlier_version_has_got_wrong_heals_with_the_next_claim(store: Store) -> None:
-    insert_watermark(store, SOURCE, 0, "2100-01-01 00:00:00.000")
-    assert as_of(store) > wall_ms()
+def test_what_an_earlier_version_has_got_wrong_heals_with_the_next_claim(db: ClickHouse) -> None:
+    insert_watermark(db, SOURCE, 0, "2100-01-01 00:00:00.000")
+    assert as_of(db) > wall_ms()
     log = MemoryLog({0: []})
     for _ in range(2):  # one of them was counted
         log.append(0, b"{}")
-    asyncio.run(one_claim(store, log))
-    assert as_of(store) == LOG_TIME_MS
+    asyncio.run(one_claim(db, log))
+    assert as_of(db) == LOG_TIME_MS
 
 
-async def one_claim(store: Store, log: MemoryLog) -> None:
-    async with harness(store, log) as worker:
+async def one_claim(db: ClickHouse, log: MemoryLog) -> None:
+    async with harness(db, log) as worker:
         await claimed(worker)
 
 
-def test_a_worker_that_was_fenced_says_nothing_any_more(store: Store) -> None:
-    markers = Markers(store, SOURCE)
+def test_a_worker_that_was_fenced_says_nothing_any_more(db: ClickHouse) -> None:
+    markers = Markers(db, SOURCE)
     old, new = (markers.raise_fences([0])[0] for _ in range(2))
     at = datetime.fromtimestamp(LOG_TIME_MS / 1000, UTC)
     markers.touch({0: (new, 0, at)})
     markers.touch({0: (old, 0, at + timedelta(hours=1))})
-    assert as_of(store) == LOG_TIME_MS
+    assert as_of(db) == LOG_TIME_MS
 
 
-def test_the_api_shows_none_above_its_own_time(store: Store) -> None:
-    insert_source(store, 1, "2026-01-01 00:00:00.000")
-    insert_watermark(store, 1, 0, "2100-01-01 00:00:00.000")
-    shown = ChangeDetector(store, "clicks").poll(None).header[HEADER]
+def test_the_api_shows_none_above_its_own_time(db: ClickHouse) -> None:
+    insert_source(db, 1, "2026-01-01 00:00:00.000")
+    insert_watermark(db, 1, 0, "2100-01-01 00:00:00.000")
+    shown = ChangeDetector(db, "clicks").poll(None).header[HEADER]
     assert iso_utc((wall_ms() - 5000) / 1000) <= shown <= iso_utc(wall_ms() / 1000)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 import pytest
 
 from rollups.audit import audit
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from rollups.delivery.markers import Markers
 from rollups.kafka_log.tail import NO_TAIL, Tail, fingerprint, tail_of
 from rollups.model import Records
@@ -28,48 +28,48 @@ def log_of(numbers: Iterable[int], partition: int = 0) -> MemoryLog:
     return log
 
 
-async def claimed(store: Store, log: MemoryLog, partitions: set[int]) -> dict[int, str]:
+async def claimed(db: ClickHouse, log: MemoryLog, partitions: set[int]) -> dict[int, str]:
     """Why partitions stand still, after everything else was counted."""
-    async with harness(store, log) as worker:
+    async with harness(db, log) as worker:
         await worker.claim(partitions)
         await worker.consume()
         return worker.claims.halted()
 
 
-def counted(store: Store) -> int:
-    return int(store.query("SELECT sum(events) FROM ledger WHERE reason = 'counted'")[0][0])
+def counted(db: ClickHouse) -> int:
+    return int(db.query("SELECT sum(events) FROM ledger WHERE reason = 'counted'")[0][0])
 
 
-def test_a_log_that_goes_on_is_counted_on(store: Store) -> None:
-    assert asyncio.run(claimed(store, log_of(range(40)), {0})) == {}
-    assert Markers(store, SOURCE).read()[0].tail.offset == 39
-    assert asyncio.run(claimed(store, log_of(range(60)), {0})) == {}
-    assert counted(store) == 60
+def test_a_log_that_goes_on_is_counted_on(db: ClickHouse) -> None:
+    assert asyncio.run(claimed(db, log_of(range(40)), {0})) == {}
+    assert Markers(db, SOURCE).read()[0].tail.offset == 39
+    assert asyncio.run(claimed(db, log_of(range(60)), {0})) == {}
+    assert counted(db) == 60
 
 
-def test_a_log_from_an_older_copy_that_has_grown_past_the_watermark_stops_the_partition(store: Store) -> None:
-    asyncio.run(claimed(store, log_of(range(40)), {0}))
+def test_a_log_from_an_older_copy_that_has_grown_past_the_watermark_stops_the_partition(db: ClickHouse) -> None:
+    asyncio.run(claimed(db, log_of(range(40)), {0}))
     log = log_of([*range(20), *range(100, 140)])
     log.partitions[1] = log_of(range(5)).partitions[0]
-    halted = asyncio.run(claimed(store, log, {0, 1}))
+    halted = asyncio.run(claimed(db, log, {0, 1}))
     assert list(halted) == [0]
     assert "the log is not the one that was counted: at offset 39" in halted[0]
-    assert counted(store) == 45, "the other partition goes on"
+    assert counted(db) == 45, "the other partition goes on"
 
 
-def test_so_does_one_that_has_not_grown_yet(store: Store) -> None:
-    asyncio.run(claimed(store, log_of(range(40)), {0}))
-    assert asyncio.run(claimed(store, log_of(range(20)), {0})) == {0: "the log ends at 20, before the watermark 40"}
+def test_so_does_one_that_has_not_grown_yet(db: ClickHouse) -> None:
+    asyncio.run(claimed(db, log_of(range(40)), {0}))
+    assert asyncio.run(claimed(db, log_of(range(20)), {0})) == {0: "the log ends at 20, before the watermark 40"}
 
 
-def test_a_record_in_place_of_a_gap_stops_it_too(store: Store) -> None:
+def test_a_record_in_place_of_a_gap_stops_it_too(db: ClickHouse) -> None:
     """The last thing that was counted is an aborted transaction; the copy is from before it."""
     log = log_of(range(10))
-    asyncio.run(claimed(store, log, {0}))
+    asyncio.run(claimed(db, log, {0}))
     log.partitions[0] += [Record(14, b"{}")]
 
     async def scenario() -> None:
-        async with harness(store, log) as worker:
+        async with harness(db, log) as worker:
             await worker.claim({0})
             lease = worker.claims.leases[0]
             assert lease.cursor is not None
@@ -79,41 +79,41 @@ def test_a_record_in_place_of_a_gap_stops_it_too(store: Store) -> None:
             await until(lambda: lease.next == 14)
 
     asyncio.run(scenario())
-    assert Markers(store, SOURCE).read()[0].tail.offset == 9
-    assert audit(store).problems == []
-    halted = asyncio.run(claimed(store, log_of(range(20)), {0}))
+    assert Markers(db, SOURCE).read()[0].tail.offset == 9
+    assert audit(db).problems == []
+    halted = asyncio.run(claimed(db, log_of(range(20)), {0}))
     assert "at offset 10" in halted[0]
 
 
-def test_what_retention_has_removed_is_not_missed(store: Store) -> None:
-    asyncio.run(claimed(store, log_of(range(40)), {0}))
+def test_what_retention_has_removed_is_not_missed(db: ClickHouse) -> None:
+    asyncio.run(claimed(db, log_of(range(40)), {0}))
     log = MemoryLog(first={0: 40})
     log.append(0, event(40))
-    assert asyncio.run(claimed(store, log, {0})) == {}
-    assert counted(store) == 41
+    assert asyncio.run(claimed(db, log, {0})) == {}
+    assert counted(db) == 41
 
 
-def test_a_listed_end_that_is_too_low_is_no_proof(store: Store) -> None:
+def test_a_listed_end_that_is_too_low_is_no_proof(db: ClickHouse) -> None:
     class Low(MemoryLog):
         async def bounds(self, partitions: Iterable[int]) -> Mapping[int, tuple[int, int]]:
             return dict.fromkeys(partitions, (0, 30))
 
-    asyncio.run(claimed(store, log_of(range(40)), {0}))
-    assert asyncio.run(claimed(store, Low(log_of(range(60)).partitions), {0})) == {}
-    assert counted(store) == 60
+    asyncio.run(claimed(db, log_of(range(40)), {0}))
+    assert asyncio.run(claimed(db, Low(log_of(range(60)).partitions), {0})) == {}
+    assert counted(db) == 60
 
 
 def test_a_partition_that_does_not_answer_is_claimed_later_and_holds_up_no_other(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    db: ClickHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rollups.delivery.claims._READ_AGAIN", 0.2)
     log = log_of(range(40))
     log.partitions[1] = log_of(range(5)).partitions[0]
-    asyncio.run(claimed(store, log, {0, 1}))
+    asyncio.run(claimed(db, log, {0, 1}))
     log.slow = {0}
 
     async def scenario() -> None:
-        async with harness(store, log) as worker:
+        async with harness(db, log) as worker:
             worker.claims.assigned({0, 1})
             await until(lambda: worker.claims.leases[1].ready)
             assert worker.claims.leases[0].state == "claiming"
@@ -123,8 +123,8 @@ def test_a_partition_that_does_not_answer_is_claimed_later_and_holds_up_no_other
     asyncio.run(scenario())
 
 
-def test_a_broker_that_fails_meanwhile_halts_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    asyncio.run(claimed(store, log_of(range(4)), {0}))
+def test_a_broker_that_fails_meanwhile_halts_nothing(db: ClickHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    asyncio.run(claimed(db, log_of(range(4)), {0}))
     log, answers = log_of(range(4)), MemoryLog.fingerprints
     tries = 0
 
@@ -138,16 +138,16 @@ def test_a_broker_that_fails_meanwhile_halts_nothing(store: Store, monkeypatch: 
         return await answers(self, stretches)
 
     monkeypatch.setattr(MemoryLog, "fingerprints", fingerprints)
-    assert asyncio.run(claimed(store, log, {0})) == {}
+    assert asyncio.run(claimed(db, log, {0})) == {}
     assert tries == 2
 
 
-def test_nothing_is_asked_where_nothing_was_noted(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_asked_where_nothing_was_noted(db: ClickHouse, monkeypatch: pytest.MonkeyPatch) -> None:
     """By earlier versions."""
-    store.insert("rollup", [("watermark", SOURCE, 0, 1)], ["grain", "source", "partition", "next"])
+    db.insert("rollup", [("watermark", SOURCE, 0, 1)], ["grain", "source", "partition", "next"])
     monkeypatch.delattr(MemoryLog, "fingerprints")
-    assert asyncio.run(claimed(store, log_of(range(3)), {0})) == {}
-    assert counted(store) == 2
+    assert asyncio.run(claimed(db, log_of(range(3)), {0})) == {}
+    assert counted(db) == 2
 
 
 def test_what_a_fingerprint_is_of() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.settings import Settings
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from rollups.delivery.markers import Markers
 from rollups.kafka_log.broker_clock import wall_ms
 from rollups.kafka_log.timestamps import LATEST, WINDOW, LogClock
@@ -70,10 +70,10 @@ def test_a_broker_is_believed_up_to_the_present_and_heard_when_it_is_put_right()
     assert ahead.settled.tolist() == [LOG_TIME_MS + 5]
 
 
-def test_no_time_is_beyond_what_clickhouse_has(store: Store) -> None:
+def test_no_time_is_beyond_what_clickhouse_has(db: ClickHouse) -> None:
     times = LogClock.at(0).read(records([2**63 - 1] * 5), 2**62)
     assert times.settled[-1] == LATEST
-    [(text,)] = store.query(f"SELECT toString(fromUnixTimestamp64Milli({LATEST}, 'UTC'))")
+    [(text,)] = db.query(f"SELECT toString(fromUnixTimestamp64Milli({LATEST}, 'UTC'))")
     assert text == "2299-12-31 23:59:59.999"
 
 
@@ -86,7 +86,7 @@ def event(number: int) -> dict[str, object]:
 @pytest.mark.parametrize("kind", [CREATE_TIME, LOG_APPEND_TIME])
 @pytest.mark.parametrize("lie", LIES)
 def test_a_stamp_that_lies_stops_nothing_says_nothing_and_makes_nothing_forgotten(
-    store: Store, lie: int, kind: int, most: int | None
+    db: ClickHouse, lie: int, kind: int, most: int | None
 ) -> None:
     """An old log is read: the lie lies in the past too, as far as the clock can tell."""
     if kind == LOG_APPEND_TIME and lie == LOG_TIME_MS + 3 * HOUR:
@@ -100,7 +100,7 @@ def test_a_stamp_that_lies_stops_nothing_says_nothing_and_makes_nothing_forgotte
 
     async def scenario() -> None:
         for _ in range(2):  # the second from half of the log on, with a memory that is read back
-            async with harness(store, log, Settings(batch_linger_ms=0)) as worker:
+            async with harness(db, log, Settings(batch_linger_ms=0)) as worker:
                 await worker.claim({0})
                 await worker.consume(most)
 
@@ -109,26 +109,26 @@ def test_a_stamp_that_lies_stops_nothing_says_nothing_and_makes_nothing_forgotte
     asyncio.run(scenario())
     log.partitions[0] = first[:61] + rest
     asyncio.run(scenario())
-    assert store.query("SELECT toString(reason), sum(events) FROM ledger GROUP BY 1 ORDER BY 1") == [
+    assert db.query("SELECT toString(reason), sum(events) FROM ledger GROUP BY 1 ORDER BY 1") == [
         ("counted", 61),
         ("duplicate", 61),
     ]
-    [(as_of,)] = store.query("SELECT toUnixTimestamp64Milli(as_of) FROM watermarks")
+    [(as_of,)] = db.query("SELECT toUnixTimestamp64Milli(as_of) FROM watermarks")
     assert as_of <= LOG_TIME_MS + 160
-    assert Markers(store, SOURCE).read()[0].next == 122
+    assert Markers(db, SOURCE).read()[0].next == 122
 
 
-def test_the_lies_of_all_stop_nothing(store: Store) -> None:
+def test_the_lies_of_all_stop_nothing(db: ClickHouse) -> None:
     log = MemoryLog()
     for number, lie in enumerate(LIES * 20):
         log.append(0, event(number), at=lie, kind=CREATE_TIME)
 
     async def scenario() -> None:
-        async with harness(store, log, Settings(batch_linger_ms=0)) as worker:
+        async with harness(db, log, Settings(batch_linger_ms=0)) as worker:
             await worker.claim({0})
             await worker.consume(33)
 
     asyncio.run(scenario())
-    assert store.query("SELECT sum(events), countIf(reason = 'invalid') FROM ledger") == [(140, 0)]
-    [(as_of,)] = store.query("SELECT toUnixTimestamp64Milli(as_of) FROM watermarks")
+    assert db.query("SELECT sum(events), countIf(reason = 'invalid') FROM ledger") == [(140, 0)]
+    [(as_of,)] = db.query("SELECT toUnixTimestamp64Milli(as_of) FROM watermarks")
     assert as_of <= wall_ms()

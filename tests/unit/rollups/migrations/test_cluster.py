@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from rollups.migrations.cluster import cluster_ddl
 from rollups.migrations.migrate import migrations, statements
 
@@ -25,8 +25,8 @@ def body(statement: str) -> str:
 
 
 @pytest.mark.parametrize("number", range(len(DDL)))
-def test_clickhouse_parses_each_statement(store: Store, number: int) -> None:
-    assert store.query(f"EXPLAIN AST {DDL[number]}")
+def test_clickhouse_parses_each_statement(db: ClickHouse, number: int) -> None:
+    assert db.query(f"EXPLAIN AST {DDL[number]}")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from rollups.audit import audit
-from rollups.clickhouse import Store
+from rollups.clickhouse import ClickHouse
 from rollups.model import Records
 from rollups.reporting import marks, partition_states
 from rollups.reporting.lateness import Lateness
@@ -58,53 +58,53 @@ def test_lateness_under_load_is_none_and_takes_little_memory() -> None:
     assert max(len(ends) for ends in lateness._ends.values()) <= 720
 
 
-def troubles(store: Store) -> list[tuple[int, str, str]]:
-    return [(trouble.partition, trouble.state, trouble.why) for trouble in audit(store).troubles]
+def troubles(db: ClickHouse) -> list[tuple[int, str, str]]:
+    return [(trouble.partition, trouble.state, trouble.why) for trouble in audit(db).troubles]
 
 
-def test_states_are_seen_by_others_and_taken_back(store: Store) -> None:
-    states = PartitionStates(store, SOURCE)
+def test_states_are_seen_by_others_and_taken_back(db: ClickHouse) -> None:
+    states = PartitionStates(db, SOURCE)
     states.write({0: OK, 1: ("failing", "no"), 2: ("halted", "x" * 10_000)})
-    assert troubles(store) == [(1, "failing", "no"), (2, "halted", "x" * 500)]
+    assert troubles(db) == [(1, "failing", "no"), (2, "halted", "x" * 500)]
     states.write({0: OK, 1: OK, 2: ("halted", "x" * 10_000)})
-    assert troubles(store) == [(2, "halted", "x" * 500)]
-    PartitionStates(store, SOURCE).write({2: OK})  # the next owner
-    assert troubles(store) == []
+    assert troubles(db) == [(2, "halted", "x" * 500)]
+    PartitionStates(db, SOURCE).write({2: OK})  # the next owner
+    assert troubles(db) == []
 
 
-def test_nothing_is_written_while_nothing_changes(store: Store) -> None:
-    states = PartitionStates(store, SOURCE)
+def test_nothing_is_written_while_nothing_changes(db: ClickHouse) -> None:
+    states = PartitionStates(db, SOURCE)
     for number in range(5):
         states.write({0: OK, 1: ("failing", f"failure {number}")})
-    assert store.query("SELECT count() FROM partition_states") == [(1,)]
+    assert db.query("SELECT count() FROM partition_states") == [(1,)]
 
 
-def test_what_a_zombie_says_is_put_right(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    owner, zombie = PartitionStates(store, SOURCE), PartitionStates(store, SOURCE)
+def test_what_a_zombie_says_is_put_right(db: ClickHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    owner, zombie = PartitionStates(db, SOURCE), PartitionStates(db, SOURCE)
     owner.write({0: OK})
     zombie.write({0: ("late", "as it believes")})
-    assert troubles(store)
+    assert troubles(db)
     monkeypatch.setattr(partition_states, "_AFRESH_SECONDS", 0.0)
     owner.write({0: OK})
-    assert troubles(store) == []
+    assert troubles(db) == []
 
 
-def test_a_session_reports_halted_and_failing_and_late_partitions(store: Store) -> None:
+def test_a_session_reports_halted_and_failing_and_late_partitions(db: ClickHouse) -> None:
     log = MemoryLog({0: [], 1: [], 2: []})
 
     async def scenario() -> None:
-        async with harness(store, log) as worker:
+        async with harness(db, log) as worker:
             await worker.claim({0, 1, 2})
-            reporter = Reporter(store, SOURCE, worker.claims)
+            reporter = Reporter(db, SOURCE, worker.claims)
             await reporter.report()
-            assert troubles(store) == []
+            assert troubles(db) == []
             worker.claims.halt(worker.claims.leases[0], "poison")
             worker.claims.leases[1].failures = 3
             reporter._lateness = Lateness(watch := Watch())
             reporter.note_ends({0: 5, 1: 5, 2: 5})
             watch.now += 61
             await reporter.report()
-            assert {p: state for p, state, _ in troubles(store)} == {0: "halted", 1: "failing", 2: "late"}
+            assert {p: state for p, state, _ in troubles(db)} == {0: "halted", 1: "failing", 2: "late"}
             assert reporter.troubled().keys() == {0, 1, 2}
 
     asyncio.run(scenario())
@@ -114,25 +114,25 @@ def records(first: int, count: int) -> Records:
     return Records().add([Record(offset, b"%d" % offset) for offset in range(first, first + count)])
 
 
-def test_marks_are_of_what_was_applied_and_the_newest_of_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    noted = Marks(store, SOURCE)
+def test_marks_are_of_what_was_applied_and_the_newest_of_it(db: ClickHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    noted = Marks(db, SOURCE)
     noted.take(0, records(0, 10))
     noted.take(0, records(10, 10))
     noted.take(0, records(20, 0))
     noted.write({0: 10})
-    assert [mark[2] for mark in marks.marks(store, 8)] == [9]
+    assert [mark[2] for mark in marks.marks(db, 8)] == [9]
     noted.write({0: 20})  # not due
-    assert [mark[2] for mark in marks.marks(store, 8)] == [9]
+    assert [mark[2] for mark in marks.marks(db, 8)] == [9]
     monkeypatch.setattr(time, "monotonic", lambda: 1e9)
     noted.write({0: 20})
-    assert marks.marks(store, 8)[0] == (SOURCE, 0, 19, marks.fingerprint_of(Record(19, b"19")))
+    assert marks.marks(db, 8)[0] == (SOURCE, 0, 19, marks.fingerprint_of(Record(19, b"19")))
 
 
 @pytest.mark.parametrize(("noted", "most"), [(3, 8), (8, 8), (9, 8), (1000, 8), (1000, 500)])
-def test_of_many_marks_some_are_taken_the_newest_among_them(store: Store, noted: int, most: int) -> None:
+def test_of_many_marks_some_are_taken_the_newest_among_them(db: ClickHouse, noted: int, most: int) -> None:
     now = datetime.now(UTC)
     rows = [(source, 0, number, 1, now) for number in range(noted) for source in (SOURCE, SOURCE + 1)]
-    store.insert("log_marks", rows, ["source", "partition", "offset", "crc", "noted_at"])
-    found = [offset for source, _, offset, _ in marks.marks(store, most) if source == SOURCE]
+    db.insert("log_marks", rows, ["source", "partition", "offset", "crc", "noted_at"])
+    found = [offset for source, _, offset, _ in marks.marks(db, most) if source == SOURCE]
     assert max(found) == noted - 1
     assert min(noted, most) // 2 <= len(found) <= most

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollups.clickhouse import Row, Store
+from rollups.clickhouse import ClickHouse, Row
 from rollups.transform import timezones as zones_module
 from rollups.transform.timezones import OwnerZones, cut
 
@@ -28,7 +28,7 @@ ZONES = [
 
 
 class Fixed(OwnerZones):
-    """Owner n has the n-th zone; no store behind it."""
+    """Owner n has the n-th zone; no database behind it."""
 
     def __init__(self) -> None:
         pass
@@ -71,16 +71,16 @@ def test_both_sides_of_a_change(zone: str, utc: str, local: tuple[str, int]) -> 
     assert (str(np.datetime64(0, "D") + int(days[0])), int(hours[0])) == local
 
 
-def test_zones_come_from_the_catalogue_and_change_on_refresh(store: Store) -> None:
-    zones = OwnerZones(store, "accounts", "account_id")
+def test_zones_come_from_the_catalogue_and_change_on_refresh(db: ClickHouse) -> None:
+    zones = OwnerZones(db, "accounts", "account_id")
     columns = ["account_id", "name", "plan", "time_zone"]
-    store.insert("accounts", [(1, "", "Free", "Asia/Kolkata")], columns)
+    db.insert("accounts", [(1, "", "Free", "Asia/Kolkata")], columns)
     assert zones.of([1, 2]) == {1: "Asia/Kolkata", 2: "UTC"}
-    store.insert("accounts", [(2, "", "Free", "Europe/Berlin"), (3, "", "Free", "not/a zone")], columns)
+    db.insert("accounts", [(2, "", "Free", "Europe/Berlin"), (3, "", "Free", "not/a zone")], columns)
     assert zones.of([1, 2]) == {1: "Asia/Kolkata", 2: "UTC"}, "a known owner is asked for again on refresh only"
     zones.refresh()
     assert zones.of([1, 2, 3]) == {1: "Asia/Kolkata", 2: "Europe/Berlin", 3: "UTC"}
-    store.insert("accounts", [(1, "", "Free", "Asia/Kathmandu")], columns)
+    db.insert("accounts", [(1, "", "Free", "Asia/Kathmandu")], columns)
     zones.refresh()
     assert zones.of([1]) == {1: "Asia/Kathmandu"}
 
@@ -88,7 +88,7 @@ def test_zones_come_from_the_catalogue_and_change_on_refresh(store: Store) -> No
 COLUMNS = ["account_id", "name", "plan", "time_zone"]
 
 
-class Counting(Store):
+class Counting(ClickHouse):
     """Counts its queries."""
 
     queries = 0
@@ -99,8 +99,8 @@ class Counting(Store):
 
 
 @pytest.fixture
-def counting(store: Store) -> Iterator[Counting]:
-    counting = Counting(store.url)
+def counting(db: ClickHouse) -> Iterator[Counting]:
+    counting = Counting(db.url)
     yield counting
     counting.close()
 
