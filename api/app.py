@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from api.access.keys import KeyRing
 from api.access.plans import read_plans
-from api.access.rate_limits import Limits
+from api.access.rate_limits import RateLimiter
 from api.admin.audit import audit_router
 from api.admin.endpoints import admin_router
 from api.catalog.catalog import Catalog
@@ -56,7 +56,7 @@ def create_app(
     reader = reader or db
     catalog = Catalog(db, read_plans(settings.plans), reader)
     metrics = CollectorRegistry()
-    limits = Limits(settings, metrics)
+    limiter = RateLimiter(settings, metrics)
     counts = ClickCounts(reader, metrics)
     cache = ResponseCache(reader, ChangeDetector(reader, settings.topic), catalog.forget, clock)
     mcp = McpEndpoint(settings)
@@ -65,7 +65,7 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with mcp.lifespan(app):
             yield
-        await limits.close()
+        await limiter.close()
         await to_thread.run_sync(keys.uses.write)
 
     app = Documented(
@@ -79,10 +79,10 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.metrics = metrics  # of this process, for whoever serves them
-    app.state.limits = limits
+    app.state.limiter = limiter
     guard(app, settings)
     app.include_router(clicks_router(reader, keys, catalog, cache, Cursors(settings.admin_key)))
-    statistics = Statistics(settings, keys, limits, catalog, cache)
+    statistics = Statistics(settings, keys, limiter, catalog, cache)
     app.include_router(hourly_router(statistics, counts))
     app.include_router(daily_router(statistics, counts))
     app.include_router(groups_clicks_router(statistics, counts, reader))

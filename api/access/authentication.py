@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from api.access.keys import KeyRing
 from api.access.principal import Principal
-from api.access.rate_limits import Limits
+from api.access.rate_limits import RateLimiter
 from api.http.errors import Forbidden, Unauthorized
 
 _UNKNOWN = "This API key is not known: it was mistyped, has expired or was revoked."
@@ -51,8 +51,8 @@ async def admin_caller(request: Request, keys: KeyRing) -> Principal:
 
 async def _count(request: Request, principal: Principal) -> None:
     """Every call with a valid key counts, whatever becomes of it."""
-    limits: Limits = request.app.state.limits
-    await limits.count_key(request, principal.key_id, principal.requests_per_hour)
+    limiter: RateLimiter = request.app.state.limiter
+    await limiter.count_key(request, principal.key_id, principal.requests_per_hour)
 
 
 async def statistics_caller(request: Request, keys: KeyRing, blocked: Sequence[str]) -> int:

@@ -20,9 +20,9 @@ from redis.exceptions import RedisError
 
 log = logging.getLogger(__name__)
 
-PATIENCE_SECONDS = 0.25  # for Redis, which answers in well under a millisecond
+REDIS_TIMEOUT_SECONDS = 0.25  # for Redis, which answers in well under a millisecond
 AWAY_SECONDS = 2.0  # that Redis is left alone after a failure, so that no request waits for it meanwhile
-LEASE_SECONDS = 120  # after which the place of a process that died is free again; no call lasts that long
+SLOT_SECONDS = 120  # after which the slot of a process that died is free again; no call lasts that long
 SWEEP_SECONDS = 60.0
 _PREFIX = "clickmill"
 _CONNECTIONS = 64
@@ -58,7 +58,7 @@ class _LocalCounts(MemoryStorage):
         return self.storage[key]
 
 
-class Counters:
+class LimitStorage:
     """For one event loop. With an empty URL everything is counted in this process; `on_alone` is called when something
     is although there is a Redis."""
 
@@ -72,9 +72,9 @@ class Counters:
             pool = BlockingConnectionPool.from_url(
                 redis_url,
                 max_connections=_CONNECTIONS,
-                timeout=PATIENCE_SECONDS,
-                socket_timeout=PATIENCE_SECONDS,
-                socket_connect_timeout=PATIENCE_SECONDS,
+                timeout=REDIS_TIMEOUT_SECONDS,
+                socket_timeout=REDIS_TIMEOUT_SECONDS,
+                socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
                 retry=Retry(NoBackoff(), 0),
             )
             self._redis = Redis(connection_pool=pool)
@@ -96,20 +96,20 @@ class Counters:
             return allowed, window.remaining, window.reset_time + rounded_off
 
         # Redis tells the rest of a window to the nearest second; who waits so long must not come too early.
-        return await self._shared_or(lambda: count(self._shared, 0.5), lambda: count(self._local, 0.0))
+        return await self._run(lambda: count(self._shared, 0.5), lambda: count(self._local, 0.0))
 
     @asynccontextmanager
-    async def place(self, name: str, places: int) -> AsyncIterator[bool]:
-        """Whether one of so many places was free; if so, it is taken until the block ends."""
+    async def acquire_slot(self, name: str, slots: int) -> AsyncIterator[bool]:
+        """Whether one of `slots` was free; if so, it is held until the block ends."""
         key, holder = f"{_PREFIX}:places/{name}", uuid.uuid4().hex
 
         async def take() -> str:
-            return "redis" if await self._take(keys=[key], args=[places, holder, LEASE_SECONDS]) else ""
+            return "redis" if await self._take(keys=[key], args=[slots, holder, SLOT_SECONDS]) else ""
 
         async def take_here() -> str:
-            return "here" if self._taken[name] < places else ""
+            return "here" if self._taken[name] < slots else ""
 
-        where = await self._shared_or(take, take_here)
+        where = await self._run(take, take_here)
         if where == "here":
             self._taken[name] += 1
         try:
@@ -130,25 +130,23 @@ class Counters:
             try:
                 await self._redis.zrem(key, holder)
             except (RedisError, OSError) as error:
-                self._leave_alone(error)  # the place is free again when its lease ends
+                self._note_outage(error)  # the slot is free again after `SLOT_SECONDS`
 
-    async def _shared_or(
-        self, shared: Callable[[], Awaitable[Answer]], local: Callable[[], Awaitable[Answer]]
-    ) -> Answer:
+    async def _run(self, shared: Callable[[], Awaitable[Answer]], local: Callable[[], Awaitable[Answer]]) -> Answer:
         if self._redis is None:
             return await local()
         if time.monotonic() >= self._away_until:
             try:
                 answer = await shared()
             except (RedisError, OSError) as error:
-                self._leave_alone(error)
+                self._note_outage(error)
             else:
                 self._note_return()
                 return answer
         self._on_alone()
         return await local()
 
-    def _leave_alone(self, error: Exception) -> None:
+    def _note_outage(self, error: Exception) -> None:
         if not self._away_until:
             log.warning("Redis is away (%s): this process counts calls for itself until it is back", error)
         self._away_until = time.monotonic() + AWAY_SECONDS

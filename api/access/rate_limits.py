@@ -16,14 +16,14 @@ from prometheus_client import CollectorRegistry
 from prometheus_client import Counter as Metric
 from starlette.requests import Request
 
-from api.access.counters import Counters
+from api.access.counters import LimitStorage
 from api.access.plans import Plan
 from api.http.errors import RateLimited
 from ingest.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Allowance:
+class RateLimitStatus:
     """What is left of a window that ends at `reset`, in seconds since 1970."""
 
     limit: int
@@ -38,7 +38,7 @@ class Allowance:
         }
 
 
-class Limits:
+class RateLimiter:
     def __init__(self, settings: Settings, registry: CollectorRegistry | None = None) -> None:
         self._on = settings.rate_limits == "on"
         self._per_hour = settings.requests_per_hour
@@ -47,18 +47,18 @@ class Limits:
             "Calls counted by this process alone while Redis was away",
             registry=registry or CollectorRegistry(),
         )
-        self._counters = Counters(settings.redis_url, alone.inc)
+        self._storage = LimitStorage(settings.redis_url, alone.inc)
 
     async def count_key(self, request: Request, key_id: str, per_hour: int | None) -> None:
-        """Counts a call of a key, and leaves its allowance in the state of the request, for the headers of the answer.
+        """Counts a call of a key, and leaves its status in the state of the request, for the headers of the answer.
 
         Raises RateLimited. `per_hour` is the key's own limit, None for that of the settings.
         """
         if not self._on:
             return
         limit = RateLimitItemPerHour(per_hour or self._per_hour)
-        allowed, left, reset = await self._counters.hit(limit, "key", key_id)
-        request.state.allowance = Allowance(limit.amount, left, math.ceil(reset))
+        allowed, left, reset = await self._storage.hit(limit, "key", key_id)
+        request.state.rate_limit = RateLimitStatus(limit.amount, left, math.ceil(reset))
         if not allowed:
             raise RateLimited(f"This key may make {limit.amount} requests an hour; wait for the next.", _wait(reset))
 
@@ -69,7 +69,7 @@ class Limits:
 
     @asynccontextmanager
     async def statistics(self, account_id: int, plan: Plan) -> AsyncIterator[None]:
-        """Counts a statistics call besides, and holds one of the account's places for as long as the call lasts.
+        """Counts a statistics call besides, and holds one of the account's slots for as long as the call lasts.
 
         Raises RateLimited if the plan allows no more statistics calls in this minute, or no more at once.
         """
@@ -78,19 +78,19 @@ class Limits:
             return
         limit = RateLimitItemPerMinute(plan.statistics_per_minute)
         await self._count(limit, "statistics", account_id, plan, "a minute for statistics")
-        async with self._counters.place(f"statistics/{account_id}", plan.concurrent_statistics) as free:
+        async with self._storage.acquire_slot(f"statistics/{account_id}", plan.concurrent_statistics) as free:
             if not free:
                 at_once = f"{plan.concurrent_statistics} at once"
                 raise RateLimited(f"The {plan.name} plan answers statistics {at_once}; wait for one to end.", 1)
             yield
 
     async def close(self) -> None:
-        await self._counters.close()
+        await self._storage.close()
 
     async def _count(self, limit: RateLimitItem, what: str, account_id: int, plan: Plan, span: str) -> None:
         if not self._on:
             return
-        allowed, _, reset = await self._counters.hit(limit, "account", str(account_id), what)
+        allowed, _, reset = await self._storage.hit(limit, "account", str(account_id), what)
         if not allowed:
             raise RateLimited(f"The {plan.name} plan allows {limit.amount} calls {span}.", _wait(reset))
 

@@ -18,11 +18,11 @@ _OVER_TLS = {"Strict-Transport-Security": "max-age=31536000"}
 def standing_headers(scope: Scope) -> dict[str, str]:
     """The headers, where an answer does not say otherwise, with the id of the request and what its key has left."""
     state = scope.get("state", {})
-    allowance = state.get("allowance")
+    rate_limit = state.get("rate_limit")
     return {
         **_ALWAYS,
         **(_OVER_TLS if scope["scheme"] == "https" else {}),
-        **(allowance.headers() if allowance else {}),
+        **(rate_limit.headers() if rate_limit else {}),
         "X-Request-Id": state["request_id"],
     }
 

@@ -15,7 +15,7 @@ from fastapi.security import APIKeyHeader
 from api.access.authentication import statistics_caller
 from api.access.keys import KeyRing
 from api.access.plans import Plan
-from api.access.rate_limits import Limits
+from api.access.rate_limits import RateLimiter
 from api.catalog.catalog import Catalog
 from api.http.conditional import Body, is_over, reply
 from api.http.errors import StatisticsCode, StatisticsError
@@ -47,10 +47,10 @@ class Statistics:
     """Lets callers in and answers them. For one event loop."""
 
     def __init__(
-        self, settings: Settings, keys: KeyRing, limits: Limits, catalog: Catalog, cache: ResponseCache
+        self, settings: Settings, keys: KeyRing, limiter: RateLimiter, catalog: Catalog, cache: ResponseCache
     ) -> None:
         self._keys = keys
-        self._limits = limits
+        self._limiter = limiter
         self._catalog = catalog
         self.cache = cache
         self._blocked = listed(settings.blocked_user_agents.lower())
@@ -61,7 +61,7 @@ class Statistics:
         caller = await self.account(request)
         if not caller.plan.statistics:
             raise caller.refuse("statistics")
-        async with self._limits.statistics(caller.account_id, caller.plan):
+        async with self._limiter.statistics(caller.account_id, caller.plan):
             yield caller
 
     async def account(self, request: Request) -> Caller:
@@ -70,7 +70,7 @@ class Statistics:
         account, _ = await self.cache.get(
             ("account", account_id), EVERYTHING, lambda: self._catalog.account(account_id), lambda _: _ACCOUNT_BYTES
         )
-        await self._limits.count_account(account_id, account.plan)
+        await self._limiter.count_account(account_id, account.plan)
         return Caller(account_id, account.plan, account.zone)
 
     async def answer(

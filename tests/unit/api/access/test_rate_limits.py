@@ -15,10 +15,10 @@ from fastapi.testclient import TestClient
 from limits import RateLimitItemPerMinute
 from prometheus_client import CollectorRegistry
 
-from api.access.counters import AWAY_SECONDS, PATIENCE_SECONDS, Counters
+from api.access.counters import AWAY_SECONDS, REDIS_TIMEOUT_SECONDS, LimitStorage
 from api.access.keys import KeyRing
 from api.access.plans import DEFAULTS, Plan, Plans
-from api.access.rate_limits import Limits
+from api.access.rate_limits import RateLimiter
 from api.http.middleware import guard
 from ingest.settings import Settings
 from rollups.clickhouse import ClickHouse
@@ -92,14 +92,14 @@ def test_off(db: ClickHouse) -> None:
 
 def statistics_app(plan: Plan, redis_url: str = "", **settings: Any) -> tuple[FastAPI, list[asyncio.Event]]:
     """An application with one statistics call, which lasts until the event that it appends to the list is set."""
-    limits = Limits(Settings(redis_url=redis_url, **settings))
+    limiter = RateLimiter(Settings(redis_url=redis_url, **settings))
     app, running = FastAPI(), list[asyncio.Event]()
     guard(app, Settings())
 
     @app.get("/api/statistics/v2/{account_id}")
     async def call(account_id: int, wait: bool = False) -> int:
-        await limits.count_account(account_id, plan)
-        async with limits.statistics(account_id, plan):
+        await limiter.count_account(account_id, plan)
+        async with limiter.statistics(account_id, plan):
             if wait:
                 running.append(asyncio.Event())
                 await running[-1].wait()
@@ -107,7 +107,7 @@ def statistics_app(plan: Plan, redis_url: str = "", **settings: Any) -> tuple[Fa
 
     @app.get("/api/link-group/v2/list")
     async def listing() -> int:
-        await limits.count_account(1, plan)
+        await limiter.count_account(1, plan)
         return 0
 
     return app, running
@@ -169,10 +169,10 @@ def test_a_call_too_many_at_once_is_told_to_wait() -> None:
 def test_windows_end_and_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(1_800_000_000.0)
     monkeypatch.setattr(time, "time", clock)
-    counters, limit = Counters("", lambda: None), RateLimitItemPerMinute(2)
+    storage, limit = LimitStorage("", lambda: None), RateLimitItemPerMinute(2)
 
     async def hits(key: str, count: int) -> list[tuple[bool, int, float]]:
-        return [await counters.hit(limit, key) for _ in range(count)]
+        return [await storage.hit(limit, key) for _ in range(count)]
 
     end = clock.now + 60
     assert asyncio.run(hits("a", 3)) == [(True, 1, end), (True, 0, end), (False, 0, end)]
@@ -181,7 +181,7 @@ def test_windows_end_and_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     assert asyncio.run(hits("a", 1)) == [(False, 0, end)]
     clock.now = end
     assert asyncio.run(hits("a", 1)) == [(True, 1, end + 60)]
-    assert list(counters._local.storage.expirations) == ["LIMITER/a/2/1/minute"]  # type: ignore[attr-defined]
+    assert list(storage._local.storage.expirations) == ["LIMITER/a/2/1/minute"]  # type: ignore[attr-defined]
 
 
 @pytest.fixture(params=["process", "redis"])
@@ -195,14 +195,14 @@ def redis_url(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
 
 def test_only_so_many_at_once(redis_url: str) -> None:
     async def main() -> None:
-        one, others = (Counters(redis_url, lambda: None) for _ in range(2))
+        one, others = (LimitStorage(redis_url, lambda: None) for _ in range(2))
         try:
-            async with one.place("x", 2) as first, one.place("x", 2) as second:
-                async with one.place("x", 2) as third, one.place("y", 2) as elsewhere:
+            async with one.acquire_slot("x", 2) as first, one.acquire_slot("x", 2) as second:
+                async with one.acquire_slot("x", 2) as third, one.acquire_slot("y", 2) as elsewhere:
                     assert (first, second, third, elsewhere) == (True, True, False, True)
-                async with others.place("x", 2) as in_another_process:
+                async with others.acquire_slot("x", 2) as in_another_process:
                     assert in_another_process is not bool(redis_url)
-            async with one.place("x", 1) as free:
+            async with one.acquire_slot("x", 1) as free:
                 assert free
         finally:
             await one.close()
@@ -211,25 +211,25 @@ def test_only_so_many_at_once(redis_url: str) -> None:
     asyncio.run(main())
 
 
-def test_a_place_is_free_again_when_its_call_is_cancelled(redis_url: str) -> None:
+def test_a_slot_is_free_again_when_its_call_is_cancelled(redis_url: str) -> None:
     async def main() -> None:
-        counters = Counters(redis_url, lambda: None)
+        storage = LimitStorage(redis_url, lambda: None)
         taken = asyncio.Event()
 
         async def hold() -> None:
-            async with counters.place("x", 1):
+            async with storage.acquire_slot("x", 1):
                 taken.set()
                 await asyncio.sleep(60)
 
         holding = asyncio.ensure_future(hold())
         await taken.wait()
-        async with counters.place("x", 1) as free:
+        async with storage.acquire_slot("x", 1) as free:
             assert not free
         holding.cancel()
         await asyncio.wait([holding])
-        async with counters.place("x", 1) as free:
+        async with storage.acquire_slot("x", 1) as free:
             assert free
-        await counters.close()
+        await storage.close()
 
     asyncio.run(main())
 
@@ -237,18 +237,18 @@ def test_a_place_is_free_again_when_its_call_is_cancelled(redis_url: str) -> Non
 # -- Redis ------------------------------------------------------------------------------------------------------
 
 
-def counted(redis_url: str, test: Callable[[Limits, Limits], Awaitable[None]]) -> CollectorRegistry:
+def counted(redis_url: str, test: Callable[[RateLimiter, RateLimiter], Awaitable[None]]) -> CollectorRegistry:
     """Runs the test with the limits of two processes; returns the metrics of the first."""
     first = CollectorRegistry()
 
     async def main() -> None:
         settings = Settings(redis_url=redis_url, requests_per_hour=3)
-        both = Limits(settings, first), Limits(settings)
+        both = RateLimiter(settings, first), RateLimiter(settings)
         try:
             await test(*both)
         finally:
-            for limits in both:
-                await limits.close()
+            for limiter in both:
+                await limiter.close()
 
     asyncio.run(main())
     return first
@@ -258,15 +258,15 @@ def a_request() -> Request:
     return Request({"type": "http", "method": "GET", "path": "/", "headers": [], "state": {}})
 
 
-async def remaining(limits: Limits) -> int:
+async def remaining(limiter: RateLimiter) -> int:
     request = a_request()
-    await limits.count_key(request, "key", None)
-    return int(request.state.allowance.remaining)
+    await limiter.count_key(request, "key", None)
+    return int(request.state.rate_limit.remaining)
 
 
 def test_processes_count_together(tmp_path: Path) -> None:
-    async def test(one: Limits, other: Limits) -> None:
-        assert [await remaining(limits) for limits in (one, other, one)] == [2, 1, 0]
+    async def test(one: RateLimiter, other: RateLimiter) -> None:
+        assert [await remaining(limiter) for limiter in (one, other, one)] == [2, 1, 0]
 
     with RedisServer(tmp_path) as redis:
         counted(redis.url, test)
@@ -278,19 +278,21 @@ def test_while_redis_is_away_each_process_counts_for_itself(
 ) -> None:
     with RedisServer(tmp_path) as redis:
 
-        async def test(one: Limits, other: Limits) -> None:
+        async def test(one: RateLimiter, other: RateLimiter) -> None:
             assert await remaining(one) == 2
             getattr(redis, how)()
             began = time.monotonic()
             assert await remaining(one) == 2
-            assert time.monotonic() - began < 4 * PATIENCE_SECONDS
+            assert time.monotonic() - began < 4 * REDIS_TIMEOUT_SECONDS
             began = time.monotonic()
-            assert [await remaining(limits) for limits in (one, other, one)] == [1, 2, 0]
-            assert time.monotonic() - began < 4 * PATIENCE_SECONDS, "after a failure Redis is left alone for a while"
+            assert [await remaining(limiter) for limiter in (one, other, one)] == [1, 2, 0]
+            assert time.monotonic() - began < 4 * REDIS_TIMEOUT_SECONDS, (
+                "after a failure Redis is left alone for a while"
+            )
             redis.kill()
             redis.start()
             await asyncio.sleep(AWAY_SECONDS)
-            assert [await remaining(limits) for limits in (one, other)] == [2, 1]
+            assert [await remaining(limiter) for limiter in (one, other)] == [2, 1]
 
         metrics = counted(redis.url, test)
     assert metrics.get_sample_value("clickmill_limits_counted_alone_total") == 3
