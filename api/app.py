@@ -20,7 +20,7 @@ from api.catalog.catalog import Catalog
 from api.clicks.cursor import Cursors
 from api.clicks.endpoint import clicks_router
 from api.health import Ready, health_router
-from api.http.middleware import guard
+from api.http.middleware import install_middleware
 from api.http.openapi import Documented, schema_router
 from api.mcp.discovery import discovery_router
 from api.mcp.endpoint import McpEndpoint
@@ -80,7 +80,7 @@ def create_app(
     )
     app.state.metrics = metrics  # of this process, for whoever serves them
     app.state.limiter = limiter
-    guard(app, settings)
+    install_middleware(app, settings)
     app.include_router(clicks_router(reader, keys, catalog, cache, Cursors(settings.admin_key)))
     statistics = Statistics(settings, keys, limiter, catalog, cache)
     app.include_router(hourly_router(statistics, counts))

@@ -17,8 +17,8 @@ from api.clicks.openapi import ANSWERS, PARAMETERS, ClickPage
 from api.clicks.parameters import ClicksQuery, bound_to, clicks_meta, parse_clicks_query
 from api.clicks.queries import position_after, read_page, read_walk, with_names
 from api.http.conditional import VARY, Body, is_over, reply
+from api.http.headers import request_id
 from api.http.openapi import CLICKS_SECURITY, JSON
-from api.http.request_id import request_id
 from api.query.response_cache import ResponseCache
 from rollups.clickhouse import ClickHouse
 

@@ -18,13 +18,12 @@ import msgspec
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from typing_extensions import TypedDict
 
 from api.dates import iso_utc
-from api.http.headers import standing_headers
-from api.http.methods import allowed_methods
-from api.http.request_id import choose_request_id, request_id
+from api.http.headers import choose_request_id, default_headers, request_id
 from rollups.clickhouse import ClickHouseBusy, ClickHouseError, ClickHouseUnavailable, QueryTooLarge
 
 log = logging.getLogger(__name__)
@@ -156,13 +155,13 @@ async def answer(request: Request, error: Exception) -> JSONResponse:
         log.error("%s %r (request %s): %s", request.method, request.url.path, identity, error, exc_info=trace)
     body: Any = statistics_body(problem) if statistics else error_body(problem, identity, time.time())
     # An answer to a bug is sent from outside all middleware.
-    return JSONResponse(body, problem.status, headers={**headers, **standing_headers(request.scope)})
+    return JSONResponse(body, problem.status, headers={**headers, **default_headers(request.scope)})
 
 
 def refusal(status: int, message: str) -> tuple[dict[str, str], bytes]:
     """Headers and body of a refusal that no application has seen."""
     scope = {"scheme": "http", "state": {"request_id": choose_request_id(None)}}
-    headers = standing_headers(scope)
+    headers = default_headers(scope)
     body = msgspec.json.encode(error_body(_problem(status, message), headers["X-Request-Id"], time.time()))
     return {**headers, "Content-Type": "application/json", "Content-Length": str(len(body))}, body
 
@@ -224,3 +223,14 @@ def error_body(problem: Problem, identity: str, now: float) -> ErrorAnswer:
 
 def statistics_body(problem: Problem) -> RefusedStatistics:
     return {"code": int(problem.number), "message": problem.message, "result": None}
+
+
+def allowed_methods(app: FastAPI, path: str) -> list[str]:
+    """The methods of all routes of a path, sorted; Starlette would name those of the first route only."""
+    found = {
+        method
+        for route in iter_route_contexts(app.routes)
+        if route.path_regex.match(path)
+        for method in route.methods or ()
+    }
+    return sorted(found | {"HEAD"} if "GET" in found else found)

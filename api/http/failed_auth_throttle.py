@@ -18,7 +18,7 @@ _ADDRESSES = 10_000
 _NETWORK_BITS = 64  # what one customer of a network has, of an IPv6 address
 
 
-class PacedRefusals:
+class FailedAuthThrottle:
     """ASGI middleware, for one event loop: 401 is held back where an address, or all together, got too many of them.
 
     A caller with a valid key never waits, also where all callers share the address of a proxy.

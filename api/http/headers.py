@@ -1,8 +1,12 @@
-"""Headers that every answer carries, whatever it is of."""
+"""Headers of every response, and the request id among them."""
 
 from __future__ import annotations
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+import re
+import uuid
+
+from starlette.requests import Request
+from starlette.types import Scope
 
 _ALWAYS = {
     "Cache-Control": "no-store",
@@ -13,10 +17,11 @@ _ALWAYS = {
     "X-Frame-Options": "DENY",
 }
 _OVER_TLS = {"Strict-Transport-Security": "max-age=31536000"}
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
-def standing_headers(scope: Scope) -> dict[str, str]:
-    """The headers, where an answer does not say otherwise, with the id of the request and what its key has left."""
+def default_headers(scope: Scope) -> dict[str, str]:
+    """Headers that a response has unless it sets them itself: security, rate limit of the key, request id."""
     state = scope.get("state", {})
     rate_limit = state.get("rate_limit")
     return {
@@ -27,22 +32,10 @@ def standing_headers(scope: Scope) -> dict[str, str]:
     }
 
 
-class StandingHeaders:
-    """ASGI middleware inside `RequestId`."""
+def choose_request_id(given: str | None) -> str:
+    """The client's own request id if it is short and plain, a random one otherwise."""
+    return given if given and _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        async def headed(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                said = {name for name, _ in message["headers"]}
-                standing = [(name.lower().encode(), value.encode()) for name, value in standing_headers(scope).items()]
-                message["headers"] = [*message["headers"], *(pair for pair in standing if pair[0] not in said)]
-            await send(message)
-
-        await self._app(scope, receive, headed)
+def request_id(request: Request) -> str:
+    return str(request.state.request_id)

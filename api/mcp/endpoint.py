@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from api.http.errors import RETRY_AFTER_SECONDS
-from api.http.patience import while_there
+from api.http.middleware import run_while_connected
 from api.mcp.integration import mcp_greeting
 from api.mcp.server import mcp_server
 from ingest.settings import Settings, listed
@@ -102,7 +102,7 @@ class McpEndpoint:
             await send(message)
 
         # The SDK would let a tool go on whose caller has left, and the call inside it never learns of that.
-        await while_there(self._manager.handle_request, _with_accept(request.scope), receive, told)
+        await run_while_connected(self._manager.handle_request, _with_accept(request.scope), receive, told)
 
 
 def _without_origin(request: Request) -> Request:

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp
 
 from api.http.errors import BadRequest, describe
-from api.http.request_id import request_id
+from api.http.headers import request_id
 from api.mcp.rest_request import RestCall, connection_key, credentials, rest_call
 from api.mcp.tools import ToolView
 

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from api.access.keys import KeyRing
 from api.health import health_router
-from api.http.middleware import guard
+from api.http.middleware import install_middleware
 from deploy.processes.http_server import HttpServer
 from deploy.processes.lifecycle import serve_until, stop_on_signals
 from deploy.processes.metrics_listener import MetricsListener
@@ -38,7 +38,7 @@ async def run_collector(settings: Settings, host: str, port: int) -> None:
 
 def collector_app(db: ClickHouse, settings: Settings, collector: CollectorService) -> FastAPI:
     app = FastAPI(title="Clickmill collector", openapi_url=None)
-    guard(app, settings)
+    install_middleware(app, settings)
     app.include_router(health_router(db, lambda: {"broker": collector.open}))
     app.router.routes.extend(collector.routes(KeyRing(db, settings)))
     return app

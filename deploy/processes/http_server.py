@@ -14,7 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from api.http import patience
+from api.http import middleware
 from api.http.errors import refusal
 from ingest.settings import Settings, listed
 
@@ -187,7 +187,7 @@ class TimeoutProtocol(HttpToolsProtocol):
             self._due.cancel()
 
     def _expect_reading(self, size: int) -> None:
-        self._unread = self.loop.call_later(patience.READ_SECONDS, self._look_at_reader, size)
+        self._unread = self.loop.call_later(middleware.READ_TIMEOUT_SECONDS, self._look_at_reader, size)
 
     def _look_at_reader(self, before: int) -> None:
         """While writing is paused nothing is added, so what is less has been read."""
@@ -205,7 +205,7 @@ class TimeoutProtocol(HttpToolsProtocol):
         """Once all is answered: uvicorn waits without end for a message that goes on, or has ended late."""
         if self.cycle is not None and self.cycle.response_complete and not self._in_head:
             self._end_head()
-            seconds = patience.BODY_SECONDS if self._in_body else KEEP_ALIVE_SECONDS
+            seconds = middleware.BODY_TIMEOUT_SECONDS if self._in_body else KEEP_ALIVE_SECONDS
             self._due = self.loop.call_later(seconds, self.transport.close)
 
     def _give_up(self) -> None:

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from api.http.middleware import guard
+from api.http.middleware import install_middleware
 from deploy.processes.http_server import HttpServer, bind
 from ingest.settings import Settings
 from rollups.metrics import exposition
@@ -53,6 +53,6 @@ def metrics_app(settings: Settings, *registries: CollectorRegistry) -> FastAPI:
         return Response(text, media_type=content_type)
 
     app = FastAPI(title="Clickmill metrics", openapi_url=None)
-    guard(app, settings)
+    install_middleware(app, settings)
     app.router.routes.append(Route("/metrics", metrics))
     return app

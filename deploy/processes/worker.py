@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from fastapi import FastAPI
 
 from api.health import health_router
-from api.http.middleware import guard
+from api.http.middleware import install_middleware
 from deploy.processes.http_server import HttpServer
 from deploy.processes.lifecycle import serve_until, stop_on_signals
 from deploy.processes.metrics_listener import MetricsListener
@@ -28,7 +28,7 @@ async def run_worker(settings: Settings, host: str, port: int) -> None:
     db = ClickHouse(settings.clickhouse_url)
     worker = Worker(settings, db)
     app = FastAPI(title="Clickmill worker", openapi_url=None)
-    guard(app, settings)
+    install_middleware(app, settings)
     app.include_router(health_router(db, lambda: worker_parts(worker)))
     metrics, server = MetricsListener(settings), HttpServer(app, settings, host, port)
     await metrics.beside(serve_until(stop, server, worker.run(stop)), worker_registry(worker))

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from api.http import patience
+from api.http import middleware
 from deploy.processes.http_server import HEAD_SECONDS, KEEP_ALIVE_SECONDS, MAX_HEAD_BYTES
 from ingest import collector
 from ingest.event import validation
@@ -46,11 +46,11 @@ def test_limits_are_those_of_the_code() -> None:
         f"`CLICKMILL_COLLECTOR_BUFFER_EVENTS` ({buffer:,})",
         f"{collector._ROOM_WAIT:.0f} s for room",
         f"acknowledgement | {collector._BROKER_WAIT:.0f} s",
-        f"{patience.MAX_BODY_BYTES >> 20} MiB of body",
+        f"{middleware.MAX_BODY_BYTES >> 20} MiB of body",
         f"idle for {KEEP_ALIVE_SECONDS} s",
     ):
         assert text in limits, text
-    assert f"longer than {HEAD_SECONDS:.0f} s, the body longer than {patience.BODY_SECONDS:.0f} s" in PAGE
+    assert f"longer than {HEAD_SECONDS:.0f} s, the body longer than {middleware.BODY_TIMEOUT_SECONDS:.0f} s" in PAGE
     assert f"headers above {MAX_HEAD_BYTES >> 10} KiB" in PAGE
 
 

@@ -19,7 +19,7 @@ from api.access.counters import AWAY_SECONDS, REDIS_TIMEOUT_SECONDS, LimitStorag
 from api.access.keys import KeyRing
 from api.access.plans import DEFAULTS, Plan, Plans
 from api.access.rate_limits import RateLimiter
-from api.http.middleware import guard
+from api.http.middleware import install_middleware
 from ingest.settings import Settings
 from rollups.clickhouse import ClickHouse
 from tests.support.clock import Clock
@@ -94,7 +94,7 @@ def statistics_app(plan: Plan, redis_url: str = "", **settings: Any) -> tuple[Fa
     """An application with one statistics call, which lasts until the event that it appends to the list is set."""
     limiter = RateLimiter(Settings(redis_url=redis_url, **settings))
     app, running = FastAPI(), list[asyncio.Event]()
-    guard(app, Settings())
+    install_middleware(app, Settings())
 
     @app.get("/api/statistics/v2/{account_id}")
     async def call(account_id: int, wait: bool = False) -> int:

@@ -26,7 +26,7 @@ from api.clicks.export import Exports
 from api.clicks.formats import Csv
 from api.clicks.parameters import ClicksQuery
 from api.clicks.queries import ClickRow, read_chunk
-from api.http import patience
+from api.http import middleware
 from api.query.change_detection import HEADER
 from api.query.executor import QueryExecutor
 from rollups.clickhouse import ClickHouse, ClickHouseBusy, ClickHouseUnavailable, scope_settings
@@ -381,7 +381,7 @@ def test_a_slow_reader_is_waited_for_and_one_that_leaves_is_not_read_for(
 
 def test_a_reader_that_stands_still_is_given_up(db: ClickHouse, api: Callers, monkeypatch: pytest.MonkeyPatch) -> None:
     many(db, 200_000)
-    monkeypatch.setattr(patience, "READ_SECONDS", 0.5)
+    monkeypatch.setattr(middleware, "READ_TIMEOUT_SECONDS", 0.5)
     headers = {"X-Api-Key": api.keys["admin"], "Accept": NDJSON}
     with (
         running(api) as url,

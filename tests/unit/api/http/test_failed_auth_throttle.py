@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from api.http import failed_auth_throttle
-from api.http.failed_auth_throttle import LONGEST_SECONDS, Pace, PacedRefusals, network_of
+from api.http.failed_auth_throttle import LONGEST_SECONDS, FailedAuthThrottle, Pace, network_of
 from rollups.clickhouse import ClickHouse
 from tests.support.clock import Clock
 from tests.support.seed import callers
@@ -65,7 +65,7 @@ def answered(status: int, times: int, address: str = "203.0.113.9") -> list[floa
         await Response(status_code=status)(scope, receive, send)
 
     async def main() -> list[float]:
-        paced = PacedRefusals(app)
+        paced = FailedAuthThrottle(app)
 
         async def one() -> float:
             async def ignore(_: Message) -> None:

@@ -18,8 +18,8 @@ from fastapi.responses import StreamingResponse
 from fastapi.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
-from api.http import patience
-from api.http.middleware import guard
+from api.http import middleware
+from api.http.middleware import install_middleware
 from deploy.processes import http_server
 from deploy.processes.collector import CollectorService, collector_app
 from deploy.processes.http_server import MAX_HEAD_BYTES, HttpServer
@@ -45,7 +45,7 @@ def served(**settings: str) -> Iterator[int]:
     """An application that tells what it knows of its caller, on a port of its own."""
     chosen = Settings.model_validate(settings)
     app = FastAPI()
-    guard(app, chosen)
+    install_middleware(app, chosen)
 
     @app.get("/who")
     async def who(request: Request) -> dict[str, str]:
@@ -246,7 +246,7 @@ def test_trailers_after_the_answer_get_no_second_one(port: int) -> None:
 
 
 def test_a_body_that_nobody_reads_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "BODY_SECONDS", 0.5)
+    monkeypatch.setattr(middleware, "BODY_TIMEOUT_SECONDS", 0.5)
     with served() as port, socket.create_connection(("127.0.0.1", port), 5) as connection:
         connection.sendall(CHUNKED)
         answered(connection)
@@ -276,7 +276,7 @@ def test_who_says_nothing_of_use_after_an_answer_is_not_kept(
 
 
 def test_slow_bodies_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "BODY_SECONDS", 0.3)
+    monkeypatch.setattr(middleware, "BODY_TIMEOUT_SECONDS", 0.3)
     with served() as port:
         status, body = exchanged(port, b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc")
         assert (status, code(body)) == ("HTTP/1.1 408 Request Timeout", "REQUEST_TIMEOUT")
@@ -284,7 +284,7 @@ def test_slow_bodies_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_client_that_reads_nothing_of_a_stream_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     STREAMS.clear()
-    monkeypatch.setattr(patience, "READ_SECONDS", 0.3)
+    monkeypatch.setattr(middleware, "READ_TIMEOUT_SECONDS", 0.3)
     with served() as port, socket.create_connection(("127.0.0.1", port), 10) as connection:
         connection.sendall(b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n")
         deadline = time.monotonic() + 10
@@ -318,7 +318,7 @@ def test_head_of_a_stream_ends_with_the_head_and_ends_the_stream(port: int) -> N
     ],
 )
 def test_who_reads_nothing_loses_the_connection(monkeypatch: pytest.MonkeyPatch, asked: bytes) -> None:
-    monkeypatch.setattr(patience, "READ_SECONDS", 0.3)
+    monkeypatch.setattr(middleware, "READ_TIMEOUT_SECONDS", 0.3)
     with served() as port, socket.create_connection(("127.0.0.1", port), 10) as connection:
         connection.sendall(asked)
         time.sleep(1.5)
@@ -329,7 +329,7 @@ def test_who_reads_nothing_loses_the_connection(monkeypatch: pytest.MonkeyPatch,
 
 
 def test_who_reads_slowly_gets_it_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "READ_SECONDS", 1.0)
+    monkeypatch.setattr(middleware, "READ_TIMEOUT_SECONDS", 1.0)
     with served() as port, socket.create_connection(("127.0.0.1", port), 10) as connection:
         connection.sendall(b"GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         began, received = time.monotonic(), 0
@@ -337,11 +337,11 @@ def test_who_reads_slowly_gets_it_all(monkeypatch: pytest.MonkeyPatch) -> None:
             received += len(chunk)
             time.sleep(0.15)
         assert received > len(LARGE)
-        assert time.monotonic() - began > 2 * patience.READ_SECONDS
+        assert time.monotonic() - began > 2 * middleware.READ_TIMEOUT_SECONDS
 
 
 def test_large_bodies_are_refused_announced_or_not(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "MAX_BODY_BYTES", 1000)
+    monkeypatch.setattr(middleware, "MAX_BODY_BYTES", 1000)
     url = f"http://127.0.0.1:{port}/body"
     assert httpx.post(url, content=b"a" * 1000).json() == 1000
     chunks = (b"a" * 501 for _ in range(2))
