@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,7 @@ from ingest.settings import Settings
 from tests.support.docs import DOCS
 
 PAGE = (DOCS / "ingest.md").read_text()
+PAGES = [*sorted(DOCS.parent.glob("*.md")), *sorted(DOCS.rglob("*.md"))]
 
 
 @pytest.mark.parametrize("fault", [*(fault.value for fault in Fault), "future"])
@@ -59,3 +61,12 @@ def test_no_example_has_a_date_that_will_have_passed(page: str) -> None:
     blocks = re.findall(r"^```(\w*)\n(.*?)^```$", (DOCS / page).read_text(), re.DOTALL | re.MULTILINE)
     examples = [block for language, block in blocks if language != "text"]  # text is output: readers copy none of it
     assert not [block for block in examples if re.search(r"\b20\d\d-\d\d|\b1[678]\d{11}\b", block)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_a_page_names_exist(page: Path) -> None:
+    text = page.read_text()
+    links = [link for link in re.findall(r"\]\(([^)#\s]+)[^)\s]*\)", text) if "://" not in link]
+    assert [link for link in links if not (page.parent / link).exists()] == []
+    paths = re.findall(r"`((?:ingest|rollups|api|deploy|tests|bench|docs)/[\w/.-]*\w)/?`", text)
+    assert [path for path in paths if not (DOCS.parent / path).exists()] == []
