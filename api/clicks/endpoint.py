@@ -16,7 +16,7 @@ from api.clicks.negotiation import preferred
 from api.clicks.openapi import ANSWERS, PARAMETERS, ClickPage
 from api.clicks.parameters import ClicksQuery, bound_to, clicks_meta, parse_clicks_query
 from api.clicks.queries import position_after, read_page, read_walk, with_names
-from api.http.conditional import VARY, Body, is_over, reply
+from api.http.conditional import VARY, JsonBody, conditional_response, day_has_ended
 from api.http.headers import request_id
 from api.http.openapi import CLICKS_SECURITY, JSON
 from api.query.response_cache import ResponseCache
@@ -47,9 +47,9 @@ def clicks_router(db: ClickHouse, keys: KeyRing, catalog: Catalog, cache: Respon
 
         # The query names the publisher in effect: who shares a query may see the same.
         body, header = await cache.get(
-            ("clicks", query), query.end, lambda: Body.of(page(db, catalog, cursors, query)), lambda body: body.size
+            ("clicks", query), query.end, lambda: JsonBody.of(page(db, catalog, cursors, query)), lambda body: body.size
         )
-        return reply(request, body, header, closed=is_over(query.end, _LAST_ZONE))
+        return conditional_response(request, body, header, closed=day_has_ended(query.end, _LAST_ZONE))
 
     return router
 

@@ -18,14 +18,14 @@ VARY = "Accept, X-Api-Key, Authorization"
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class JsonBody:
     """A JSON answer and its strong validator."""
 
     content: bytes
     etag: str
 
     @classmethod
-    def of(cls, answer: Any) -> Body:
+    def of(cls, answer: Any) -> JsonBody:
         content = msgspec.json.encode(answer)
         return cls(content, f'"{blake2b(content, digest_size=12).hexdigest()}"')
 
@@ -34,12 +34,12 @@ class Body:
         return len(self.content)
 
 
-def is_over(day: date, zone: tzinfo, now: datetime | None = None) -> bool:
+def day_has_ended(day: date, zone: tzinfo, now: datetime | None = None) -> bool:
     """Whether the day has ended in that zone."""
     return (now or datetime.now(UTC)).astimezone(zone).date() - day >= timedelta(days=1)
 
 
-def reply(request: Request, body: Body, header: Mapping[str, str], *, closed: bool) -> Response:
+def conditional_response(request: Request, body: JsonBody, header: Mapping[str, str], *, closed: bool) -> Response:
     """The body, or 304 if the caller names its validator. `closed`: its days are over, so that few clicks follow."""
     headers = {
         **header,

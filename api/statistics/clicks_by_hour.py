@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request, Response
 from typing_extensions import TypedDict
 
 from api.dates import local_hours
-from api.http.conditional import Body, is_over, reply
+from api.http.conditional import JsonBody, conditional_response, day_has_ended
 from api.http.errors import StatisticsCode
 from api.query.change_detection import HEADER
 from api.statistics.common import Caller, Statistics, answers_with, statistics_routes, success
@@ -170,8 +170,8 @@ def _add_range_call(router: APIRouter, statistics: Statistics, counts: ClickCoun
         as_of = datetime.fromisoformat(header[HEADER]).timestamp() if HEADER in header else None
         status = Statuses(caller.zone, as_of, time.time())
         rows: list[StatusHourRow] = [{**_row(*hour), "status": status.of(hour[0], hour[1])} for hour in found]
-        closed = is_over(days.last, caller.zone) and all(row["status"] == "final" for row in rows)
-        return reply(request, Body.of(success(rows)), header, closed=closed)
+        closed = day_has_ended(days.last, caller.zone) and all(row["status"] == "final" for row in rows)
+        return conditional_response(request, JsonBody.of(success(rows)), header, closed=closed)
 
 
 class Statuses:

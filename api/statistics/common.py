@@ -17,7 +17,7 @@ from api.access.keys import KeyRing
 from api.access.plans import Plan
 from api.access.rate_limits import RateLimiter
 from api.catalog.catalog import Catalog
-from api.http.conditional import Body, is_over, reply
+from api.http.conditional import JsonBody, conditional_response, day_has_ended
 from api.http.errors import StatisticsCode, StatisticsError
 from api.http.openapi import Responses, answered
 from api.query.change_detection import EVERYTHING
@@ -78,9 +78,11 @@ class Statistics:
     ) -> Response:
         """What `result` finds, in the envelope. It runs in a thread, once for all who ask the same question."""
         key = (question, caller.account_id, caller.zone)
-        body, header = await self.cache.get(key, last_day, lambda: Body.of(success(result())), lambda body: body.size)
-        closed = last_day is not EVERYTHING and is_over(last_day, caller.zone)
-        return reply(request, body, header, closed=closed)
+        body, header = await self.cache.get(
+            key, last_day, lambda: JsonBody.of(success(result())), lambda body: body.size
+        )
+        closed = last_day is not EVERYTHING and day_has_ended(last_day, caller.zone)
+        return conditional_response(request, body, header, closed=closed)
 
 
 def success(result: Any) -> dict[str, Any]:

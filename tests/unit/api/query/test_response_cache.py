@@ -15,7 +15,7 @@ import pytest
 
 from api.clicks.parameters import ClicksQuery
 from api.dates import parse_day
-from api.http.conditional import Body, is_over
+from api.http.conditional import JsonBody, day_has_ended
 from api.query import response_cache as cache_module
 from api.query.change_detection import EVERYTHING, HEADER, NOTHING, ChangeDetector, Snapshot
 from api.query.response_cache import KEPT_SECONDS, KEY_BYTES, POLL_SECONDS, ResponseCache
@@ -241,9 +241,9 @@ def test_a_day_is_over_when_it_is_over_in_its_zone() -> None:
     now = datetime(2026, 3, 31, 23, 30, tzinfo=UTC)
     day = parse_day("2026-03-31")
     assert day
-    assert not is_over(day, UTC, now)
-    assert is_over(day, ZoneInfo("Asia/Seoul"), now)
-    assert not is_over(day, ZoneInfo("America/New_York"), now + timedelta(hours=1))
+    assert not day_has_ended(day, UTC, now)
+    assert day_has_ended(day, ZoneInfo("Asia/Seoul"), now)
+    assert not day_has_ended(day, ZoneInfo("America/New_York"), now + timedelta(hours=1))
 
 
 class Script(ChangeDetector):
@@ -389,7 +389,7 @@ def test_the_memory_counts_what_it_takes(clock: Clock) -> None:
         for number in range(answers):
             query = ClicksQuery(date(2026, 3, 1), date(2026, 3, 31), number, 1, 100)
             await cache.get(
-                ("clicks", query), query.end, lambda: Body.of({"data": [], "meta": {}}), lambda body: body.size
+                ("clicks", query), query.end, lambda: JsonBody.of({"data": [], "meta": {}}), lambda body: body.size
             )
 
     tracemalloc.start()
