@@ -11,8 +11,7 @@ from api.access.keys import KeyRing
 from api.catalog.catalog import Catalog
 from api.clicks.cursor import Cursors
 from api.clicks.export import Exports
-from api.clicks.formats import FORMATS
-from api.clicks.negotiation import preferred
+from api.clicks.formats import FORMATS, preferred_media_type
 from api.clicks.openapi import ANSWERS, PARAMETERS, ClickPage
 from api.clicks.parameters import ClicksQuery, bound_to, clicks_meta, parse_clicks_query
 from api.clicks.queries import position_after, read_page, read_walk, with_names
@@ -40,7 +39,7 @@ def clicks_router(db: ClickHouse, keys: KeyRing, catalog: Catalog, cache: Respon
     async def list_clicks(request: Request) -> Response:
         principal = await clicks_caller(request, keys)
         query = parse_clicks_query(request.query_params, principal, cursors)
-        media_type = preferred(request.headers.getlist("accept"), (JSON, *FORMATS))
+        media_type = preferred_media_type(request.headers.getlist("accept"), (JSON, *FORMATS))
         if media_type != JSON:
             headers = {**await cache.as_of(), "Cache-Control": "private, no-store", "Vary": VARY}
             return await exports.start(query, media_type, headers, request_id(request))
