@@ -1,0 +1,48 @@
+"""Names that were given up for the words of the field stay away, in code, in names of files and in the docs' code.
+
+Whoever renames adds the old name to the list. Ordinary English may go on using the word.
+"""
+
+from __future__ import annotations
+
+import re
+import tokenize
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+CODE = [path for top in ("ingest", "rollups", "api", "deploy", "tests", "bench") for path in (ROOT / top).rglob("*.py")]
+PAGES = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+NAMES = """
+    Allowance Answers CallOff CalledOff Counters Errand Errands Gate Home LimitedBody Limits Look Observer
+    PATIENCE_SECONDS PatientProtocol Pulse Running StandingHeaders Store StoreError StoreUnavailable Strangers
+    administering answering auditing errand errands feeding greet hashset reading_store
+"""
+RETIRED = frozenset(NAMES.split())
+
+
+def identifiers(path: Path) -> set[str]:
+    """The names in a Python file, its own among them."""
+    with path.open("rb") as source:
+        return {
+            path.stem,
+            *(token.string for token in tokenize.tokenize(source.readline) if token.type == tokenize.NAME),
+        }
+
+
+def words_of_code(page: str) -> set[str]:
+    """The words in code spans and in blocks of Python."""
+    python = re.findall(r"^```py\w*\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    prose = re.sub(r"^```.*?^```$", "", page, flags=re.DOTALL | re.MULTILINE)
+    return set(re.findall(r"\w+", " ".join(python + re.findall(r"`([^`]+)`", prose))))
+
+
+def test_code_has_no_retired_name() -> None:
+    found = {str(path.relative_to(ROOT)): identifiers(path) & RETIRED for path in CODE}
+    assert len(found) > 200
+    assert not {path: names for path, names in found.items() if names}
+
+
+def test_docs_have_no_retired_name() -> None:
+    found = {str(path.relative_to(ROOT)): words_of_code(path.read_text()) & RETIRED for path in PAGES}
+    assert len(found) > 20
+    assert not {path: names for path, names in found.items() if names}
