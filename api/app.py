@@ -26,13 +26,13 @@ from api.mcp.discovery import discovery_router
 from api.mcp.endpoint import McpEndpoint
 from api.query.change_detection import ChangeDetector
 from api.query.response_cache import ResponseCache
+from api.settings import Settings
 from api.statistics.clicks_by_date import daily_router
 from api.statistics.clicks_by_group import groups_clicks_router
 from api.statistics.clicks_by_hour import hourly_router
 from api.statistics.common import Statistics
 from api.statistics.group_list import groups_router
 from api.statistics.queries import ClickCounts
-from ingest.settings import Settings
 from rollups.clickhouse import ClickHouse
 
 

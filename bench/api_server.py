@@ -39,7 +39,7 @@ from bench.api_data import (
 from bench.api_questions import ACCOUNTS_ASKED, PUBLISHERS_ASKED, Question, questions
 from bench.events import ACCOUNTS, LINKS
 from deploy.processes.http_server import HttpServer
-from ingest.settings import Settings
+from deploy.settings import Settings
 from rollups.clickhouse import ClickHouse, Row
 from rollups.migrations.migrate import migrate
 

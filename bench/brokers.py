@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.embedded.broker import EmbeddedBroker
-from ingest.settings import Settings
+from deploy.settings import Settings
 from tests.support.kafka_broker import KafkaBroker, missing_reason
 
 KINDS = ("kafka", "tansu")

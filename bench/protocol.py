@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from bench.results import runs_of, show
-from ingest.settings import Settings
+from deploy.settings import Settings
 from rollups.clickhouse import ClickHouse
 from rollups.kafka_log.broker_clock import wall_ms
 from rollups.migrations.migrate import migrate

@@ -21,9 +21,9 @@ from aiokafka.partitioner import murmur2
 from bench.events import events
 from bench.hostile_events import hostile_events
 from bench.topic import PARTITIONS
+from deploy.settings import Settings
 from ingest.kafka.admin import client_options
 from ingest.kafka.producer_connection import COMPRESSION
-from ingest.settings import Settings
 
 _TICK = 0.05  # seconds of events that are sent at once
 

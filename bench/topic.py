@@ -13,9 +13,9 @@ from aiokafka.partitioner import murmur2
 from bench.brokers import Broker
 from bench.events import events
 from bench.expected import Counts, Model
+from deploy.settings import Settings
 from ingest.kafka.admin import MAX_RECORD_BYTES, client_options, ensure_topics, wait_for_broker
 from ingest.kafka.producer_connection import COMPRESSION
-from ingest.settings import Settings
 
 PARTITIONS = 12
 _BATCH_BYTES = 256 * 1024

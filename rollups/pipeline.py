@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from ingest.settings import Settings
 from rollups.clickhouse import ClickHouse, ClickHouseError
 from rollups.delivery.circuit_breaker import PoisonGuard, releases_fault
 from rollups.delivery.claims import Claims, SourceReplaced
 from rollups.delivery.dead_letters import DeadLetter
 from rollups.delivery.insert import Outcome, insert_batch
 from rollups.model import Lease, LogBatch
+from rollups.settings import Settings
 from rollups.transform.memory import OutOfStep
 from rollups.transform.prepare import Held, Portion, Prepare
 from rollups.transform.seen import Seen

@@ -15,10 +15,10 @@ from zoneinfo import ZoneInfo
 
 from ingest.event import Click, Rejected, clicked_at_ms, decode_record, user_identity
 from ingest.event.addresses import Addresses
-from ingest.settings import Settings
 from rollups.bots.detection import is_bot, is_prefetch
 from rollups.kafka_log.timestamps import WINDOW
 from rollups.model import LOG_APPEND_TIME
+from rollups.settings import Settings
 
 
 @dataclass

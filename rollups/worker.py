@@ -12,7 +12,6 @@ from typing import Any
 from ingest.event.addresses import Addresses
 from ingest.kafka.admin import ensure_topics, wait_for_broker
 from ingest.kafka.broker_time import append_time
-from ingest.settings import Settings
 from rollups.clickhouse import ClickHouse, ClickHouseError
 from rollups.consumer.faust_app import FaustLog, build_app, send_record
 from rollups.consumer.faust_transport import ClickApp
@@ -26,6 +25,7 @@ from rollups.kafka_log.broker_clock import BrokerClock
 from rollups.model import Lease, State
 from rollups.pipeline import Pipeline, Tally
 from rollups.reporting.reporter import Reporter
+from rollups.settings import Settings
 from rollups.transform.identity import Identify, identify_as
 from rollups.transform.landing import Columns
 from rollups.transform.prepare import Portion, Prepare

@@ -14,7 +14,7 @@ from api.access.key_records import KeyRecords
 from api.access.key_table import KeyTable
 from api.access.key_uses import KeyUses
 from api.access.principal import KeyRecord, Principal, Role
-from ingest.settings import Settings
+from api.settings import Settings
 from rollups.clickhouse import ClickHouse, ClickHouseUnavailable
 
 _KEY = re.compile(r"cm_[A-Za-z0-9_-]{43}")  # 256 random bits

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from api.access.counters import LimitStorage
 from api.access.plans import Plan
 from api.http.errors import RateLimited
-from ingest.settings import Settings
+from api.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

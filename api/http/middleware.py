@@ -13,7 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.http.errors import install_error_handlers
 from api.http.failed_auth_throttle import FailedAuthThrottle
 from api.http.headers import choose_request_id, default_headers
-from ingest.settings import Settings, listed
+from api.settings import Settings
+from ingest.settings import listed
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 BODY_TIMEOUT_SECONDS = 60.0  # for a whole body

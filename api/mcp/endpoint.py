@@ -22,7 +22,8 @@ from api.http.errors import RETRY_AFTER_SECONDS
 from api.http.middleware import run_while_connected
 from api.mcp.integration import mcp_greeting
 from api.mcp.server import mcp_server
-from ingest.settings import Settings, listed
+from api.settings import Settings
+from ingest.settings import listed
 
 MAX_BODY = 256 * 1024
 _LATER = {"Retry-After": str(RETRY_AFTER_SECONDS)}

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 
-from ingest.settings import Settings
+from api.settings import Settings
 from rollups.clickhouse import CancelScope, ClickHouse, ClickHouseError, ClickHouseUnavailable
 
 Result = TypeVar("Result")

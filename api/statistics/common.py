@@ -22,7 +22,8 @@ from api.http.errors import StatisticsCode, StatisticsError
 from api.http.openapi import Responses, answered
 from api.query.change_detection import EVERYTHING
 from api.query.response_cache import ResponseCache
-from ingest.settings import Settings, listed
+from api.settings import Settings
+from ingest.settings import listed
 
 _ACCOUNT_BYTES = 500
 

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from deploy.embedded.data_dir import DataDir
-from ingest.settings import Settings
+from deploy.settings import Settings
 
 
 class AdminError(RuntimeError):

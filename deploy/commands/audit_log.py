@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from deploy.settings import Settings
 from ingest.kafka.admin import topic_identity
 from ingest.kafka.peek import peek
 from ingest.kafka.reader import log_bounds
-from ingest.settings import Settings
 from rollups.delivery.sources import source_number
 from rollups.reporting.lateness import LATE_SECONDS
 from rollups.reporting.marks import fingerprint_of

@@ -14,11 +14,11 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.commands.options import dialled_settings, of_data_dir, publishing_settings, run
+from deploy.settings import Settings
 from ingest.event import Click, Rejected, clicked_at_ms, decode_record
 from ingest.kafka.admin import ensure_topics
 from ingest.kafka.producer_connection import connect
 from ingest.producer import ClickProducer
-from ingest.settings import Settings
 from rollups.delivery.letters import REPLAYED, Letter, read_dead_letters
 
 _REASON = click.option(

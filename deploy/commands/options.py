@@ -13,7 +13,8 @@ import click
 from pydantic import ValidationError
 
 from deploy.embedded.data_dir import NotRunning, with_broker
-from ingest.settings import EMBEDDED, Settings
+from deploy.settings import Settings
+from ingest.settings import EMBEDDED
 from rollups.clickhouse import ClickHouseError
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from deploy.embedded.durable import write_durably
-from ingest.settings import EMBEDDED, Settings
+from deploy.settings import Settings
+from ingest.settings import EMBEDDED
 
 _LOOK_SECONDS = 0.1
 

@@ -7,7 +7,7 @@ from api.query.executor import ACQUIRE_TIMEOUT_SECONDS, read_only_client
 from deploy.processes.http_server import HttpServer
 from deploy.processes.lifecycle import serve_until, stop_on_signals
 from deploy.processes.metrics_listener import MetricsListener
-from ingest.settings import Settings
+from deploy.settings import Settings
 from rollups.clickhouse import ClickHouse
 
 

@@ -16,10 +16,10 @@ from api.http.middleware import install_middleware
 from deploy.processes.http_server import HttpServer
 from deploy.processes.lifecycle import serve_until, stop_on_signals
 from deploy.processes.metrics_listener import MetricsListener
+from deploy.settings import Settings
 from ingest.collector import Verdict, collector_routes
 from ingest.kafka.admin import ensure_topics, wait_for_broker
 from ingest.producer import ClickProducer
-from ingest.settings import Settings
 from rollups.clickhouse import ClickHouse, ClickHouseError
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from api.http import middleware
 from api.http.errors import refusal
-from ingest.settings import Settings, listed
+from deploy.settings import Settings
+from ingest.settings import listed
 
 HEAD_SECONDS = 10.0  # from the connection, or the first byte of a further request, to the end of the headers
 MAX_HEAD_BYTES = 32 * 1024

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from api.http.middleware import install_middleware
 from deploy.processes.http_server import HttpServer, bind
-from ingest.settings import Settings
+from deploy.settings import Settings
 from rollups.metrics import exposition
 
 

@@ -22,8 +22,9 @@ from deploy.processes.http_server import HttpServer, bind
 from deploy.processes.lifecycle import stop_on_signals
 from deploy.processes.metrics_listener import MetricsListener
 from deploy.processes.worker import worker_parts
+from deploy.settings import Settings
 from ingest.kafka.admin import ensure_topics
-from ingest.settings import EMBEDDED, Settings
+from ingest.settings import EMBEDDED
 from rollups.clickhouse import ClickHouse
 from rollups.delivery.letters import read_dead_letters
 from rollups.metrics import worker_registry

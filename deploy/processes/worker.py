@@ -12,7 +12,7 @@ from api.http.middleware import install_middleware
 from deploy.processes.http_server import HttpServer
 from deploy.processes.lifecycle import serve_until, stop_on_signals
 from deploy.processes.metrics_listener import MetricsListener
-from ingest.settings import Settings
+from deploy.settings import Settings
 from rollups.clickhouse import ClickHouse
 from rollups.metrics import worker_registry
 from rollups.worker import Worker

@@ -13,13 +13,13 @@ from faust.types import TP
 
 from ingest.kafka.admin import ssl_context
 from ingest.kafka.reader import read_stretches
-from ingest.settings import Settings
 from rollups.consumer.faust_transport import BatchSchema, ClickApp
 from rollups.delivery.claims import SourceReplaced
 from rollups.delivery.dead_letters import RecordTooLarge
 from rollups.kafka_log.tail import fingerprint
 from rollups.model import Cursor
 from rollups.pipeline import Pipeline
+from rollups.settings import Settings
 
 _MIB = 1024 * 1024
 _METADATA_MS = 5000  # by then the group shares out partitions that were added

@@ -7,10 +7,10 @@ import logging
 from collections.abc import Iterable
 
 from ingest.kafka.admin import TopicWatch
-from ingest.settings import Settings
 from rollups.clickhouse import ClickHouse
 from rollups.consumer.partition_layout import Layout
 from rollups.delivery.sources import register_source, source_number
+from rollups.settings import Settings
 from rollups.transform.prepare import Portion
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ingest.kafka.reader import read_topic
-from ingest.settings import Settings
+from rollups.settings import Settings
 
 REPLAYED = "replayed"  # the header of a note that a letter was published again
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ingest.settings import Settings
 from rollups.compiled.hash_set import Keys, Mask
 from rollups.kafka_log.timestamps import LogClock
 from rollups.model import LogBatch
+from rollups.settings import Settings
 from rollups.transform.decode import Reason, Rows
 from rollups.transform.dedupe import KeyMemory, Taken
 from rollups.transform.identity import Identities

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from ingest.settings import Settings
 from rollups.delivery.dead_letters import DeadLetter, dead_letters
 from rollups.kafka_log.broker_clock import wall_ms
 from rollups.kafka_log.tail import tail_of
 from rollups.model import Cursor, Lease, LogBatch
+from rollups.settings import Settings
 from rollups.transform.click_columns import Ints
 from rollups.transform.decode import Reason, decode
 from rollups.transform.filters import admit

@@ -16,7 +16,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from ingest.settings import Settings
+from deploy.settings import Settings
 from rollups.audit import audit
 from rollups.chdb_readback import ReadBack
 from rollups.clickhouse import ClickHouse, ClickHouseUnavailable

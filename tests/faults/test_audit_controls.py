@@ -16,9 +16,9 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from deploy.commands import audit_log
+from deploy.settings import Settings
 from ingest.event import Click
 from ingest.kafka.admin import ensure_topics
-from ingest.settings import Settings
 from rollups.clickhouse import ClickHouse
 from rollups.consumer.faust_transport import BatchConsumerThread
 from rollups.consumer.partition_layout import Layout

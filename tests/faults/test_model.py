@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
-from ingest.settings import Settings
+from deploy.settings import Settings
 from rollups.audit import audit
 from rollups.clickhouse import ClickHouse
 from rollups.delivery.insert import Outcome, insert_batch

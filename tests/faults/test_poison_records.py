@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from deploy.settings import Settings
 from ingest.event import Click, parse_record
-from ingest.settings import Settings
 from rollups.audit import audit
 from rollups.clickhouse import ClickHouse, ClickHouseError
 from rollups.installation import event_id_key

@@ -17,11 +17,11 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from confluent_kafka import Producer
 
+from deploy.settings import Settings
 from ingest.event import Click, encode
 from ingest.kafka.admin import ensure_topics
 from ingest.kafka.reader import log_bounds
 from ingest.producer import ClickProducer
-from ingest.settings import Settings
 from rollups.clickhouse import ClickHouse
 from tests.support import free_port
 from tests.support.kafka_broker import KafkaBroker, java_program, missing_reason, require

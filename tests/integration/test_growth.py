@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from deploy.settings import Settings
 from ingest.event import Click
-from ingest.settings import Settings
 from rollups.clickhouse import ClickHouse
 from tests.support.kafka_broker import KafkaBroker, missing_reason, require
 from tests.support.live import applied, audited, grow, ledger, live_worker, publish

@@ -18,11 +18,11 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from starlette.applications import Starlette
 
+from deploy.settings import Settings
 from ingest import collector
 from ingest.collector import MAX_BODY_BYTES, Verdict, collector_routes
 from ingest.event.addresses import Addresses
 from ingest.producer import ClickProducer
-from ingest.settings import Settings
 from tests.support.tansu import Tansu, tansu
 
 NOW = 1_767_225_600

@@ -15,10 +15,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 
+from deploy.settings import Settings
 from ingest.event import Click, Rejected, decode_record
 from ingest.kafka.admin import ensure_topics, topic_identity, topics
 from ingest.producer import BufferFull, ClickProducer, DeliveryFailed
-from ingest.settings import Settings
 from tests.support import free_port
 from tests.support.kafka_broker import KafkaBroker, missing_reason, require
 from tests.support.tansu import Tansu, tansu

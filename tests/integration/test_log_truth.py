@@ -15,9 +15,9 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from deploy.settings import Settings
 from ingest.kafka.broker_time import append_time
 from ingest.kafka.reader import read_stretches, read_topic
-from ingest.settings import Settings
 from rollups.delivery.letters import Letters
 from tests.support.chdb_server import ChdbServer, start_chdb_server
 from tests.support.kafka_broker import KafkaBroker, missing_reason, require

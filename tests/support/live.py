@@ -15,9 +15,9 @@ from pydantic import TypeAdapter
 from api.admin.audit import AuditAnswer, audit_answer
 from deploy.commands.audit_log import compare_with_log
 from deploy.commands.audit_recount import compare_with_recount
+from deploy.settings import Settings
 from ingest.event import Click
 from ingest.producer import ClickProducer
-from ingest.settings import Settings
 from rollups.clickhouse import ClickHouse
 from rollups.worker import Worker
 from tests.support.worker import until

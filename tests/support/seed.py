@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from api.access.keys import KeyRing
 from api.app import create_app
 from api.catalog.catalog import Catalog, CatalogUpload
-from ingest.settings import Settings
+from deploy.settings import Settings
 from rollups.clickhouse import ClickHouse
 
 ADMIN_KEY = "root-of-the-tests"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from deploy.processes.http_server import HttpServer
-from ingest.settings import Settings
+from deploy.settings import Settings
 from tests.support import listens
 from tests.support.seed import Callers
 

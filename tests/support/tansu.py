@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from deploy.embedded.broker import EmbeddedBroker
+from deploy.settings import Settings
 from ingest.kafka.admin import ensure_topics, wait_for_broker
-from ingest.settings import Settings
 
 
 class Tansu:

@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from ingest.settings import Settings
 from rollups.clickhouse import ClickHouse
 from rollups.delivery.claims import Claims
 from rollups.delivery.dead_letters import DeadLetter
 from rollups.delivery.markers import Markers
 from rollups.installation import event_id_key
 from rollups.pipeline import Pipeline
+from rollups.settings import Settings
 from rollups.transform.identity import Identify
 from rollups.transform.landing import Columns
 from rollups.transform.prepare import Prepare

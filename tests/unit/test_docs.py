@@ -9,10 +9,10 @@ import pytest
 
 from api.http import middleware
 from deploy.processes.http_server import HEAD_SECONDS, KEEP_ALIVE_SECONDS, MAX_HEAD_BYTES
+from deploy.settings import Settings
 from ingest import collector
 from ingest.event import validation
 from ingest.event.validation import Fault
-from ingest.settings import Settings
 from tests.support.docs import DOCS
 
 PAGE = (DOCS / "ingest.md").read_text()

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 from api.query.executor import read_limits
 from deploy.cli import main
-from ingest.settings import Settings
+from deploy.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())

@@ -32,7 +32,7 @@ from schemathesis.specs.openapi.checks import (
 from api.access.keys import KeyRing
 from api.access.plans import DEFAULTS
 from api.app import create_app
-from ingest.settings import Settings
+from api.settings import Settings
 from rollups.clickhouse import ClickHouse
 from tests.support.seed import (
     ADMIN_KEY,

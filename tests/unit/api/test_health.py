@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api.app import create_app
-from ingest.settings import Settings
+from api.settings import Settings
 from rollups.clickhouse import ClickHouse
 from tests.support.seed import Away
 

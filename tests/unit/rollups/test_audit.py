@@ -12,11 +12,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from ingest.event.addresses import Addresses
-from ingest.settings import Settings
 from rollups.audit import audit, clicks_by_day
 from rollups.clickhouse import ClickHouse
 from rollups.kafka_log.broker_clock import wall_ms
 from rollups.recount import Recount, Zones
+from rollups.settings import Settings
 from tests.support.log import LOG_TIME_MS, MemoryLog
 from tests.support.worker import SOURCE, harness
 

@@ -14,8 +14,8 @@ from ingest.collector import sort_body
 from ingest.event import MAX_EVENT_ID, MAX_ID, MAX_LINK_ID, MAX_VISITOR_ID, Click, clicked_at_ms, decode_record
 from ingest.event.validation import LATEST_MS, MAX_DOMAIN
 from ingest.kafka.records import Packer
-from ingest.settings import Settings
 from rollups.model import Cursor, LogBatch, Records
+from rollups.settings import Settings
 from rollups.transform.decode import Reason, decode
 from tests.support.log import Record
 from tests.unit.ingest.event.test_codec import AFFILIATE, GOOD

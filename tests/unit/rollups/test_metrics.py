@@ -6,10 +6,10 @@ from collections import Counter
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from ingest.settings import Settings
 from rollups.clickhouse import ClickHouse
 from rollups.metrics import exposition, worker_registry
 from rollups.model import State
+from rollups.settings import Settings
 from rollups.worker import Worker
 
 

@@ -12,11 +12,11 @@ import pyarrow as pa
 import pytest
 
 from ingest.event.addresses import Addresses
-from ingest.settings import Settings
 from rollups.clickhouse import ClickHouse, ClickHouseUnavailable
 from rollups.delivery.claims import SourceReplaced
 from rollups.delivery.markers import Marker, Markers
 from rollups.model import State
+from rollups.settings import Settings
 from rollups.transform.seen import Seen
 from tests.support.log import LOG_TIME_MS, MemoryLog
 from tests.support.worker import SOURCE, Harness, harness, until

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from api.access.keys import KeyRing
-from ingest.settings import Settings
+from api.settings import Settings
 from rollups.clickhouse import ClickHouse
 from tests.support.seed import UNKNOWN_KEY, Callers, Daily, account_on, callers, insert_daily
 

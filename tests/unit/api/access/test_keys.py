@@ -16,7 +16,7 @@ from api.access.key_records import KeyRecords
 from api.access.key_table import KNOWN_SECONDS, UNKNOWN_SECONDS
 from api.access.keys import KeyRing
 from api.access.principal import Principal, Role
-from ingest.settings import Settings
+from api.settings import Settings
 from rollups.clickhouse import ClickHouse, ClickHouseUnavailable, Row
 from tests.support.clock import Clock
 from tests.support.seed import UNKNOWN_KEY, Away

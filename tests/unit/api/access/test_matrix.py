@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 from api.access.keys import KeyRing
 from api.app import create_app
 from deploy.processes.collector import CollectorService
-from ingest.settings import Settings
+from deploy.settings import Settings
 from rollups.clickhouse import ClickHouse
 from tests.support.clock import Clock
 from tests.support.seed import (

@@ -9,7 +9,7 @@ import pytest
 
 from api.access.plans import DEFAULTS, Plans, plan_name, read_plans
 from api.app import create_app
-from ingest.settings import Settings
+from api.settings import Settings
 from tests.support.seed import Away
 
 FREE, PERSONAL, PREMIUM, BUSINESS, BUSINESS_PLUS, ENTERPRISE = DEFAULTS

@@ -20,7 +20,7 @@ from api.access.keys import KeyRing
 from api.access.plans import DEFAULTS, Plan, Plans
 from api.access.rate_limits import RateLimiter
 from api.http.middleware import install_middleware
-from ingest.settings import Settings
+from api.settings import Settings
 from rollups.clickhouse import ClickHouse
 from tests.support.clock import Clock
 from tests.support.redis_server import RedisServer

@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api.app import create_app
-from ingest.settings import Settings
+from api.settings import Settings
 from rollups.clickhouse import ClickHouse
 from tests.support.seed import ADMIN_KEY, UNKNOWN_KEY, Away, Callers, Daily, callers, insert_daily
 from tests.unit.api.clicks.test_endpoint import META_KEYS, ROW_KEYS

@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from api.access.keys import KeyRing
 from api.app import create_app
 from api.http.headers import choose_request_id
-from ingest.settings import Settings
+from api.settings import Settings
 from rollups.clickhouse import ClickHouse, ClickHouseError
 from tests.support.seed import ADMIN_KEY, UNKNOWN_KEY, Away, Callers, account_on, callers
 

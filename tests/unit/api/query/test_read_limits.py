@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 
 from api.app import create_app
 from api.query.executor import read_only_client
-from ingest.settings import Settings
+from api.settings import Settings
 from rollups.clickhouse import (
     CancelScope,
     ClickHouse,

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from api.statistics.queries import ClickCount, ClickCounts
 from api.statistics.scopes import AccountScope
 from deploy.processes.metrics_listener import metrics_app
-from ingest.settings import Settings
+from deploy.settings import Settings
 from rollups.clickhouse import ClickHouse
 from tests.support.seed import ACCOUNT, Hourly, account_on, callers, insert_hourly
 

@@ -23,7 +23,7 @@ from api.http.middleware import install_middleware
 from deploy.processes import http_server
 from deploy.processes.collector import CollectorService, collector_app
 from deploy.processes.http_server import MAX_HEAD_BYTES, HttpServer
-from ingest.settings import Settings
+from deploy.settings import Settings
 from tests.support.seed import ADMIN_KEY, Away
 
 STREAMS: Counter[str] = Counter()  # that the application has ended, those it has sent whole, their parts

@@ -17,7 +17,7 @@ from deploy.processes.collector import CollectorService, collector_app, run_coll
 from deploy.processes.metrics_listener import MetricsListener
 from deploy.processes.up import run_up
 from deploy.processes.worker import run_worker
-from ingest.settings import Settings
+from deploy.settings import Settings
 from tests.support import free_port
 from tests.support.seed import ADMIN_KEY, Away
 

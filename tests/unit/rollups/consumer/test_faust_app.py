@@ -7,9 +7,9 @@ from typing import Any, cast
 
 from aiokafka import AIOKafkaConsumer
 
-from ingest.settings import Settings
 from rollups.consumer.faust_app import build_app
 from rollups.pipeline import Pipeline
+from rollups.settings import Settings
 
 
 def test_the_consumer_waits_shortly_and_leaves_out_what_was_aborted() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ingest.settings import Settings
+from deploy.settings import Settings
 from rollups.clickhouse import ClickHouse, Row
 from rollups.delivery.server_identity import FEW_CONNECTIONS, MANY_CONNECTIONS, Endpoint, SeveralServers
 from rollups.migrations.migrate import migrate

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.settings import Settings
 from rollups.clickhouse import ClickHouse
 from rollups.delivery.markers import Markers
 from rollups.kafka_log.broker_clock import wall_ms
 from rollups.kafka_log.timestamps import LATEST, WINDOW, LogClock
 from rollups.model import LOG_APPEND_TIME, Records
+from rollups.settings import Settings
 from tests.support.log import LOG_TIME_MS, MemoryLog, Record
 from tests.support.worker import SOURCE, harness
 
