@@ -1,6 +1,6 @@
 """The benchmarks: `python -m bench PART` runs one, `all` most of them. Tables, and JSON to a file.
 
-`chart` draws the last results again, `tables` writes them into docs/performance.md.
+`chart` draws the last results again, `tables` writes them into bench/results/README.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The tables of docs/performance.md, written anew from bench/results: `python -m bench tables`."""
+"""The tables of bench/results/README.md, written anew from the JSON beside it: `python -m bench tables`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from bench.machine import one_line
 from bench.results import as_markdown, read_all
 
-_PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
+PAGE = Path(__file__).resolve().parent / "results" / "README.md"
 
 
 def write_tables(results: Path) -> list[str]:
@@ -25,8 +25,8 @@ def write_tables(results: Path) -> list[str]:
             return place[0]
         return f"<!-- {name} -->\n{_tables(name, found[name])}\n<!-- end -->"
 
-    page = re.sub(r"<!-- (\w+) -->\n.*?<!-- end -->", filled, _PAGE.read_text(), flags=re.DOTALL)
-    _PAGE.write_text(page)
+    page = re.sub(r"<!-- (\w+) -->\n.*?<!-- end -->", filled, PAGE.read_text(), flags=re.DOTALL)
+    PAGE.write_text(page)
     return missing
 
 

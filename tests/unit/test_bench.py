@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip("psutil", reason="the extra `bench` is not installed")
 
+from bench import document
 from bench.agents import pool
 from bench.events import USERS, events
 from bench.expected import Model
@@ -92,6 +94,19 @@ def test_a_result_says_what_it_rests_on() -> None:
     )
     assert {"cpu", "cores", "ram_gb", "python", "engine", "brokers"} <= result["machine"].keys()
     json.dumps(result)
+
+
+def test_tables_are_written_where_the_page_has_a_place_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "README.md"
+    text = document.PAGE.read_text()
+    stale = text.replace("| Clickmill worker, everything on | ", "| Clickmill worker, everything on | 999")
+    assert stale != text
+    page.write_text(stale)
+    monkeypatch.setattr(document, "PAGE", page)
+    assert document.write_tables(Path(document.__file__).parent / "results") == []
+    assert page.read_text() == text, "`python -m bench tables` was not run"
 
 
 def test_medians_of_numbers_and_the_first_of_words() -> None:

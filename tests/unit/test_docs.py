@@ -16,7 +16,11 @@ from ingest.event.validation import Fault
 from tests.support.docs import DOCS
 
 PAGE = (DOCS / "ingest.md").read_text()
-PAGES = [*sorted(DOCS.parent.glob("*.md")), *sorted(DOCS.rglob("*.md"))]
+PAGES = [
+    *sorted(DOCS.parent.glob("*.md")),
+    *sorted(DOCS.rglob("*.md")),
+    DOCS.parent / "bench" / "results" / "README.md",
+]
 
 
 @pytest.mark.parametrize("fault", [*(fault.value for fault in Fault), "future"])
