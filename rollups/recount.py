@@ -14,7 +14,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from ingest.event import Click, Rejected, clicked_at_ms, decode_record, user_identity
-from ingest.event.addresses import Addresses
+from ingest.event.addresses import AddressHasher
 from rollups.bots.detection import is_bot, is_prefetch
 from rollups.kafka_log.timestamps import WINDOW
 from rollups.model import LOG_APPEND_TIME
@@ -98,7 +98,7 @@ class Recount:
         self, settings: Settings, zones: Zones, now_ms: int, undecodable: Container[tuple[int, int]] = ()
     ) -> None:
         self._settings, self._zones, self._now_ms = settings, zones, now_ms
-        self._addresses = Addresses(settings.visitor_secret)
+        self._addresses = AddressHasher(settings.visitor_secret)
         self._width = -(-settings.dedupe_horizon_minutes // 2)
         self._known: dict[tuple[int, str], Known] = {}
         self._undecodable = undecodable
@@ -151,7 +151,7 @@ class Recount:
             return "prefetch"
         if click.user_agent and is_bot(click.user_agent):
             return "bot"
-        click.ip = click.ip and self._addresses.hashed(click.ip)
+        click.ip = click.ip and self._addresses.hash_address(click.ip)
         user, seconds = user_identity(click), self._settings.repeat_seconds
         if user is None or not seconds:
             return "counted"

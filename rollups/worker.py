@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from ingest.event.addresses import Addresses
+from ingest.event.addresses import AddressHasher
 from ingest.kafka.admin import ensure_topics, wait_for_broker
 from ingest.kafka.broker_time import append_time
 from rollups.clickhouse import ClickHouse, ClickHouseError
@@ -118,7 +118,7 @@ class Session:
     ) -> None:
         self._settings = settings
         self._endpoint = endpoint
-        self._addresses = Addresses(settings.visitor_secret, keep=settings.keep_addresses)
+        self._addresses = AddressHasher(settings.visitor_secret, keep=settings.keep_addresses)
         self._topic, source = topic, topic.source
         self.last_lag: int | None = None
         self._zones = [OwnerZones(db, "accounts", "account_id"), OwnerZones(db, "publishers", "publisher_id")]
@@ -240,7 +240,7 @@ class Session:
 
     async def _bury(self, partition: int, letters: list[DeadLetter]) -> None:
         send = partial(send_record, self._app, self._settings.dead_topic)
-        hidden = [letter.without_address(self._addresses) for letter in letters]
+        hidden = [letter.hide_addresses(self._addresses) for letter in letters]
         await publish(send, self._settings.topic, partition, hidden)
 
     async def _touch(self) -> None:

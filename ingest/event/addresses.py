@@ -20,7 +20,7 @@ _FIELD = re.compile(
 _EMPTY = {b'"': b'""', b"[": b"[]", b"{": b"{}"}
 
 
-def group_of(address: str) -> str:
+def address_group(address: str) -> str:
     """Which of 16 groups an address is in, as a hexadecimal digit: its own, or that of the address it stands for.
 
     It spreads users of one user agent over partitions. It is not keyed, so that a retry lands in the same partition
@@ -29,7 +29,7 @@ def group_of(address: str) -> str:
     return address[2] if _HASHED.fullmatch(address) else f"{crc32(address.encode()) & 15:x}"
 
 
-class Addresses:
+class AddressHasher:
     """Hashes addresses with 124 bits of keyed BLAKE2b.
 
     What looks like such a hash stays as it is, so that an event may pass twice. Made up by a sender it is one more
@@ -40,15 +40,15 @@ class Addresses:
         self._keep = keep
         self._keyed = blake2b(key=sha256(b"address\0" + visitor_secret.encode()).digest(), digest_size=16)
 
-    def hashed(self, address: str) -> str:
+    def hash_address(self, address: str) -> str:
         """`h:` and 32 hexadecimal digits, the first of which is the group; an empty text stays empty."""
         if not address or _HASHED.fullmatch(address):
             return address
         keyed = self._keyed.copy()
         keyed.update(address.encode())
-        return f"h:{group_of(address)}{keyed.hexdigest()[1:]}"
+        return f"h:{address_group(address)}{keyed.hexdigest()[1:]}"
 
-    def without_address(self, raw: bytes) -> bytes:
+    def hide_addresses(self, raw: bytes) -> bytes:
         """The same bytes with the value of each `ip`, at any depth, hashed; one that is no text is emptied.
 
         Other fields stay byte for byte. What is no JSON is searched alike, as a line that was cut off holds addresses
@@ -64,4 +64,4 @@ class Addresses:
             address = msgspec.json.decode(value, type=str)
         except (msgspec.DecodeError, UnicodeDecodeError):
             address = value.decode(errors="replace")
-        return name + b'"%b"' % self.hashed(address).encode()
+        return name + b'"%b"' % self.hash_address(address).encode()

@@ -8,7 +8,7 @@ from zlib import crc32
 import msgspec
 import uuid_utils
 
-from ingest.event.addresses import group_of
+from ingest.event.addresses import address_group
 
 
 class Click(msgspec.Struct, omit_defaults=True, gc=False):
@@ -78,7 +78,7 @@ def partition_key(click: Click) -> bytes:
     if click.visitor_id:
         subject = click.visitor_id
     elif click.ip or click.user_agent:
-        subject = f"{group_of(click.ip) if click.ip else '-'}{click.user_agent or ''}"
+        subject = f"{address_group(click.ip) if click.ip else '-'}{click.user_agent or ''}"
     elif click.link_id:
         subject = f"{click.account_id} {click.link_id}"
     else:

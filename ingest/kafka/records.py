@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ingest.event.addresses import Addresses
+from ingest.event.addresses import AddressHasher
 from ingest.event.click import Click, encode, partition_key, stamped
 from ingest.kafka.partitioner import partition_of
 from ingest.settings import Settings
@@ -40,14 +40,14 @@ class Packer:
 
     def __init__(self, settings: Settings) -> None:
         hides = settings.visitor_secret and not settings.keep_addresses
-        self._addresses = Addresses(settings.visitor_secret) if hides else None
+        self._addresses = AddressHasher(settings.visitor_secret) if hides else None
 
     def pack(self, click: Click) -> tuple[bytes, bytes]:
         """(key, value) of one click, which has an id afterwards. ValueError if it is too large for a record."""
         stamped(click)
         address = click.ip
         if address and self._addresses:
-            click.ip = self._addresses.hashed(address)
+            click.ip = self._addresses.hash_address(address)
         try:
             key, value = partition_key(click), encode(click)
         finally:

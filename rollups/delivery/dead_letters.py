@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ingest.event import split_array
-from ingest.event.addresses import Addresses
+from ingest.event.addresses import AddressHasher
 from ingest.kafka.admin import MAX_RECORD_BYTES
 from rollups.transform.decode import Decoded, Reason
 
@@ -37,9 +37,9 @@ class DeadLetter:
     index: int | None
     key: bytes | None
 
-    def without_address(self, addresses: Addresses) -> DeadLetter:
+    def hide_addresses(self, addresses: AddressHasher) -> DeadLetter:
         """The same letter for the topic, where it is kept for longer than events are."""
-        return self if self.raw is None else replace(self, raw=addresses.without_address(self.raw))
+        return self if self.raw is None else replace(self, raw=addresses.hide_addresses(self.raw))
 
 
 def dead_letters(decoded: Decoded) -> list[DeadLetter]:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ingest.event.addresses import Addresses
+from ingest.event.addresses import AddressHasher
 from rollups.clickhouse import ClickHouse
 from rollups.compiled.siphash import Hashes, siphash, siphash_rows
 from rollups.installation import event_id_key, note_visitor_secret
@@ -46,7 +46,7 @@ class Identify:
             _key(f"{what}\0{visitor_secret}".encode()) for what in ("visitor", "address", "other")
         )
         self._event_id, self._owned_id = (_key(what + event_id_key) for what in (b"event id\0", b"owned id\0"))
-        self._addresses = Addresses(visitor_secret)
+        self._addresses = AddressHasher(visitor_secret)
 
     def of(self, fields: Fields) -> Identities:
         return Identities(fields.clicked_ms, self._ids(fields), self._users(fields), self._places(fields))
@@ -68,7 +68,7 @@ class Identify:
         """
         users = _hashes(fields.visitor_id, self._visitor)
         rows = np.flatnonzero(users == 0)
-        hashed = by_value(fields.ip.take(rows), self._addresses.hashed, pa.string())
+        hashed = by_value(fields.ip.take(rows), self._addresses.hash_address, pa.string())
         ips, agents = (texts.fill_null("").to_pylist() for texts in (hashed, fields.user_agent.take(rows)))
         addresses = pa.array(
             [f"{ip}\0{agent}" if ip or agent else None for ip, agent in zip(ips, agents, strict=True)], pa.string()

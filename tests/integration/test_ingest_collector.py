@@ -21,7 +21,7 @@ from starlette.applications import Starlette
 from deploy.settings import Settings
 from ingest import collector
 from ingest.collector import MAX_BODY_BYTES, Verdict, collector_routes
-from ingest.event.addresses import Addresses
+from ingest.event.addresses import AddressHasher
 from ingest.producer import ClickProducer
 from tests.support.tansu import Tansu, tansu
 
@@ -124,7 +124,7 @@ def test_addresses_and_missing_ids_are_replaced_on_the_way(broker: Tansu) -> Non
 
     run(broker, scenario, visitor_secret="secret of the tests")
     events = published(broker)
-    assert {event["ip"] for event in events} == {Addresses("secret of the tests").hashed("203.0.113.9")}
+    assert {event["ip"] for event in events} == {AddressHasher("secret of the tests").hash_address("203.0.113.9")}
     assert sorted((len(event["event_id"]), event.get("id_assigned")) for event in events) == [(1, None), (36, True)]
 
 

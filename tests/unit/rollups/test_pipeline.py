@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from ingest.event.addresses import Addresses
+from ingest.event.addresses import AddressHasher
 from rollups.clickhouse import ClickHouse, ClickHouseUnavailable
 from rollups.delivery.claims import SourceReplaced
 from rollups.delivery.markers import Marker, Markers
@@ -348,7 +348,7 @@ def test_an_event_is_known_under_another_visitor_secret(db: ClickHouse) -> None:
 
 def test_a_visitor_who_comes_both_ways_is_one_user(db: ClickHouse) -> None:
     log = MemoryLog()
-    for number, ip in enumerate(("192.0.2.1", Addresses("secret of the tests").hashed("192.0.2.1"))):
+    for number, ip in enumerate(("192.0.2.1", AddressHasher("secret of the tests").hash_address("192.0.2.1"))):
         log.append(0, click(number, visitor_id=None, ip=ip, user_agent="a"))
     log.append(0, click(2, clicked_at=LOG_TIME_MS, visitor_id=None, ip="192.0.2.1", user_agent="a"))
     asyncio.run(consumed(db, log, {0}, settings=Settings(batch_linger_ms=0, visitor_secret="secret of the tests")))

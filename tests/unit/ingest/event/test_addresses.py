@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.event.addresses import Addresses, group_of
+from ingest.event.addresses import AddressHasher, address_group
 
-ADDRESSES = Addresses("secret")
+ADDRESSES = AddressHasher("secret")
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["ip", "iP", 'a"ip', "x"]), inner),
@@ -22,24 +22,26 @@ values = st.recursive(
 
 @given(st.text(min_size=1))
 def test_a_hash_hangs_on_the_secret_and_stays_as_it_is(address: str) -> None:
-    hashed = ADDRESSES.hashed(address)
-    assert hashed == Addresses("secret").hashed(address) == ADDRESSES.hashed(hashed)
-    assert hashed != Addresses("another").hashed(address)
+    hashed = ADDRESSES.hash_address(address)
+    assert hashed == AddressHasher("secret").hash_address(address) == ADDRESSES.hash_address(hashed)
+    assert hashed != AddressHasher("another").hash_address(address)
     assert address not in hashed or len(address) < 3
-    assert group_of(hashed) == group_of(address) == group_of(Addresses("another").hashed(address))
+    assert (
+        address_group(hashed) == address_group(address) == address_group(AddressHasher("another").hash_address(address))
+    )
 
 
 def test_what_only_looks_like_a_hash_is_hashed() -> None:
     for text in ("h:" + "0" * 31, "h:" + "g" * 32, "h:" + "0" * 33, "h:" + "0" * 32 + "\n", "::1"):
-        assert ADDRESSES.hashed(text) != text
-    assert ADDRESSES.hashed("") == ""
+        assert ADDRESSES.hash_address(text) != text
+    assert ADDRESSES.hash_address("") == ""
 
 
 def hidden(value: Any) -> Any:
     """The same by a walk through the parsed value."""
     if isinstance(value, dict):
         return {
-            name: ADDRESSES.hashed(inner) if name == "ip" and isinstance(inner, str) else hidden(inner)
+            name: ADDRESSES.hash_address(inner) if name == "ip" and isinstance(inner, str) else hidden(inner)
             for name, inner in value.items()
         }
     return [hidden(inner) for inner in value] if isinstance(value, list) else value
@@ -55,19 +57,19 @@ def without_addresses_that_are_no_text(value: Any) -> Any:
 @given(values.map(without_addresses_that_are_no_text), st.booleans(), st.sampled_from([None, 1]))
 def test_every_address_of_a_json_text_is_hashed_and_nothing_else(value: Any, escaped: bool, indent: int | None) -> None:
     raw = json.dumps(value, ensure_ascii=escaped, indent=indent).encode()
-    found = ADDRESSES.without_address(raw)
+    found = ADDRESSES.hide_addresses(raw)
     assert json.loads(found) == hidden(value)
-    assert ADDRESSES.without_address(found) == found
+    assert ADDRESSES.hide_addresses(found) == found
 
 
 def test_names_and_values_may_be_escaped_given_twice_or_cut_off() -> None:
-    address = ADDRESSES.hashed("192.0.2.7").encode()
+    address = ADDRESSES.hash_address("192.0.2.7").encode()
     raw = rb'[{"\u0069p" : "192.0\u002e2.7", "ip":"192.0.2.7", "n": 1.50}, {"x":{"ip":"192.0.2.7"}}]'
-    assert ADDRESSES.without_address(raw) == (
+    assert ADDRESSES.hide_addresses(raw) == (
         rb'[{"\u0069p" : "%b", "ip":"%b", "n": 1.50}, {"x":{"ip":"%b"}}]' % (address, address, address)
     )
-    assert b"192.0" not in ADDRESSES.without_address(b'{"clicked_at": 1, "ip": "192.0.2')
-    assert b"192.0" not in ADDRESSES.without_address(b'{"ip": "192.0.2.7"}\n{"ip": "192.0.2.7"}')
+    assert b"192.0" not in ADDRESSES.hide_addresses(b'{"clicked_at": 1, "ip": "192.0.2')
+    assert b"192.0" not in ADDRESSES.hide_addresses(b'{"ip": "192.0.2.7"}\n{"ip": "192.0.2.7"}')
 
 
 @pytest.mark.parametrize(
@@ -83,12 +85,12 @@ def test_names_and_values_may_be_escaped_given_twice_or_cut_off() -> None:
     ],
 )
 def test_an_address_that_is_no_text_is_emptied(raw: bytes, left: bytes) -> None:
-    assert ADDRESSES.without_address(raw) == left
+    assert ADDRESSES.hide_addresses(raw) == left
 
 
 def test_they_can_be_kept() -> None:
     raw = b'{"ip": "192.0.2.7"}'
-    assert Addresses("secret", keep=True).without_address(raw) == raw
+    assert AddressHasher("secret", keep=True).hide_addresses(raw) == raw
 
 
 @pytest.mark.parametrize(
@@ -97,6 +99,6 @@ def test_they_can_be_kept() -> None:
 def test_hostile_bytes_take_linear_time_and_space(part: bytes) -> None:
     raw = part * (1_000_000 // len(part))
     started = time.process_time()
-    found = ADDRESSES.without_address(raw)
+    found = ADDRESSES.hide_addresses(raw)
     assert time.process_time() - started < 3
     assert len(found) <= 6 * len(raw)

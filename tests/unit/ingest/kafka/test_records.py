@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.event import Click, Fault, decode_one, decode_record, partition_key
-from ingest.event.addresses import Addresses
+from ingest.event.addresses import AddressHasher
 from ingest.event.validation import check_size
 from ingest.kafka.partitioner import murmur2, partition_of
 from ingest.kafka.producer_connection import _partitioner
@@ -53,7 +53,7 @@ def test_addresses_do_not_reach_kafka() -> None:
     assert ADDRESS.encode() not in value
     assert subject.ip == ADDRESS, "the caller's click stays as it is"
     _, made = packed(subject, visitor_secret=SECRET)
-    assert made.ip == Addresses(SECRET).hashed(ADDRESS)
+    assert made.ip == AddressHasher(SECRET).hash_address(ADDRESS)
     for settings in ({"visitor_secret": SECRET, "keep_addresses": True}, {}):
         assert packed(subject, **settings)[1].ip == ADDRESS
     assert len({key, packed(subject)[0], packed(made)[0], packed(made, visitor_secret=OTHER)[0]}) == 1

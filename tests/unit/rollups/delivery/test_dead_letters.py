@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.event import MAX_RECORD_EVENTS, Click, decode_record
-from ingest.event.addresses import Addresses
+from ingest.event.addresses import AddressHasher
 from rollups.delivery.dead_letters import DeadLetter, RecordTooLarge, dead_letters, publish
 from rollups.model import Cursor, LogBatch, Records
 from rollups.transform.decode import Decoded, Reason, decode
@@ -164,19 +164,19 @@ def test_a_topic_that_takes_nothing_is_an_error() -> None:
 
 
 def test_no_address_is_in_a_letter_and_all_else_is() -> None:
-    addresses = Addresses("secret")
+    addresses = AddressHasher("secret")
     raw = b'[{"clicked_at": 1, "ip": "192.0.2.1"}, {"ip": "::1", "user_agent": "a", "mine": [1.50]}]'
     letter = DeadLetter(7, Reason.FUTURE, "future", "too early", raw, None, b"key")
     for address in (b"192.0.2.1", b"::1"):
-        raw = raw.replace(address, addresses.hashed(address.decode()).encode())
-    assert letter.without_address(addresses) == replace(letter, raw=raw)
-    assert letter.without_address(Addresses("secret", keep=True)) == letter
+        raw = raw.replace(address, addresses.hash_address(address.decode()).encode())
+    assert letter.hide_addresses(addresses) == replace(letter, raw=raw)
+    assert letter.hide_addresses(AddressHasher("secret", keep=True)) == letter
     for other in (None, b"", b"\xff"):
-        assert replace(letter, raw=other).without_address(addresses).raw == other
+        assert replace(letter, raw=other).hide_addresses(addresses).raw == other
 
 
 def test_a_letter_that_its_hashes_make_too_large_is_cut() -> None:
     letter = DeadLetter(7, Reason.INVALID, "not_json", "m", b'{"ip":"1"},' * 1_400_000, None, b"key")
     topic = Topic(16 * 1024 * 1024)
-    _, value, headers = published(topic, letter.without_address(Addresses("secret")))
+    _, value, headers = published(topic, letter.hide_addresses(AddressHasher("secret")))
     assert int(headers["truncated"]) > len(value or b"") > 15_000_000

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.event import Click
-from ingest.event.addresses import Addresses
+from ingest.event.addresses import AddressHasher
 from rollups.transform.click_columns import BLANK, Fields
 from rollups.transform.identity import Identify, Identities
 
@@ -42,7 +42,9 @@ def test_an_event_id_belongs_to_the_owners_of_its_click() -> None:
 
 
 def test_a_visitor_is_one_user_whether_the_address_came_as_it_is_or_hashed() -> None:
-    bare, hashed = (Click(MS, ip=ip, user_agent="a") for ip in ("192.0.2.1", Addresses("s").hashed("192.0.2.1")))
+    bare, hashed = (
+        Click(MS, ip=ip, user_agent="a") for ip in ("192.0.2.1", AddressHasher("s").hash_address("192.0.2.1"))
+    )
     others = [Click(MS, ip="192.0.2.2", user_agent="a"), Click(MS, ip="192.0.2.1"), Click(MS, user_agent="a")]
     users = identities(bare, hashed, *others, secret="s").users
     assert users[0] == users[1]
