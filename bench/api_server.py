@@ -23,8 +23,8 @@ from api.app import create_app
 from api.clicks.parameters import ClicksQuery
 from api.clicks.queries import read_page
 from api.http.errors import StatisticsError
+from api.statistics.parameters import AccountScope, LinkScope
 from api.statistics.queries import ClickCounts
-from api.statistics.scopes import AccountScope, LinkScope
 from bench.api_data import (
     ADVERTISERS,
     LINK_DOMAIN,

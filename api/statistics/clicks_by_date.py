@@ -17,13 +17,14 @@ from api.statistics.parameters import (
     RANGE,
     SCOPE,
     Days,
+    LinkScope,
+    Scope,
     parse_days,
     parse_link,
     parse_scope,
     wants_fill,
 )
 from api.statistics.queries import ClickCount, ClickCounts
-from api.statistics.scopes import LinkScope, Scope
 
 
 class DayRow(TypedDict):

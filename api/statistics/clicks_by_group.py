@@ -11,21 +11,20 @@ from api.http.errors import StatisticsCode
 from api.http.parameters import described
 from api.statistics.common import Caller, Statistics, answers_with, statistics_routes
 from api.statistics.group_list import Extra, page_extra
-from api.statistics.groups_read import read_groups
 from api.statistics.parameters import (
     PAGES,
     RANGE,
     YMD,
     Days,
     given,
+    not_found,
     parse_days,
     parse_groups,
     parse_page,
     parse_ymd,
     wrong,
 )
-from api.statistics.queries import ClickCount, ClickCounts
-from api.statistics.scopes import not_found
+from api.statistics.queries import ClickCount, ClickCounts, read_groups
 from rollups.clickhouse import ClickHouse
 
 Groups = tuple[int, ...] | None

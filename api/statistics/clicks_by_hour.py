@@ -23,6 +23,8 @@ from api.statistics.parameters import (
     SCOPE,
     YMD,
     Days,
+    LinkScope,
+    Scope,
     parse_days,
     parse_link,
     parse_scope,
@@ -30,7 +32,6 @@ from api.statistics.parameters import (
     wants_fill,
 )
 from api.statistics.queries import ClickCount, ClickCounts
-from api.statistics.scopes import LinkScope, Scope
 
 HourStatus = Literal["final", "open", "future"]
 

@@ -14,9 +14,8 @@ from api.http.errors import StatisticsCode
 from api.http.parameters import described
 from api.query.change_detection import EVERYTHING
 from api.statistics.common import Statistics, answers_with, statistics_routes
-from api.statistics.groups_read import PAGE, Group, Page, read_groups
-from api.statistics.parameters import PAGES, given, parse_group, parse_page
-from api.statistics.scopes import not_found
+from api.statistics.parameters import PAGES, given, not_found, parse_group, parse_page
+from api.statistics.queries import PAGE_SIZE, Group, Page, read_groups
 from rollups.clickhouse import ClickHouse
 
 
@@ -69,7 +68,7 @@ class GroupListAnswer(TypedDict):
 
 
 def page_extra(page: Page) -> Extra:
-    more = page.number * PAGE < page.total
+    more = page.number * PAGE_SIZE < page.total
     return {
         "pages": page.number,
         "nextPages": page.number + more,

@@ -16,7 +16,6 @@ from api.access.plans import Plan
 from api.dates import parse_day
 from api.http.errors import StatisticsCode, StatisticsError
 from api.http.parameters import described, parse_integer
-from api.statistics.scopes import AccountScope, GroupScope, LinkScope, Scope, not_found
 from ingest.event import MAX_ID, MAX_LINK_ID, normal_domain
 
 MAX_PAGE = 1_000_000_000
@@ -31,6 +30,27 @@ class Days:
 
     def all(self) -> list[date]:
         return [self.first + timedelta(days=number) for number in range((self.last - self.first).days + 1)]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkScope:
+    domain: str
+    link_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class GroupScope:
+    """The links that are in the group now."""
+
+    grp_idx: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccountScope:
+    pass
+
+
+Scope = LinkScope | GroupScope | AccountScope
 
 
 def given(parameters: QueryParams, name: str) -> str | None:
@@ -119,6 +139,11 @@ def wants_fill(parameters: QueryParams) -> bool:
 
 def wrong(message: str) -> StatisticsError:
     return StatisticsError(StatisticsCode.PARAMETER, message)
+
+
+def not_found(what: str) -> StatisticsError:
+    """One answer for what does not exist and for what belongs to somebody else."""
+    return StatisticsError(StatisticsCode.UNKNOWN, f"There is no such {what} in this account.")
 
 
 _DATE = {"type": "string", "format": "date", "examples": ["2025-04-20"]}

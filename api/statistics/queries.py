@@ -1,22 +1,25 @@
-"""Clicks and unique users out of the rollups, by hour, day or group; users are unions of sets, never sums."""
+"""The queries of statistics: clicks and unique users by hour, day or group, and the groups of an account."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter
 
 from api.dates import stored_range
-from api.statistics.scopes import Scope, condition, ensure_exists
+from api.statistics.parameters import AccountScope, GroupScope, LinkScope, Scope, not_found
 from rollups.clickhouse import ClickHouse, Row
 
 log = logging.getLogger(__name__)
 
 _EXACT_USERS = 65_536  # up to here `uniq` counts, and never too many; beyond it estimates
 _ESTIMATE_ERROR = 0.01
+
+_IN_GROUP = "account_id = {account:UInt64} AND grp_idx = {group:UInt64}"
 
 _BY_GROUP = """
 SELECT grp_idx, sum(clicks) AS click_count, uniqMerge(users)
@@ -27,6 +30,22 @@ FROM rollup INNER JOIN
 ) AS members USING (domain, link_id)
 WHERE grain = 'link_hour' AND owner = {account:UInt64} AND day BETWEEN {first:Date} AND {last:Date}
 GROUP BY grp_idx HAVING click_count > 0
+"""
+
+PAGE_SIZE = 30
+
+_GROUPS = """
+SELECT grp_idx, max(named), max(name), max(memo), sum(links), max(created), max(modified), count() OVER ()
+FROM
+(
+    SELECT grp_idx, true AS named, name, memo, 0 AS links,
+        toUnixTimestamp(created_at) AS created, toUnixTimestamp(version) AS modified
+    FROM groups FINAL WHERE account_id = {account:UInt64}
+    UNION ALL
+    SELECT grp_idx, false, '', '', count(), 0, 0
+    FROM links FINAL WHERE account_id = {account:UInt64} AND grp_idx > 0 GROUP BY grp_idx
+)
+GROUP BY grp_idx
 """
 
 
@@ -77,7 +96,7 @@ class ClickCounts:
         if days is None:
             ensure_exists(self._db, account_id, scope)
             return []
-        rows, parameters = condition(scope)
+        rows, parameters = _scope_condition(scope)
         found = self._db.query(
             f"SELECT {by}, sum(clicks) AS click_count, uniqMerge(users) FROM rollup "
             f"WHERE {rows} AND owner = {{account:UInt64}} AND day BETWEEN {{first:Date}} AND {{last:Date}} "
@@ -103,3 +122,88 @@ class ClickCounts:
             told = "account %s, %s: %s users of %s clicks; run `clickmill audit`"
             log.error(told, account_id, " ".join(map(str, place)), users, clicks)
         return ClickCount(clicks, clicks)
+
+
+def _scope_condition(scope: Scope) -> tuple[str, dict[str, Any]]:
+    """What picks the rollup rows of a scope, with the parameters that it binds besides `account`."""
+    match scope:
+        case LinkScope(domain, link_id):
+            condition = "grain = 'link_hour' AND domain = {domain:String} AND link_id = {link:String}"
+            return condition, {"domain": domain, "link": link_id}
+        case GroupScope(grp_idx):
+            members = f"SELECT domain, link_id FROM links FINAL WHERE {_IN_GROUP}"
+            return f"grain = 'link_hour' AND (domain, link_id) IN ({members})", {"group": grp_idx}
+        case AccountScope():
+            return "grain = 'account_hour'", {}
+
+
+def ensure_exists(db: ClickHouse, account_id: int, scope: Scope) -> None:
+    """Raises 1004 unless the account has what the scope names."""
+    if not _exists(db, account_id, scope):
+        raise not_found("link" if isinstance(scope, LinkScope) else "group")
+
+
+def _exists(db: ClickHouse, account_id: int, scope: Scope) -> bool:
+    """Whether the account has the link (catalogued, or ever clicked) or the group (named, or of any link)."""
+    match scope:
+        case LinkScope():
+            link = "account_id = {account:UInt64} AND domain = {domain:String} AND link_id = {link:String}"
+            rows, parameters = _scope_condition(scope)
+            sql = (
+                f"SELECT 1 FROM links WHERE {link} LIMIT 1 UNION ALL "
+                f"SELECT 1 FROM rollup WHERE {rows} AND owner = {{account:UInt64}} LIMIT 1"
+            )
+            return bool(db.query(sql, {"account": account_id, **parameters}))
+        case GroupScope(grp_idx):
+            sql = (
+                f"SELECT 1 FROM groups WHERE {_IN_GROUP} LIMIT 1 UNION ALL "
+                f"SELECT 1 FROM links FINAL WHERE {_IN_GROUP} LIMIT 1"
+            )
+            return bool(db.query(sql, {"account": account_id, "group": grp_idx}))
+        case AccountScope():
+            return True
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group and how many links are in it now. What the catalogue does not tell is None; times are Unix seconds."""
+
+    grp_idx: int
+    name: str | None
+    memo: str | None
+    links: int
+    created_at: int | None
+    modified_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of groups, and how many there are on all pages."""
+
+    number: int
+    groups: list[Group]
+    total: int
+
+
+def read_groups(
+    db: ClickHouse, account_id: int, number: int, only: Sequence[int] | None = None, part: str = ""
+) -> Page:
+    """A page of the account's groups by id: all, or only some; `part` is a part of the name, in either case."""
+    conditions = ["grp_idx IN {only:Array(UInt64)}"] if only is not None else []
+    conditions += ["positionCaseInsensitiveUTF8(max(name), {part:String}) > 0"] if part else []
+    having = f"HAVING {' AND '.join(conditions)}" if conditions else ""
+    parameters = {"account": account_id, "only": list(only or []), "part": part}
+    rows = db.query(
+        f"{_GROUPS} {having} ORDER BY grp_idx LIMIT {PAGE_SIZE} OFFSET {{offset:UInt64}}",
+        {**parameters, "offset": (number - 1) * PAGE_SIZE},
+    )
+    if rows:
+        return Page(number, [_group(*row[:-1]) for row in rows], rows[0][-1])
+    total = db.query(f"SELECT count() FROM ({_GROUPS} {having})", parameters)[0][0] if number > 1 else 0
+    return Page(number, [], total)
+
+
+def _group(grp_idx: int, named: bool, name: str, memo: str, links: int, created: int, modified: int) -> Group:
+    if not named:
+        return Group(grp_idx, None, None, links, None, None)
+    return Group(grp_idx, name, memo, links, created, modified)

@@ -10,7 +10,11 @@ from starlette.datastructures import QueryParams
 from api.access.plans import DEFAULTS, Plan
 from api.http.errors import StatisticsError
 from api.statistics.parameters import (
+    AccountScope,
     Days,
+    GroupScope,
+    LinkScope,
+    Scope,
     given,
     parse_days,
     parse_groups,
@@ -19,7 +23,6 @@ from api.statistics.parameters import (
     parse_scope,
     parse_ymd,
 )
-from api.statistics.scopes import AccountScope, GroupScope, LinkScope, Scope
 
 LINK = "linkId=x&domain=https://vvd.bz"
 A_LINK = LinkScope("https://vvd.bz", "x")

@@ -9,8 +9,8 @@ import pytest
 from fastapi.testclient import TestClient
 from prometheus_client import CollectorRegistry
 
+from api.statistics.parameters import AccountScope
 from api.statistics.queries import ClickCount, ClickCounts
-from api.statistics.scopes import AccountScope
 from deploy.processes.metrics_listener import metrics_app
 from deploy.settings import Settings
 from rollups.clickhouse import ClickHouse
