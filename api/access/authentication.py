@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from starlette.requests import Request
 
+from api.access.key_records import Principal
 from api.access.keys import KeyRing
-from api.access.principal import Principal
 from api.access.rate_limits import RateLimiter
 from api.http.errors import Forbidden, Unauthorized
 

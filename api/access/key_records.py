@@ -1,14 +1,47 @@
-"""API keys in the database: a row when a key is made, and further rows that only ever end it earlier.
+"""API keys in the database: one row per key, and further rows that end it. Of several ends the earliest counts.
 
-Nothing is replaced, so no clock decides which row is the newest: of several ends the earliest counts.
+No row is replaced, so no clock decides which one is the newest.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from typing import Literal
 
-from api.access.principal import KeyRecord, Principal
 from rollups.clickhouse import ClickHouse, Row
+
+Role = Literal["admin", "publisher", "account", "ingest"]
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The caller behind a key. Only publishers have a `publisher_id`, only accounts an `account_id`."""
+
+    key_id: str
+    role: Role
+    publisher_id: int | None = None
+    account_id: int | None = None
+    expires_at: int | None = None  # seconds since 1970
+    requests_per_hour: int | None = None  # None: as the settings say
+
+    def expired(self, now: float) -> bool:
+        return self.expires_at is not None and self.expires_at <= now
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRecord:
+    """What is stored of a key, which is never the key itself. Times are seconds since 1970."""
+
+    id: str
+    role: Role
+    publisher_id: int | None
+    account_id: int | None
+    name: str
+    created_at: int
+    expires_at: int | None
+    requests_per_hour: int | None = None
+    revoked_at: int | None = None
+
 
 # `least` of a value and NULL is NULL in some versions of ClickHouse and the value in others.
 _KEYS = """
@@ -30,7 +63,7 @@ SELECT {columns} FROM
 _RECORD = "id, role, publisher_id, account_id, name, created_at, expires_at, requests_per_hour, revoked_at"
 _PRINCIPAL = "hash, id, role, publisher_id, account_id, expires_at, requests_per_hour"
 
-# Parts of a table are never changed in place; a table behind a Distributed one has none here.
+# Parts of a table are immutable, so the same parts hold the same rows.
 _CONTENT = """
 SELECT count(), groupBitXor(cityHash64(table, name, hash_of_all_files)) FROM system.parts
 WHERE active AND database = currentDatabase() AND table IN ('api_keys', 'api_key_ends')
@@ -55,12 +88,12 @@ class KeyRecords:
         return (KeyRecord(*rows[0][:-1]), rows[0][-1]) if rows else None
 
     def principals(self) -> dict[str, Principal]:
-        """Everybody whose key was not revoked, by its hash."""
+        """Callers by the hash of their key, without revoked keys."""
         rows = self._db.query(_KEYS.format(columns=_PRINCIPAL, where="") + "WHERE revoked_at IS NULL")
         return {digest: Principal(*known) for digest, *known in rows}
 
-    def content(self) -> int | None:
-        """A number that stands for all there is; None if the database does not tell."""
+    def checksum(self) -> int | None:
+        """A checksum of all keys and ends; None for a Distributed table, which has no parts here."""
         [(parts, content)] = self._db.query(_CONTENT)
         return content if parts else None
 
@@ -70,5 +103,5 @@ class KeyRecords:
         self._db.insert("api_keys", [row], list(values))
 
     def end(self, key_id: str, *, expires_at: int | None = None, revoked_at: int | None = None) -> None:
-        """Ends a key at a time, or once and for all; never later than it would have ended."""
+        """Ends a key at a time, or revokes it; never later than it would have ended."""
         self._db.insert("api_key_ends", [(key_id, expires_at, revoked_at)], ["id", "expires_at", "revoked_at"])

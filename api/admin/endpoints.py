@@ -14,8 +14,8 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from api.access.authentication import admin_caller
+from api.access.key_records import KeyRecord, Role
 from api.access.keys import KeyRing
-from api.access.principal import KeyRecord, Role
 from api.catalog.catalog import Catalog, CatalogUpload, Id, Text
 from api.dates import iso_utc
 from api.http.errors import BadRequest, NotFound

@@ -9,7 +9,7 @@ from typing import NotRequired
 
 from typing_extensions import TypedDict
 
-from api.access.principal import Principal
+from api.access.key_records import Principal
 from api.clicks.cursor import START_CURSOR, Cursors, Position
 from api.dates import parse_day
 from api.http.errors import BadRequest

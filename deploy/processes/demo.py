@@ -13,7 +13,7 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
-from api.access.principal import Role
+from api.access.key_records import Role
 from deploy.processes.up import RunningStack
 from ingest.simulator.traffic import demo_catalog, run_simulation, simulate
 

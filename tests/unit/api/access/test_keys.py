@@ -11,11 +11,9 @@ from typing import Any
 
 import pytest
 
-from api.access import key_uses, keys
-from api.access.key_records import KeyRecords
-from api.access.key_table import KNOWN_SECONDS, UNKNOWN_SECONDS
-from api.access.keys import KeyRing
-from api.access.principal import Principal, Role
+from api.access import keys
+from api.access.key_records import KeyRecords, Principal, Role
+from api.access.keys import KNOWN_SECONDS, UNKNOWN_SECONDS, USES_SECONDS, KeyRing
 from api.settings import Settings
 from rollups.clickhouse import ClickHouse, ClickHouseUnavailable, Row
 from tests.support.clock import Clock
@@ -37,8 +35,8 @@ def resolved(ring: KeyRing, key: str | None) -> Principal | None:
 
 
 def cut_off(ring: KeyRing) -> None:
-    ring._table._records = KeyRecords(Away())
-    ring._table._db = Away()
+    ring._cache._records = KeyRecords(Away())
+    ring._cache._db = Away()
 
 
 def another_process(db: ClickHouse, clock: Clock) -> KeyRing:
@@ -341,7 +339,7 @@ def test_keys_revoked_before_ends_had_a_table_stay_revoked(db: ClickHouse, ring:
 
 
 def test_a_change_that_the_database_does_not_show_is_an_error(ring: KeyRing, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keys, "_KEPT_PAUSE", 0.01)
+    monkeypatch.setattr(keys, "_READ_BACK_PAUSE", 0.01)
     record, _ = ring.create("admin")
     monkeypatch.setattr(ring._records, "end", lambda *_, **__: None)
     with pytest.raises(ClickHouseUnavailable):
@@ -418,7 +416,7 @@ def test_uses_are_noted_at_once_and_written_once_a_minute(db: ClickHouse, ring: 
     asyncio.run(use(20))
     assert ring.uses.read() == {record.id: int(clock.now)}
     assert uses_written(db) == 0
-    clock.now += key_uses.WRITE_SECONDS
+    clock.now += USES_SECONDS
     asyncio.run(use(20))
     assert uses_written(db) == 1
     assert another_process(db, clock).uses.read() == {record.id: int(clock.now)}

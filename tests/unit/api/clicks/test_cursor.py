@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.access.principal import Principal
+from api.access.key_records import Principal
 from api.clicks.cursor import START_POSITION, Cursors, Position
 from api.clicks.parameters import clicks_meta, parse_clicks_query
 from api.dates import FIRST_DAY, LAST_DAY

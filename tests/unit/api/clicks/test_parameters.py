@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from api.access.principal import Principal
+from api.access.key_records import Principal
 from api.clicks.cursor import Cursors
 from api.clicks.parameters import ClicksQuery, parse_clicks_query
 from api.http.errors import BadRequest
