@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ingest.content_encoding import ACCEPTED, Unpackable, unpacked
-from ingest.event import UNPARSABLE, Click, Rejected, check, check_size, clicked_at_ms, decode_one, parse_record
+from ingest.event import UNPARSABLE, Click, Rejected, clicked_at_ms, decode_one, parse_record, validate, validate_size
 from ingest.producer import BufferFull, ClickProducer
 from ingest.settings import Settings
 
@@ -139,7 +139,7 @@ def _flawless(body: bytes, latest_ms: int) -> list[Click] | None:
     clicks = parsed if isinstance(parsed, list) else [parsed]
     if not 0 < len(clicks) <= MAX_EVENTS:
         return None
-    if any(check(click) or check_size(click) or clicked_at_ms(click) > latest_ms for click in clicks):
+    if any(validate(click) or validate_size(click) or clicked_at_ms(click) > latest_ms for click in clicks):
         return None
     return clicks
 
@@ -164,7 +164,7 @@ def _sorted(item: bytes, latest_ms: int) -> Click | tuple[str, str, str]:
     click = decode_one(item)
     if isinstance(click, Rejected):
         return "invalid", click.fault.value, click.message
-    if problem := check_size(click):
+    if problem := validate_size(click):
         return "invalid", problem[0].value, problem[1]
     if clicked_at_ms(click) > latest_ms:
         return "future", "future", "clicked_at is too far ahead of the collector's clock"

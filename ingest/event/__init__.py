@@ -16,9 +16,9 @@ from ingest.event.validation import (
     MAX_LINK_ID,
     MAX_VISITOR_ID,
     Fault,
-    check,
-    check_size,
     normal_domain,
+    validate,
+    validate_size,
 )
 
 __all__ = [
@@ -31,8 +31,6 @@ __all__ = [
     "Click",
     "Fault",
     "Rejected",
-    "check",
-    "check_size",
     "clicked_at_ms",
     "decode_one",
     "decode_record",
@@ -43,4 +41,6 @@ __all__ = [
     "split_array",
     "stamped",
     "user_identity",
+    "validate",
+    "validate_size",
 ]

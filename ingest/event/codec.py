@@ -11,10 +11,7 @@ from dataclasses import dataclass
 import msgspec
 
 from ingest.event.click import Click
-from ingest.event.validation import (
-    Fault,
-    check,
-)
+from ingest.event.validation import Fault, validate
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +50,7 @@ def decode_record(value: bytes | None) -> list[Click | Rejected]:
         return [Rejected(Fault.NOT_AN_EVENT, "the record is an empty array", value)]
     if len(clicks) > MAX_RECORD_EVENTS:
         return [_too_many(value)]
-    if any(check(click) for click in clicks):
+    if any(validate(click) for click in clicks):
         return _decode_items(value)
     return list(clicks)
 
@@ -96,7 +93,7 @@ def decode_one(raw: bytes, index: int | None = None) -> Click | Rejected:
         click = _one.decode(raw)
     except _UNDECODABLE:
         return _undecodable(raw, index)
-    problem = check(click)
+    problem = validate(click)
     return Rejected(*problem, raw, index) if problem else click
 
 

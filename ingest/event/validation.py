@@ -42,7 +42,7 @@ class Fault(StrEnum):
     UNDECODABLE = "undecodable"  # counting it failed, by an error that is ours
 
 
-def check(click: Click) -> tuple[Fault, str] | None:
+def validate(click: Click) -> tuple[Fault, str] | None:
     """What is wrong with a decoded click, or None. Its `domain` is put into its normal form.
 
     The click that this leaves passes again, so that the worker takes what the collector took.
@@ -99,7 +99,7 @@ def _too_long(name: str, size: int, most: int) -> tuple[Fault, str]:
     return Fault.TEXT_TOO_LONG, f"{name} has {size} characters, at most {most} are allowed"
 
 
-def check_size(click: Click) -> tuple[Fault, str] | None:
+def validate_size(click: Click) -> tuple[Fault, str] | None:
     """Whether a checked click is too large to publish. Unknown fields do not count: they are not published."""
     characters = len(click.user_agent or "") + len(click.referrer or "") + len(click.ip or "")
     characters += len(click.country or "") + len(click.method or "") + len(click.purpose or "")

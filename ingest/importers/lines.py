@@ -11,7 +11,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import IO
 
-from ingest.event import Click, Fault, Rejected, check, check_size
+from ingest.event import Click, Fault, Rejected, validate, validate_size
 
 MAX_LINE_BYTES = 1024 * 1024
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -76,7 +76,7 @@ def _outcome(raw: bytes, stream: Stream, parse: Parse, path: Path, number: int) 
     outcome = parse(line)
     if not isinstance(outcome, Click):
         return outcome
-    if problem := check_size(outcome):
+    if problem := validate_size(outcome):
         return Rejected(*problem, line)
     outcome.event_id = outcome.event_id or event_id(path, number, line)
     return outcome
@@ -93,5 +93,5 @@ def event_id(path: Path, number: int, line: bytes) -> str:
 
 def checked(click: Click, raw: bytes) -> Click | Rejected:
     """The click, or what is wrong with it."""
-    problem = check(click)
+    problem = validate(click)
     return Rejected(*problem, raw) if problem else click

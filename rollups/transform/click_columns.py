@@ -38,7 +38,7 @@ class Fields:
     method: pa.StringArray
     purpose: pa.StringArray
     id_assigned: Mask  # the event id is ours
-    suspects: Mask  # all clicks in which `check` would find a fault, and perhaps a few more
+    suspects: Mask  # all clicks in which `validate` would find a fault, and perhaps a few more
 
     @classmethod
     def of(cls, clicks: list[Click]) -> Fields:

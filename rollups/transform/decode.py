@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ingest.event import MAX_RECORD_EVENTS, UNPARSABLE, Click, Fault, Rejected, check, decode_record, parse_record
+from ingest.event import MAX_RECORD_EVENTS, UNPARSABLE, Click, Fault, Rejected, decode_record, parse_record, validate
 from rollups.kafka_log.timestamps import LATEST, LogClock, LogTimes
 from rollups.model import LogBatch, Records
 from rollups.transform.click_columns import BLANK, Fields, Ints, Mask
@@ -137,7 +137,7 @@ def _sift(clicks: list[Click]) -> tuple[Fields, dict[int, tuple[Fault, str]]]:
         suspects: Iterable[int] = np.flatnonzero(fields.suspects).tolist()
     except (OverflowError, pa.ArrowInvalid):
         suspects = range(len(clicks))
-    checked = {row: check(clicks[row]) for row in suspects if clicks[row] is not BLANK}
+    checked = {row: validate(clicks[row]) for row in suspects if clicks[row] is not BLANK}
     faults = {row: problem for row, problem in checked.items() if problem}
     if faults:
         fields = Fields.of([BLANK if row in faults else click for row, click in enumerate(clicks)])

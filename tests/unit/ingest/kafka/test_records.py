@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ingest.event import Click, Fault, decode_one, decode_record, partition_key
 from ingest.event.addresses import AddressHasher
-from ingest.event.validation import check_size
+from ingest.event.validation import validate_size
 from ingest.kafka.partitioner import murmur2, partition_of
 from ingest.kafka.producer_connection import _partitioner
 from ingest.kafka.records import MAX_VALUE_BYTES, Packer
@@ -102,10 +102,10 @@ def test_a_click_that_is_too_large_is_refused() -> None:
 
 @pytest.mark.parametrize("name", ["ip", "user_agent", "referrer", "country", "method", "purpose"])
 def test_the_size_of_an_event_is_that_of_its_json(name: str) -> None:
-    assert check_size(click(**{name: "x" * 200_000})) is None
-    assert check_size(click(**{name: "\0" * 40_000})) is None
+    assert validate_size(click(**{name: "x" * 200_000})) is None
+    assert validate_size(click(**{name: "\0" * 40_000})) is None
     for text in ("x" * 262_144, "\0" * 44_000, "漢" * 90_000):
-        problem = check_size(click(**{name: text}))
+        problem = validate_size(click(**{name: text}))
         assert problem is not None
         assert problem[0] is Fault.TOO_LARGE
     assert len(msgspec.json.encode(click(**{name: "\0" * 40_000}))) < 262_144
