@@ -1,6 +1,6 @@
 """What a click is: its fields, what makes it valid, and how it stands in a record."""
 
-from ingest.event.click import Click, clicked_at_ms, encode, partition_key, stamped, user_identity
+from ingest.event.click import Click, clicked_at_ms, encode, partition_key, user_identity, with_event_id
 from ingest.event.codec import (
     MAX_RECORD_EVENTS,
     UNPARSABLE,
@@ -39,8 +39,8 @@ __all__ = [
     "parse_record",
     "partition_key",
     "split_array",
-    "stamped",
     "user_identity",
     "validate",
     "validate_size",
+    "with_event_id",
 ]

@@ -46,7 +46,7 @@ def encode(click: Click | list[Click]) -> bytes:
     return _encoder.encode(click)
 
 
-def stamped(click: Click) -> Click:
+def with_event_id(click: Click) -> Click:
     """The same click, with a fresh UUIDv7 as its identity, marked as assigned, if it has none or an empty one."""
     if not click.event_id:
         click.event_id, click.id_assigned = str(uuid_utils.uuid7()), True

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ingest.event.addresses import AddressHasher
-from ingest.event.click import Click, encode, partition_key, stamped
+from ingest.event.click import Click, encode, partition_key, with_event_id
 from ingest.kafka.partitioner import partition_of
 from ingest.settings import Settings
 
@@ -44,7 +44,7 @@ class Packer:
 
     def pack(self, click: Click) -> tuple[bytes, bytes]:
         """(key, value) of one click, which has an id afterwards. ValueError if it is too large for a record."""
-        stamped(click)
+        with_event_id(click)
         address = click.ip
         if address and self._addresses:
             click.ip = self._addresses.hash_address(address)
