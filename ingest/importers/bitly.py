@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ingest.event import Click, Fault, Rejected
-from ingest.importers.lines import Outcome, Skipped, checked
+from ingest.importers.lines import Outcome, Skipped, click_or_rejected
 
 
 class FeedLine(msgspec.Struct):
@@ -48,19 +48,19 @@ def parse(raw: bytes) -> Outcome:
         return Skipped.HEARTBEAT
     if line.t is None:
         return Rejected(Fault.TIME_MISSING, "the line has no click time (t)", raw)
-    return checked(_click(line, line.t), raw)
+    return click_or_rejected(_click(line, line.t), raw)
 
 
 def _click(line: FeedLine, seconds: int) -> Click:
-    account_id = number_of(line.l)
+    account_id = numeric_id(line.l)
     return Click(
         clicked_at=seconds * 1000,
         account_id=account_id,
         domain=line.hh or None,
         link_id=line.h or None,
         publisher_id=account_id,
-        advertiser_id=number_of(_host(line.u)),
-        network_id=number_of(line.hh),
+        advertiser_id=numeric_id(_host(line.u)),
+        network_id=numeric_id(line.hh),
         visitor_id=_visitor(line),
         user_agent=line.a or None,
         referrer=None if line.r == "direct" else line.r or None,
@@ -68,7 +68,7 @@ def _click(line: FeedLine, seconds: int) -> Click:
     )
 
 
-def number_of(name: str | None) -> int | None:
+def numeric_id(name: str | None) -> int | None:
     """A name as an id: the first 6 bytes of its BLAKE2b hash, at least 1. The feed has names, we have numbers."""
     if not name:
         return None

@@ -10,7 +10,7 @@ from datetime import datetime
 from urllib.parse import unquote_to_bytes
 
 from ingest.event import Click, Fault, Rejected
-from ingest.importers.lines import Outcome, Parse, checked
+from ingest.importers.lines import Outcome, Parse, click_or_rejected
 
 _QUOTED = r'"((?:[^"\\]|\\.)*)"'
 _LINE = re.compile(rf"(\S+) \S+ .{{1,256}}? \[([^\]]{{20,32}})\] {_QUOTED} \d{{3}} (?:\d+|-) {_QUOTED} {_QUOTED}")
@@ -47,7 +47,7 @@ def parser(account_id: int, domain: str) -> Parse:
             referrer=_given(referrer),
             user_agent=_given(user_agent),
         )
-        return checked(click, raw)
+        return click_or_rejected(click, raw)
 
     return parse
 

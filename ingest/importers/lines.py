@@ -41,7 +41,7 @@ class Line:
     position: int
 
 
-def read(path: Path, parse: Parse) -> Iterator[Line]:
+def read_lines(path: Path, parse: Parse) -> Iterator[Line]:
     """Every line of the file. A click without an id gets one that the same line of the same file always gets."""
     number = 0
     with path.open("rb") as stored, _unpacked(stored) as stream:
@@ -91,7 +91,7 @@ def event_id(path: Path, number: int, line: bytes) -> str:
     return f"{blake2b(place + line, digest_size=16).hexdigest()}-{number}"
 
 
-def checked(click: Click, raw: bytes) -> Click | Rejected:
+def click_or_rejected(click: Click, raw: bytes) -> Click | Rejected:
     """The click, or what is wrong with it."""
     problem = validate(click)
     return Rejected(*problem, raw) if problem else click

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from ingest.event import Click, Fault, Rejected, decode_one
 from ingest.importers import bitly, combined
-from ingest.importers.lines import Line, Parse, Skipped, read
+from ingest.importers.lines import Line, Parse, Skipped, read_lines
 from ingest.in_flight import DeliveryTracker, Send
 
 FORMATS = ("events", "bitly", "combined")
@@ -63,7 +63,7 @@ async def run_import(send: Send, path: Path, kind: str, *, account_id: int = 1, 
     summary, tracker = Summary(), DeliveryTracker(send)
     parse = _parser(kind, account_id, domain)
     with _bar(path) as bar:
-        for line in read(path, parse):
+        for line in read_lines(path, parse):
             summary.add(line)
             if isinstance(line.outcome, Click):
                 await tracker.send(line.outcome)

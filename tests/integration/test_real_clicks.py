@@ -33,7 +33,7 @@ def is_bot(user_agent: str) -> bool:
     return bot_oracle.kind(user_agent) is not None
 
 
-def number_of(name: str) -> int:
+def numeric_id(name: str) -> int:
     return int.from_bytes(blake2b(name.encode(), digest_size=6).digest())
 
 
@@ -53,7 +53,7 @@ class Oracle:
         users: defaultdict[tuple[Any, ...], set[tuple[Any, ...]]] = defaultdict(set)
         slots: set[tuple[Any, ...]] = set()
         for line in feed_clicks():
-            account, local = number_of(line["l"]), datetime.fromtimestamp(line["t"], ZoneInfo(zone))
+            account, local = numeric_id(line["l"]), datetime.fromtimestamp(line["t"], ZoneInfo(zone))
             self.accounts.add(account)
             if is_bot(line["a"]):
                 continue
@@ -62,7 +62,7 @@ class Oracle:
                 continue  # the same visitor on the same link within five seconds
             slots.add(slot)
             day = local.date().isoformat()
-            self.days[day, number_of(urlsplit(line["u"]).hostname or ""), account, number_of(line["hh"])] += 1
+            self.days[day, numeric_id(urlsplit(line["u"]).hostname or ""), account, numeric_id(line["hh"])] += 1
             for scope in ((account,), (account, line["hh"], line["h"])):
                 clicks[day, local.hour, *scope] += 1
                 users[day, local.hour, *scope].add(user)
