@@ -1,16 +1,28 @@
-"""Documents for programs and models that look around: the tool list, how to connect by MCP, `/llms.txt`."""
+"""Discovery: how clients, programs and models learn what the API offers and how to connect."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
+from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from mcp.types.version import HANDSHAKE_PROTOCOL_VERSIONS, KNOWN_PROTOCOL_VERSIONS
 
 from api.http.openapi import example
-from api.mcp.integration import llms_text, mcp_integration
 from api.mcp.tools import Json, ToolList, ToolView, tool_list
+
+_CREDENTIALS = """\
+- Clicks API (`/api/v1/…`): `X-Api-Key: KEY`, or `Authorization: Bearer KEY`, or `?api_key=KEY`; the key of a \
+publisher or an admin.
+- Statistics (all other calls below): `Authorization: APIKey KEY` and a User-Agent; the key of an account."""
+_RULES = """\
+- A refusal is `{"error": {"code", "message", …}}` with its HTTP status. Statistics answer \
+`{"code", "message", "result"}`; a `code` other than 0 is an error even with HTTP 200.
+- HTTP 429 and 503 carry `Retry-After`: wait that many seconds, then try again.
+- `X-Data-As-Of` on an answer is the click time up to which everything is counted.
+- Answers carry an `ETag`; send it as `If-None-Match` and take 304 as unchanged."""
 
 
 def discovery_router(openapi: Callable[[], Json]) -> APIRouter:
@@ -39,3 +51,88 @@ def discovery_router(openapi: Callable[[], Json]) -> APIRouter:
         return PlainTextResponse(llms_text(openapi(), str(request.base_url)))
 
     return router
+
+
+def mcp_greeting(base_url: str) -> Json:
+    """What `GET /mcp` answers. `base_url` ends with a slash."""
+    return {
+        "name": "clickmill",
+        "protocolVersion": HANDSHAKE_PROTOCOL_VERSIONS[-1],
+        "supportedProtocolVersions": list(KNOWN_PROTOCOL_VERSIONS),
+        "transport": "streamable-http",
+        "endpoint": f"{base_url}mcp",
+        "integration": f"{base_url}mcp/integration.json",
+    }
+
+
+def mcp_integration(base_url: str, tools: list[ToolView]) -> Json:
+    """What `GET /mcp/integration.json` answers: endpoint, credentials and tools."""
+    return {
+        **mcp_greeting(base_url),
+        "auth": {
+            "type": "apiKey",
+            "in": "header",
+            "name": "X-Api-Key",
+            "alternatives": ["Authorization: Bearer KEY", "Authorization: APIKey KEY", "?api_key=KEY"],
+            "required": "for calling tools; listing them needs no key",
+        },
+        "tools": tools,
+        "client": {
+            "mcpServers": {"clickmill": {"type": "http", "url": f"{base_url}mcp", "headers": {"X-Api-Key": "YOUR_KEY"}}}
+        },
+    }
+
+
+def integration_prompt(openapi: Json, base_url: str, need: str, language: str | None) -> str:
+    """A task for a model that writes code: the need, and all of the API that it takes to meet it."""
+    return "\n".join(
+        [
+            f"Write a small, complete program{f' in {language}' if language else ''} that meets this need with the "
+            "Clickmill API:",
+            "",
+            need,
+            "",
+            f"Base URL: {base_url}",
+            "Read the key from the environment variable CLICKMILL_KEY; never write it into the code.",
+            "Use only the calls and parameters below, follow every page, and say what you assumed.",
+            "",
+            *_manual(openapi),
+        ]
+    )
+
+
+def llms_text(openapi: Json, base_url: str) -> str:
+    """`/llms.txt`: the API for a reader that is a language model."""
+    return "\n".join(
+        [
+            "# Clickmill",
+            "",
+            "> Click counts of affiliate links by day (Clicks API) and of short links by hour and by date "
+            "(statistics), over HTTP and over MCP.",
+            "",
+            "## Documents",
+            "",
+            f"- [OpenAPI]({base_url}api/v1/schema): every call, parameter and answer",
+            f"- [Tools]({base_url}api/v1/tools): the MCP tools with JSON Schemas",
+            f"- [MCP]({base_url}mcp/integration.json): endpoint {base_url}mcp, credentials, client configuration",
+            "",
+            *_manual(openapi),
+            "",
+        ]
+    )
+
+
+def _manual(openapi: Json) -> Iterator[str]:
+    yield from ("## Credentials", "", _CREDENTIALS, "", "## Calls", "")
+    for path, operations in openapi["paths"].items():
+        operation = operations.get("get")
+        if operation and path.startswith("/api/"):
+            yield f"- `GET {path}`: {operation['summary']}"
+            for parameter in operation.get("parameters", []):
+                yield f"  - {_parameter(parameter)}"
+    yield from ("", "## Rules", "", _RULES)
+
+
+def _parameter(parameter: dict[str, Any]) -> str:
+    required = ", required" if parameter.get("required") else ""
+    return f"`{parameter['name']}` ({parameter['in']}{required}): {parameter.get('description', '')}"

@@ -20,7 +20,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from api.http.errors import RETRY_AFTER_SECONDS
 from api.http.middleware import run_while_connected
-from api.mcp.integration import mcp_greeting
+from api.mcp.discovery import mcp_greeting
 from api.mcp.server import mcp_server
 from api.settings import Settings
 from ingest.settings import listed

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from starlette.requests import Request
 
 from api.http.headers import request_id
-from api.mcp.integration import integration_prompt
+from api.mcp.discovery import integration_prompt
 from api.mcp.rest_calls import call_tool, read_document
 from api.mcp.tools import Json, tool_list
 
