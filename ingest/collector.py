@@ -33,7 +33,7 @@ _any = msgspec.json.Decoder(msgspec.Raw)
 _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-class Refusal(Exception):
+class CollectorError(Exception):
     """A request that is answered with an error as a whole."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
@@ -61,7 +61,7 @@ def collector_routes(
             body, latest_ms = await _body(request), int(clock() * 1000) + tolerance_ms
             clicks, rejected = sort_body(body, request.headers.get("content-type", ""), latest_ms)
             await _publish(producer, clicks)
-        except Refusal as refusal:
+        except CollectorError as refusal:
             return _error(request, refusal)
         return JSONResponse({"accepted": len(clicks), "rejected": rejected}, 202 if clicks else 400)
 
@@ -73,17 +73,19 @@ async def _admit(request: Request, authorize: Authorize, closed: Callable[[], bo
     key = request.headers.get("x-api-key") or (token.strip() if scheme.lower() == "bearer" else None)
     match await authorize(key):
         case "unknown":
-            raise Refusal(401, "UNAUTHORIZED", "A valid API key is required: send it as X-Api-Key.")
+            raise CollectorError(401, "UNAUTHORIZED", "A valid API key is required: send it as X-Api-Key.")
         case "forbidden":
-            raise Refusal(403, "FORBIDDEN", "This key cannot send events: use one with role ingest.")
+            raise CollectorError(403, "FORBIDDEN", "This key cannot send events: use one with role ingest.")
         case "unavailable":
-            raise Refusal(503, "UNAVAILABLE", "Keys cannot be checked at the moment; send the events again.")
+            raise CollectorError(503, "UNAVAILABLE", "Keys cannot be checked at the moment; send the events again.")
     if closed():
-        raise Refusal(503, "UNAVAILABLE", "Events cannot be taken at the moment; send them again.")
+        raise CollectorError(503, "UNAVAILABLE", "Events cannot be taken at the moment; send them again.")
 
 
 async def _body(request: Request) -> bytes:
-    too_large = Refusal(413, "PAYLOAD_TOO_LARGE", f"A request holds at most {MAX_BODY_BYTES} bytes; send several.")
+    too_large = CollectorError(
+        413, "PAYLOAD_TOO_LARGE", f"A request holds at most {MAX_BODY_BYTES} bytes; send several."
+    )
     length = request.headers.get("content-length", "")
     if length.isdigit() and int(length) > MAX_BODY_BYTES:
         raise too_large
@@ -94,11 +96,11 @@ async def _body(request: Request) -> bytes:
             if len(body) > MAX_BODY_BYTES:
                 raise too_large
     except ClientDisconnect as error:
-        raise Refusal(400, "BAD_REQUEST", "The body ended early.") from error
+        raise CollectorError(400, "BAD_REQUEST", "The body ended early.") from error
     try:
         return unpacked(bytes(body), request.headers.getlist("content-encoding"), MAX_BODY_BYTES)
     except Unpackable as error:
-        raise Refusal(error.status, error.code, str(error)) from error
+        raise CollectorError(error.status, error.code, str(error)) from error
 
 
 def split_items(body: bytes, content_type: str) -> list[bytes]:
@@ -146,7 +148,7 @@ def _flawless(body: bytes, latest_ms: int) -> list[Click] | None:
 
 def _sort_items(items: list[bytes], latest_ms: int) -> tuple[list[Click], list[dict[str, Any]]]:
     if len(items) > MAX_EVENTS:
-        raise Refusal(413, "PAYLOAD_TOO_LARGE", f"A request holds at most {MAX_EVENTS} events; send several.")
+        raise CollectorError(413, "PAYLOAD_TOO_LARGE", f"A request holds at most {MAX_EVENTS} events; send several.")
     clicks: list[Click] = []
     rejected: list[dict[str, Any]] = []
     for index, item in enumerate(items):
@@ -177,13 +179,15 @@ async def _publish(producer: ClickProducer, clicks: list[Click]) -> None:
         async with asyncio.timeout(_BROKER_WAIT):
             await asyncio.gather(*await producer.send_many(clicks, wait=_ROOM_WAIT))
     except BufferFull as error:
-        raise Refusal(429, "RATE_LIMITED", "Too many events wait for the broker; send them again later.") from error
+        raise CollectorError(
+            429, "RATE_LIMITED", "Too many events wait for the broker; send them again later."
+        ) from error
     except (TimeoutError, RuntimeError) as error:
         message = "The broker did not acknowledge all events; send them again, with the same event ids."
-        raise Refusal(503, "UNAVAILABLE", message) from error
+        raise CollectorError(503, "UNAVAILABLE", message) from error
 
 
-def _error(request: Request, refusal: Refusal) -> JSONResponse:
+def _error(request: Request, refusal: CollectorError) -> JSONResponse:
     error = {
         "code": refusal.code,
         "message": str(refusal),

@@ -31,7 +31,7 @@ def test_every_fault_is_named(fault: str) -> None:
 
 def test_every_status_of_the_collector_is_named() -> None:
     source = (DOCS.parent / "ingest" / "collector.py").read_text()
-    raised = set(re.findall(r'Refusal\(\s*(\d{3}), "(\w+)"', source))
+    raised = set(re.findall(r'CollectorError\(\s*(\d{3}), "(\w+)"', source))
     assert len(raised) >= 5
     for status, code in raised:
         [row] = [line for line in PAGE.splitlines() if line.startswith(f"| {status} |")]
