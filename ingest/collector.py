@@ -21,9 +21,9 @@ from ingest.settings import Settings
 
 MAX_BODY_BYTES = 5 * 1024 * 1024
 MAX_EVENTS = 50_000
-_ROOM_WAIT = 2.0  # seconds that a request waits for room before it is told to slow down
-_BROKER_WAIT = 10.0  # seconds that it waits for its acknowledgements
-_RETRY_AFTER = "2"
+BUFFER_TIMEOUT_SECONDS = 2.0  # seconds that a request waits for room before it is told to slow down
+ACKNOWLEDGE_TIMEOUT_SECONDS = 10.0  # seconds that it waits for its acknowledgements
+_RETRY_AFTER_SECONDS = "2"
 
 Verdict = Literal["ok", "unknown", "forbidden", "unavailable"]
 Authorize = Callable[[str | None], Awaitable[Verdict]]
@@ -176,8 +176,8 @@ def _sorted(item: bytes, latest_ms: int) -> Click | tuple[str, str, str]:
 async def _publish(producer: ClickProducer, clicks: list[Click]) -> None:
     """Returns once the broker has acknowledged every click."""
     try:
-        async with asyncio.timeout(_BROKER_WAIT):
-            await asyncio.gather(*await producer.send_many(clicks, wait=_ROOM_WAIT))
+        async with asyncio.timeout(ACKNOWLEDGE_TIMEOUT_SECONDS):
+            await asyncio.gather(*await producer.send_many(clicks, wait=BUFFER_TIMEOUT_SECONDS))
     except BufferFull as error:
         raise CollectorError(
             429, "RATE_LIMITED", "Too many events wait for the broker; send them again later."
@@ -194,7 +194,7 @@ def _error(request: Request, refusal: CollectorError) -> JSONResponse:
         "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "request_id": request.scope.get("state", {}).get("request_id") or uuid.uuid4().hex,
     }
-    headers = {"Retry-After": _RETRY_AFTER} if refusal.status in (429, 503) else None
+    headers = {"Retry-After": _RETRY_AFTER_SECONDS} if refusal.status in (429, 503) else None
     if refusal.status == 415:
         headers = {"Accept-Encoding": ACCEPTED}
     return JSONResponse({"error": error}, refusal.status, headers)

@@ -272,7 +272,7 @@ def test_a_lost_broker_is_a_503_in_bounded_time(broker: Tansu, end: Callable[[Ta
 
 
 def test_a_full_buffer_is_a_429_and_takes_nothing(broker: Tansu, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collector, "_ROOM_WAIT", 0.3)
+    monkeypatch.setattr(collector, "BUFFER_TIMEOUT_SECONDS", 0.3)
 
     async def scenario(running: Collector) -> None:
         broker.freeze()

@@ -50,8 +50,8 @@ def test_limits_are_those_of_the_code() -> None:
         f"| `domain` | {validation.MAX_DOMAIN} ",
         f"| `link_id` | {validation.MAX_LINK_ID:,} |",
         f"`CLICKMILL_COLLECTOR_BUFFER_EVENTS` ({buffer:,})",
-        f"{collector._ROOM_WAIT:.0f} s for room",
-        f"acknowledgement | {collector._BROKER_WAIT:.0f} s",
+        f"{collector.BUFFER_TIMEOUT_SECONDS:.0f} s for room",
+        f"acknowledgement | {collector.ACKNOWLEDGE_TIMEOUT_SECONDS:.0f} s",
         f"{middleware.MAX_BODY_BYTES >> 20} MiB of body",
         f"idle for {KEEP_ALIVE_SECONDS} s",
     ):
