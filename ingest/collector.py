@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from ingest.content_encoding import ACCEPTED, Unpackable, unpacked
+from ingest.content_encoding import ACCEPTED, UndecodableBody, decompress
 from ingest.event import UNPARSABLE, Click, Rejected, clicked_at_ms, decode_one, parse_record, validate, validate_size
 from ingest.producer import BufferFull, ClickProducer
 from ingest.settings import Settings
@@ -98,8 +98,8 @@ async def _body(request: Request) -> bytes:
     except ClientDisconnect as error:
         raise CollectorError(400, "BAD_REQUEST", "The body ended early.") from error
     try:
-        return unpacked(bytes(body), request.headers.getlist("content-encoding"), MAX_BODY_BYTES)
-    except Unpackable as error:
+        return decompress(bytes(body), request.headers.getlist("content-encoding"), MAX_BODY_BYTES)
+    except UndecodableBody as error:
         raise CollectorError(error.status, error.code, str(error)) from error
 
 

@@ -13,7 +13,7 @@ import cramjam
 import pyarrow as pa
 import pytest
 
-from ingest.content_encoding import Unpackable, unpacked
+from ingest.content_encoding import UndecodableBody, decompress
 
 MOST = 1_000_000
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
@@ -28,26 +28,26 @@ BODIES = [b"{}", os.urandom(MOST), b"0" * MOST]
 @pytest.mark.parametrize("coding", PACKERS)
 @pytest.mark.parametrize("body", BODIES, ids=["small", "random", "largest"])
 def test_a_packed_body_is_unpacked(coding: str, body: bytes) -> None:
-    assert unpacked(PACKERS[coding](body), [f" {coding} "], MOST) == body
+    assert decompress(PACKERS[coding](body), [f" {coding} "], MOST) == body
 
 
 @pytest.mark.parametrize("coding", ["gzip", "zstd"])
 def test_members_one_behind_the_other_are_one_body(coding: str) -> None:
     pack = PACKERS[coding]
-    assert unpacked(pack(b"[1,") + pack(b"2]"), [coding], MOST) == b"[1,2]"
+    assert decompress(pack(b"[1,") + pack(b"2]"), [coding], MOST) == b"[1,2]"
 
 
 @pytest.mark.parametrize("encodings", [[], [""], ["identity"], [" Identity"]])
 def test_an_unpacked_body_is_what_it_is(encodings: list[str]) -> None:
-    assert unpacked(b"\x1f\x8b", encodings, MOST) == b"\x1f\x8b"
+    assert decompress(b"\x1f\x8b", encodings, MOST) == b"\x1f\x8b"
 
 
 @pytest.mark.parametrize(
     "encodings", [["br"], ["deflate"], ["gzip, zstd"], ["gzip", "gzip"], ["gzip;q=1"], ["x" * 9999]]
 )
 def test_another_coding_is_415(encodings: list[str]) -> None:
-    with pytest.raises(Unpackable, match="gzip, zstd") as refused:
-        unpacked(gzip.compress(b"{}"), encodings, MOST)
+    with pytest.raises(UndecodableBody, match="gzip, zstd") as refused:
+        decompress(gzip.compress(b"{}"), encodings, MOST)
     assert refused.value.status == 415
 
 
@@ -57,23 +57,23 @@ def test_what_is_not_of_its_coding_is_400(coding: str) -> None:
     other = PACKERS["zstd" if coding == "gzip" else "gzip"](b"{}")
     half, garbage = packed[: len(packed) // 2], packed + b"garbage"
     for bad in (b"", b"{}", other, half, packed[:-1], garbage, b"\0" * 100):
-        with pytest.raises(Unpackable) as refused:
-            unpacked(bad, [coding], MOST)
+        with pytest.raises(UndecodableBody) as refused:
+            decompress(bad, [coding], MOST)
         assert refused.value.status == 400
 
 
 def test_a_gzip_whose_checksum_is_wrong_is_400() -> None:
     packed = bytearray(gzip.compress(b"[1, 2, 3]"))
     packed[-6] ^= 1
-    with pytest.raises(Unpackable) as refused:
-        unpacked(bytes(packed), ["gzip"], MOST)
+    with pytest.raises(UndecodableBody) as refused:
+        decompress(bytes(packed), ["gzip"], MOST)
     assert refused.value.status == 400
 
 
 @pytest.mark.parametrize("coding", ["gzip", "zstd"])
 def test_a_byte_more_than_the_limit_is_413(coding: str) -> None:
-    with pytest.raises(Unpackable) as refused:
-        unpacked(PACKERS[coding](b"0" * (MOST + 1)), [coding], MOST)
+    with pytest.raises(UndecodableBody) as refused:
+        decompress(PACKERS[coding](b"0" * (MOST + 1)), [coding], MOST)
     assert refused.value.status == 413
 
 
@@ -88,8 +88,8 @@ def test_a_bomb_takes_time_and_memory_of_the_limit_only(coding: str) -> None:
     packed = bomb(coding)
     began, before = time.process_time(), pa.total_allocated_bytes()
     for _ in range(20):
-        with pytest.raises(Unpackable) as refused:
-            unpacked(packed, [coding], MOST)
+        with pytest.raises(UndecodableBody) as refused:
+            decompress(packed, [coding], MOST)
         assert refused.value.status == 413
     assert time.process_time() - began < 1.0
     assert pa.total_allocated_bytes() - before < 10 * MOST
@@ -101,12 +101,12 @@ def test_a_bomb_with_a_large_window_touches_no_more_memory() -> None:
     block = (100_000 << 3 | 1 << 1).to_bytes(3, "little") + b"\0"  # 100,000 times the same byte, more follow
     program = (
         "import resource, sys\n"
-        "from ingest.content_encoding import Unpackable, unpacked\n"
+        "from ingest.content_encoding import UndecodableBody, decompress\n"
         f"body = {head!r} + {block!r} * 40_000\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "try:\n"
-        f"    unpacked(body, ['zstd'], {MOST})\n"
-        "except Unpackable as error:\n"
+        f"    decompress(body, ['zstd'], {MOST})\n"
+        "except UndecodableBody as error:\n"
         "    print(error.status, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
