@@ -25,8 +25,8 @@ BUFFER_TIMEOUT_SECONDS = 2.0  # seconds that a request waits for room before it 
 ACKNOWLEDGE_TIMEOUT_SECONDS = 10.0  # seconds that it waits for its acknowledgements
 _RETRY_AFTER_SECONDS = "2"
 
-Verdict = Literal["ok", "unknown", "forbidden", "unavailable"]
-Authorize = Callable[[str | None], Awaitable[Verdict]]
+KeyVerdict = Literal["ok", "unknown", "forbidden", "unavailable"]
+Authorize = Callable[[str | None], Awaitable[KeyVerdict]]
 
 _array = msgspec.json.Decoder(list[msgspec.Raw])
 _any = msgspec.json.Decoder(msgspec.Raw)
@@ -57,18 +57,18 @@ def collector_routes(
 
     async def events(request: Request) -> Response:
         try:
-            await _admit(request, authorize, closed)
-            body, latest_ms = await _body(request), int(clock() * 1000) + tolerance_ms
-            clicks, rejected = sort_body(body, request.headers.get("content-type", ""), latest_ms)
+            await _authorize(request, authorize, closed)
+            body, latest_ms = await _read_body(request), int(clock() * 1000) + tolerance_ms
+            clicks, rejected = parse_body(body, request.headers.get("content-type", ""), latest_ms)
             await _publish(producer, clicks)
         except CollectorError as refusal:
-            return _error(request, refusal)
+            return _error_response(request, refusal)
         return JSONResponse({"accepted": len(clicks), "rejected": rejected}, 202 if clicks else 400)
 
     return [Route("/ingest/events", events, methods=["POST"])]
 
 
-async def _admit(request: Request, authorize: Authorize, closed: Callable[[], bool]) -> None:
+async def _authorize(request: Request, authorize: Authorize, closed: Callable[[], bool]) -> None:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     key = request.headers.get("x-api-key") or (token.strip() if scheme.lower() == "bearer" else None)
     match await authorize(key):
@@ -82,7 +82,7 @@ async def _admit(request: Request, authorize: Authorize, closed: Callable[[], bo
         raise CollectorError(503, "UNAVAILABLE", "Events cannot be taken at the moment; send them again.")
 
 
-async def _body(request: Request) -> bytes:
+async def _read_body(request: Request) -> bytes:
     too_large = CollectorError(
         413, "PAYLOAD_TOO_LARGE", f"A request holds at most {MAX_BODY_BYTES} bytes; send several."
     )
@@ -126,13 +126,13 @@ def _lines(body: bytes) -> list[bytes]:
     return [stripped for line in body.split(b"\n") if (stripped := line.strip())]
 
 
-def sort_body(body: bytes, content_type: str, latest_ms: int) -> tuple[list[Click], list[dict[str, Any]]]:
+def parse_body(body: bytes, content_type: str, latest_ms: int) -> tuple[list[Click], list[dict[str, Any]]]:
     """Clicks to publish, and what is wrong with each of the others by its index."""
-    clicks = None if "ndjson" in content_type else _flawless(body, latest_ms)
-    return (clicks, []) if clicks else _sort_items(split_items(body, content_type), latest_ms)
+    clicks = None if "ndjson" in content_type else _parse_valid_body(body, latest_ms)
+    return (clicks, []) if clicks else _validate_items(split_items(body, content_type), latest_ms)
 
 
-def _flawless(body: bytes, latest_ms: int) -> list[Click] | None:
+def _parse_valid_body(body: bytes, latest_ms: int) -> list[Click] | None:
     """The clicks of a body in which nothing is wrong; None of any other, which is looked at item by item."""
     try:
         parsed = parse_record(body)
@@ -146,13 +146,13 @@ def _flawless(body: bytes, latest_ms: int) -> list[Click] | None:
     return clicks
 
 
-def _sort_items(items: list[bytes], latest_ms: int) -> tuple[list[Click], list[dict[str, Any]]]:
+def _validate_items(items: list[bytes], latest_ms: int) -> tuple[list[Click], list[dict[str, Any]]]:
     if len(items) > MAX_EVENTS:
         raise CollectorError(413, "PAYLOAD_TOO_LARGE", f"A request holds at most {MAX_EVENTS} events; send several.")
     clicks: list[Click] = []
     rejected: list[dict[str, Any]] = []
     for index, item in enumerate(items):
-        click = _sorted(item, latest_ms)
+        click = _validate_item(item, latest_ms)
         if isinstance(click, Click):
             clicks.append(click)
         else:
@@ -161,7 +161,7 @@ def _sort_items(items: list[bytes], latest_ms: int) -> tuple[list[Click], list[d
     return clicks, rejected
 
 
-def _sorted(item: bytes, latest_ms: int) -> Click | tuple[str, str, str]:
+def _validate_item(item: bytes, latest_ms: int) -> Click | tuple[str, str, str]:
     """The click, or (reason, error, message)."""
     click = decode_one(item)
     if isinstance(click, Rejected):
@@ -187,7 +187,7 @@ async def _publish(producer: ClickProducer, clicks: list[Click]) -> None:
         raise CollectorError(503, "UNAVAILABLE", message) from error
 
 
-def _error(request: Request, refusal: CollectorError) -> JSONResponse:
+def _error_response(request: Request, refusal: CollectorError) -> JSONResponse:
     error = {
         "code": refusal.code,
         "message": str(refusal),

@@ -17,7 +17,7 @@ from deploy.processes.http_server import HttpServer
 from deploy.processes.lifecycle import serve_until, stop_on_signals
 from deploy.processes.metrics_listener import MetricsListener
 from deploy.settings import Settings
-from ingest.collector import Verdict, collector_routes
+from ingest.collector import KeyVerdict, collector_routes
 from ingest.kafka.admin import ensure_topics, wait_for_broker
 from ingest.producer import ClickProducer
 from rollups.clickhouse import ClickHouse, ClickHouseError
@@ -80,10 +80,10 @@ class CollectorService:
         return True
 
 
-def key_authority(keys: KeyRing, role: str) -> Callable[[str | None], Awaitable[Verdict]]:
+def key_authority(keys: KeyRing, role: str) -> Callable[[str | None], Awaitable[KeyVerdict]]:
     """Who may do what takes a role, for the collector, which knows nothing of keys."""
 
-    async def authorize(key: str | None) -> Verdict:
+    async def authorize(key: str | None) -> KeyVerdict:
         try:
             principal = await keys.resolve(key)
         except ClickHouseError as error:

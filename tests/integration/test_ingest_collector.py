@@ -20,7 +20,7 @@ from starlette.applications import Starlette
 
 from deploy.settings import Settings
 from ingest import collector
-from ingest.collector import MAX_BODY_BYTES, Verdict, collector_routes
+from ingest.collector import MAX_BODY_BYTES, KeyVerdict, collector_routes
 from ingest.event.addresses import AddressHasher
 from ingest.producer import ClickProducer
 from tests.support.tansu import Tansu, tansu
@@ -29,7 +29,7 @@ NOW = 1_767_225_600
 GOOD = {"clicked_at": NOW * 1000, "account_id": 1, "domain": "vvd.bz", "link_id": "a"}
 BAD = {"clicked_at": NOW * 1000}
 FUTURE = GOOD | {"clicked_at": (NOW + 3601) * 1000}
-VERDICTS: dict[str | None, Verdict] = {"good": "ok", "reader": "forbidden", "outage": "unavailable"}
+VERDICTS: dict[str | None, KeyVerdict] = {"good": "ok", "reader": "forbidden", "outage": "unavailable"}
 
 
 class Collector:
@@ -46,7 +46,7 @@ class Collector:
 
 @asynccontextmanager
 async def collecting(settings: Settings) -> AsyncIterator[Collector]:
-    async def authorize(key: str | None) -> Verdict:
+    async def authorize(key: str | None) -> KeyVerdict:
         return VERDICTS.get(key, "unknown")
 
     async with ClickProducer(settings, delivery_timeout=3) as producer:

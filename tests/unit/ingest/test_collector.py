@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from ingest.collector import sort_body, split_items
+from ingest.collector import parse_body, split_items
 
 NOW = 1_767_225_600_000
 GOOD = {"clicked_at": NOW, "account_id": 1, "domain": "vvd.bz", "link_id": "a"}
@@ -45,7 +45,7 @@ def test_refused_items_are_named_by_their_index() -> None:
     late = json.dumps(GOOD | {"clicked_at": NOW + HOUR + 1}).encode()
     in_time = json.dumps(GOOD | {"clicked_at": NOW + HOUR}).encode()
     items = [b"3", A, late, in_time, b'{"clicked_at": 1}']
-    clicks, rejected = sort_body(b"[" + b",".join(items) + b"]", "application/json", NOW + HOUR)
+    clicks, rejected = parse_body(b"[" + b",".join(items) + b"]", "application/json", NOW + HOUR)
     assert [click.clicked_at for click in clicks] == [NOW, NOW + HOUR]
     assert [(one["index"], one["reason"], one["error"]) for one in rejected] == [
         (0, "invalid", "not_an_event"),
@@ -57,7 +57,7 @@ def test_refused_items_are_named_by_their_index() -> None:
 
 @pytest.mark.parametrize("body", [A, b"[" + A + b"," + B + b"]", A + b"\n" + B])
 def test_a_body_without_a_fault_is_taken_whole(body: bytes) -> None:
-    clicks, rejected = sort_body(body, "application/json", NOW)
+    clicks, rejected = parse_body(body, "application/json", NOW)
     assert [click.link_id for click in clicks] == ["a", "b"][: len(clicks)]
     assert len(clicks) == body.count(b"clicked_at")
     assert clicks[0].domain == "https://vvd.bz"
@@ -65,5 +65,5 @@ def test_a_body_without_a_fault_is_taken_whole(body: bytes) -> None:
 
 
 def test_an_array_in_a_line_of_ndjson_is_no_event() -> None:
-    clicks, [rejected] = sort_body(b"[" + A + b"]\n" + B, "application/x-ndjson", NOW)
+    clicks, [rejected] = parse_body(b"[" + A + b"]\n" + B, "application/x-ndjson", NOW)
     assert (len(clicks), rejected["index"], rejected["error"]) == (1, 0, "not_an_event")

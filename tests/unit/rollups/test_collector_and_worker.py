@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.collector import sort_body
+from ingest.collector import parse_body
 from ingest.event import MAX_EVENT_ID, MAX_ID, MAX_LINK_ID, MAX_VISITOR_ID, Click, clicked_at_ms, decode_record
 from ingest.event.validation import LATEST_MS, MAX_DOMAIN
 from ingest.kafka.records import Packer
@@ -50,7 +50,7 @@ bodies = st.lists(events, min_size=1, max_size=5).map(lambda found: json.dumps(f
 
 @given(bodies)
 def test_what_the_collector_takes_the_worker_takes_as_the_same(body: bytes) -> None:
-    clicks, _ = sort_body(body, "application/json", LATEST_MS)
+    clicks, _ = parse_body(body, "application/json", LATEST_MS)
     taken = [msgspec.structs.replace(click) for click in clicks]
     values = [record.value for record in PACKER.together(clicks, 1)]
     records = [Record(offset, value) for offset, value in enumerate(values)]
@@ -73,13 +73,13 @@ def test_what_the_collector_takes_the_worker_takes_as_the_same(body: bytes) -> N
 def test_the_collector_says_what_the_worker_would(length: int) -> None:
     for domain in ("d" * length, "https://" + "d" * (length - 8), "İ" * (length // 2 - 4)):
         body = json.dumps(GOOD | {"domain": domain}).encode()
-        clicks, rejected = sort_body(body, "application/json", LATEST_MS)
+        clicks, rejected = parse_body(body, "application/json", LATEST_MS)
         assert len(clicks) + len(rejected) == 1
         assert all(isinstance(item, Click) for click in clicks for item in decode_record(PACKER.pack(click)[1]))
 
 
 def test_an_event_that_is_too_large_is_named_beside_good_ones() -> None:
     items = [GOOD, GOOD | {"referrer": "r" * 300_000}, GOOD | {"unknown": "x" * 300_000}]
-    clicks, [rejected] = sort_body(json.dumps(items).encode(), "application/json", LATEST_MS)
+    clicks, [rejected] = parse_body(json.dumps(items).encode(), "application/json", LATEST_MS)
     assert len(clicks) == 2
     assert (rejected["index"], rejected["reason"], rejected["error"]) == (1, "invalid", "too_large")
