@@ -61,8 +61,8 @@ def collector_routes(
             body, latest_ms = await _read_body(request), int(clock() * 1000) + tolerance_ms
             clicks, rejected = parse_body(body, request.headers.get("content-type", ""), latest_ms)
             await _publish(producer, clicks)
-        except CollectorError as refusal:
-            return _error_response(request, refusal)
+        except CollectorError as error:
+            return _error_response(request, error)
         return JSONResponse({"accepted": len(clicks), "rejected": rejected}, 202 if clicks else 400)
 
     return [Route("/ingest/events", events, methods=["POST"])]
@@ -187,14 +187,14 @@ async def _publish(producer: ClickProducer, clicks: list[Click]) -> None:
         raise CollectorError(503, "UNAVAILABLE", message) from error
 
 
-def _error_response(request: Request, refusal: CollectorError) -> JSONResponse:
-    error = {
-        "code": refusal.code,
-        "message": str(refusal),
+def _error_response(request: Request, error: CollectorError) -> JSONResponse:
+    content = {
+        "code": error.code,
+        "message": str(error),
         "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "request_id": request.scope.get("state", {}).get("request_id") or uuid.uuid4().hex,
     }
-    headers = {"Retry-After": _RETRY_AFTER_SECONDS} if refusal.status in (429, 503) else None
-    if refusal.status == 415:
+    headers = {"Retry-After": _RETRY_AFTER_SECONDS} if error.status in (429, 503) else None
+    if error.status == 415:
         headers = {"Accept-Encoding": ACCEPTED}
-    return JSONResponse({"error": error}, refusal.status, headers)
+    return JSONResponse({"error": content}, error.status, headers)
