@@ -14,16 +14,16 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from ingest.kafka.topic_findings import say_once, say_what_is_wrong
-from ingest.kafka.topic_id import TopicLook, look_at
+from ingest.kafka.topic_id import TopicDescription, describe_topic
 from ingest.settings import Settings
 
 log = logging.getLogger(__name__)
 
 MAX_RECORD_BYTES = 16 * 1024 * 1024
-_LAST_BACKOFF = 10.0
-_LOOK_SECONDS = 5.0
+_MAX_BACKOFF_SECONDS = 10.0
+_DESCRIBE_TIMEOUT_SECONDS = 5.0
 _SETTLE_SECONDS = 2.0
-_LOOKS = 3
+_DESCRIBE_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ async def wait_for_broker(settings: Settings, stop: asyncio.Event) -> None:
             return
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), backoff)
-        backoff = min(backoff * 2, _LAST_BACKOFF)
+        backoff = min(backoff * 2, _MAX_BACKOFF_SECONDS)
 
 
 async def ensure_topics(settings: Settings) -> None:
@@ -138,7 +138,7 @@ async def _create(admin: AIOKafkaAdminClient, spec: TopicSpec, replication: int)
             raise for_code(code)(f"topic {name} cannot be created: {' '.join(map(str, message))}")
 
 
-class TopicWatch:
+class TopicWatcher:
     """Looks at one topic again and again over a connection that is kept. For one event loop."""
 
     def __init__(self, settings: Settings, topic: str) -> None:
@@ -146,17 +146,17 @@ class TopicWatch:
         self._admin: AIOKafkaAdminClient | None = None
         self._one_at_a_time = asyncio.Lock()
 
-    async def look(self) -> TopicLook:
-        """What a broker says after this call. ConnectionError if Kafka is away; the next look connects again."""
+    async def describe(self) -> TopicDescription:
+        """What a broker says after this call. ConnectionError if Kafka is away; the next call connects again."""
         async with self._one_at_a_time:
-            for chances in reversed(range(_LOOKS)):  # one broker of several may just have gone
+            for attempts_left in reversed(range(_DESCRIBE_ATTEMPTS)):  # one broker of several may just have gone
                 try:
-                    async with asyncio.timeout(_LOOK_SECONDS):
+                    async with asyncio.timeout(_DESCRIBE_TIMEOUT_SECONDS):
                         self._admin = self._admin or await admin_client(self._settings)
-                        return await look_at(self._admin, self._topic)
+                        return await describe_topic(self._admin, self._topic)
                 except (KafkaError, OSError) as error:
                     await self._disconnect()
-                    if not chances:
+                    if not attempts_left:
                         where = f"Kafka at {self._settings.kafka_url}"
                         raise ConnectionError(f"{where} does not say what topic {self._topic} is: {error}") from error
         raise AssertionError("unreachable")
@@ -173,9 +173,9 @@ class TopicWatch:
 
 async def topic_identity(settings: Settings, topic: str) -> tuple[str, str]:
     """(cluster id, topic id): together they name one incarnation of a topic. ConnectionError if Kafka is away."""
-    watch = TopicWatch(settings, topic)
+    watch = TopicWatcher(settings, topic)
     try:
-        found = await watch.look()
+        found = await watch.describe()
         return found.cluster_id, found.topic_id
     finally:
         await watch.close()

@@ -105,7 +105,7 @@ class _TopicRequest(Request[MetadataRequest_v12]):  # type: ignore[misc]
 
 
 @dataclass(frozen=True, slots=True)
-class TopicLook:
+class TopicDescription:
     """What a broker says of a topic."""
 
     cluster_id: str
@@ -113,26 +113,26 @@ class TopicLook:
     partitions: int
 
 
-async def look_at(admin: AIOKafkaAdminClient, topic: str) -> TopicLook:
+async def describe_topic(admin: AIOKafkaAdminClient, topic: str) -> TopicDescription:
     """One question to one broker; an old one is asked twice. Raises KafkaError."""
     client = admin._client
     try:
         response = await client.send(client.get_random_node(), _TopicRequest(topic))
     except (IncompatibleBrokerVersion, NotImplementedError):
-        return await _look_at_old(admin, topic)
+        return await _describe_topic_without_id(admin, topic)
     error_code, _, identity, _, partitions = response.topics[0][:5]
     if error_code:
         raise for_code(error_code)(f"no metadata of topic {topic}")
-    return TopicLook(str(response.cluster_id), "" if identity == _NO_ID else identity.hex, len(partitions))
+    return TopicDescription(str(response.cluster_id), "" if identity == _NO_ID else identity.hex, len(partitions))
 
 
 @cache
-def _say_that_there_are_no_ids() -> None:
+def _warn_of_missing_ids() -> None:
     log.warning("the broker has no topic ids: a topic that is made again will not be told from its predecessor")
 
 
-async def _look_at_old(admin: AIOKafkaAdminClient, topic: str) -> TopicLook:
-    _say_that_there_are_no_ids()
+async def _describe_topic_without_id(admin: AIOKafkaAdminClient, topic: str) -> TopicDescription:
+    _warn_of_missing_ids()
     cluster = await admin.describe_cluster()
     [found] = await admin.describe_topics([topic])
-    return TopicLook(str(cluster["cluster_id"]), "", len(found["partitions"]))
+    return TopicDescription(str(cluster["cluster_id"]), "", len(found["partitions"]))

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Iterable
 
-from ingest.kafka.admin import TopicWatch
+from ingest.kafka.admin import TopicWatcher
 from rollups.clickhouse import ClickHouse
 from rollups.consumer.partition_layout import Layout
 from rollups.delivery.sources import register_source, source_number
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 class Topic:
     """One incarnation of the topic of clicks, for one event loop. `open` it, and `close` it."""
 
-    def __init__(self, watch: TopicWatch, name: str, source: int, layout: Layout) -> None:
+    def __init__(self, watch: TopicWatcher, name: str, source: int, layout: Layout) -> None:
         self._watch = watch
         self._name = name
         self.source = source
@@ -28,9 +28,9 @@ class Topic:
     @classmethod
     async def open(cls, settings: Settings, db: ClickHouse) -> Topic:
         """Raises ConnectionError and ClickHouseError."""
-        watch = TopicWatch(settings, settings.topic)
+        watch = TopicWatcher(settings, settings.topic)
         try:
-            found = await watch.look()
+            found = await watch.describe()
             identity = (found.cluster_id, settings.topic, found.topic_id)
             source = await asyncio.to_thread(register_source, db, *identity)
         except BaseException:
@@ -42,7 +42,7 @@ class Topic:
 
     async def identity(self, held: Iterable[int]) -> int:
         """The source that the topic is by now. Its partitions, and those that the group gave us, are noted."""
-        found = await self._watch.look()
+        found = await self._watch.describe()
         partitions = max([found.partitions, *(partition + 1 for partition in held)])
         if partitions > self._layout.partitions:
             await asyncio.to_thread(self._layout.note, partitions)

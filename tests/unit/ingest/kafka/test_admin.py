@@ -12,7 +12,7 @@ from aiokafka.errors import IncompatibleBrokerVersion
 
 from ingest.kafka.admin import MAX_RECORD_BYTES, client_options, topics, wait_for_broker
 from ingest.kafka.topic_findings import findings
-from ingest.kafka.topic_id import TopicLook, look_at
+from ingest.kafka.topic_id import TopicDescription, describe_topic
 from ingest.settings import Settings
 from tests.support import free_port
 
@@ -81,7 +81,7 @@ class OldBroker:
 
 def test_a_broker_without_topic_ids_has_none(caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(2):
-        assert asyncio.run(look_at(OldBroker(), "clicks")) == TopicLook("c", "", 2)
+        assert asyncio.run(describe_topic(OldBroker(), "clicks")) == TopicDescription("c", "", 2)
     assert caplog.text.count("has no topic ids") <= 1, "said once in a process"
 
 
