@@ -13,7 +13,7 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from ingest.kafka.topic_findings import say_once, say_what_is_wrong
+from ingest.kafka.topic_findings import log_once, warn_of_findings
 from ingest.kafka.topic_id import TopicDescription, describe_topic
 from ingest.settings import Settings
 
@@ -107,12 +107,12 @@ async def ensure_topics(settings: Settings) -> None:
             await _create(admin, spec, settings.replication)
         partitions = await _partitions(admin, settings)
         if partitions < settings.partitions:
-            say_once(
+            log_once(
                 logging.WARNING,
                 f"topic {settings.topic} has {partitions} partitions, fewer than the {settings.partitions} of "
                 "CLICKMILL_PARTITIONS; it is used as it is",
             )
-        await say_what_is_wrong(admin, settings, MAX_RECORD_BYTES)
+        await warn_of_findings(admin, settings, MAX_RECORD_BYTES)
     finally:
         await admin.close()
 

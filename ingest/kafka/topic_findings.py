@@ -18,7 +18,7 @@ Config = Mapping[str, str]  # names and values as Kafka has them; what a broker 
 _DAY_MS = 24 * 3_600_000
 _UNLIMITED = -1
 
-_said: set[str] = set()  # in this process
+_logged: set[str] = set()  # in this process
 
 
 def findings(settings: Settings, clicks: Config, dead: Config, largest: int) -> list[str]:
@@ -101,15 +101,15 @@ def _number(config: Config, name: str) -> int | None:
     return int(text) if text.removeprefix("-").isdecimal() and len(text) < 20 else None
 
 
-async def say_what_is_wrong(admin: AIOKafkaAdminClient, settings: Settings, largest: int) -> None:
+async def warn_of_findings(admin: AIOKafkaAdminClient, settings: Settings, largest: int) -> None:
     """Warns of each finding, once in a process. A broker that does not tell, or not us, is left alone."""
     try:
         clicks, dead = await _configs(admin, [settings.topic, settings.dead_topic])
     except (KafkaError, NotImplementedError) as error:
-        say_once(logging.INFO, f"the settings of the topics are not looked at, as the broker does not tell: {error!r}")
+        log_once(logging.INFO, f"the settings of the topics are not looked at, as the broker does not tell: {error!r}")
         return
     for line in findings(settings, clicks, dead, largest):
-        say_once(logging.WARNING, line)
+        log_once(logging.WARNING, line)
 
 
 async def _configs(admin: AIOKafkaAdminClient, topics: list[str]) -> list[Config]:
@@ -124,8 +124,8 @@ async def _configs(admin: AIOKafkaAdminClient, topics: list[str]) -> list[Config
     return [told[topic] for topic in topics]
 
 
-def say_once(level: int, line: str) -> None:
+def log_once(level: int, line: str) -> None:
     """Logs a line that is true until an operator does something, however often it is found in this process."""
-    if line not in _said:
-        _said.add(line)
+    if line not in _logged:
+        _logged.add(line)
         log.log(level, "%s", line)
