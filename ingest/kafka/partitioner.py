@@ -8,7 +8,7 @@ _BITS = 0xFFFFFFFF
 _M = 0x5BD1E995
 
 
-def partition_of(key: bytes, partitions: int) -> int:
+def partition_for_key(key: bytes, partitions: int) -> int:
     return (murmur2(key) & 0x7FFFFFFF) % partitions
 
 

@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import UnknownError, UnsupportedVersionError
 
 from ingest.kafka.admin import MAX_RECORD_BYTES, client_options
-from ingest.kafka.partitioner import partition_of
+from ingest.kafka.partitioner import partition_for_key
 from ingest.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,9 @@ class Connection:
 
 
 def _partitioner(key: bytes | None, partitions: Sequence[int], available: Sequence[int]) -> int:
-    return random.choice(available or partitions) if key is None else partitions[partition_of(key, len(partitions))]
+    return (
+        random.choice(available or partitions) if key is None else partitions[partition_for_key(key, len(partitions))]
+    )
 
 
 def _is_news(record: logging.LogRecord) -> bool:

@@ -46,10 +46,10 @@ async def read_stretches(
     settings: Settings,
     topic: str,
     stretches: Mapping[int, tuple[int, int]],
-    take: Callable[[Any], None],
+    on_record: Callable[[Any], None],
     seconds: float,
 ) -> set[int]:
-    """Hands the ConsumerRecords at offsets [start, end) of some partitions to `take`, for so long at most.
+    """Hands the ConsumerRecords at offsets [start, end) of some partitions to `on_record`, for so long at most.
 
     Returns the partitions of which the log has all of that, and was quick enough; a log that ends before has not.
     Records of aborted transactions are left out. Errors: aiokafka's KafkaError if the broker is away.
@@ -67,14 +67,14 @@ async def read_stretches(
                 for tp in unread:
                     consumer.seek(tp, stretches[tp.partition][0])
                 while unread:
-                    whole |= await _read_on(consumer, unread, take)
+                    whole |= await _read_fetch(consumer, unread, on_record)
     finally:
         await consumer.stop()
     return whole
 
 
-async def _read_on(
-    consumer: AIOKafkaConsumer, unread: dict[TopicPartition, int], take: Callable[[Any], None]
+async def _read_fetch(
+    consumer: AIOKafkaConsumer, unread: dict[TopicPartition, int], on_record: Callable[[Any], None]
 ) -> set[int]:
     """One fetch of partitions up to their ends. Takes those out that are done with; returns those read up to there."""
     try:
@@ -85,7 +85,7 @@ async def _read_on(
         for tp, records in fetched.items():
             for record in records:
                 if record.offset < unread[tp]:
-                    take(record)
+                    on_record(record)
         done = {tp for tp, end in unread.items() if await consumer.position(tp) >= end}
         read = {tp.partition for tp in done}
     consumer.pause(*done)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ingest.event.addresses import AddressHasher
 from ingest.event.click import Click, encode, partition_key, with_event_id
-from ingest.kafka.partitioner import partition_of
+from ingest.kafka.partitioner import partition_for_key
 from ingest.settings import Settings
 
 MAX_VALUE_BYTES = 512 * 1024  # half of what a topic takes that was made with Kafka's defaults
@@ -66,7 +66,7 @@ class Packer:
         for click in clicks:
             own, value = self.pack(click)
             chosen = key or own
-            partition = partition_of(chosen, partitions)
+            partition = partition_for_key(chosen, partitions)
             record = filling.get(partition)
             if record is None or not record.add(value):
                 record = filling[partition] = Record(chosen)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ingest.event import Click, Fault, decode_one, decode_record, partition_key
 from ingest.event.addresses import AddressHasher
 from ingest.event.validation import validate_size
-from ingest.kafka.partitioner import murmur2, partition_of
+from ingest.kafka.partitioner import murmur2, partition_for_key
 from ingest.kafka.producer_connection import _partitioner
 from ingest.kafka.records import MAX_VALUE_BYTES, Packer
 from ingest.settings import Settings
@@ -39,7 +39,7 @@ def packed(subject: Click, **settings: Any) -> tuple[bytes, Click]:
 def test_the_partition_is_that_of_kafkas_own_clients(key: bytes) -> None:
     assert murmur2(key) == reference(key)
     for count in (1, 3, 12, 4096):
-        assert partition_of(key, count) == DefaultPartitioner()(key, range(count), range(count))
+        assert partition_for_key(key, count) == DefaultPartitioner()(key, range(count), range(count))
 
 
 def test_a_record_without_a_key_goes_to_any_partition() -> None:
