@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 from ingest.event.click import Click
 from ingest.in_flight import Acknowledgement, BufferFull, DeliveryFailed, InFlight
 from ingest.kafka.producer_connection import Connection, connect
-from ingest.kafka.records import Packer, Record
+from ingest.kafka.records import Record, RecordPacker
 from ingest.settings import Settings
 
 __all__ = ["BufferFull", "ClickProducer", "DeliveryFailed"]
@@ -47,7 +47,7 @@ class ClickProducer:
         self._settings = settings
         self._delivery_timeout = delivery_timeout
         self._in_flight = InFlight(settings.collector_buffer_events, delivery_timeout)
-        self._packer = Packer(settings)
+        self._packer = RecordPacker(settings)
         self._connection: Connection | None = None
         self._renewing = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -70,7 +70,7 @@ class ClickProducer:
         if not self._settings.visitor_secret and not self._settings.keep_addresses:
             log.warning("CLICKMILL_VISITOR_SECRET is not set here: addresses go into Kafka as they are")
         self._connection = await connect(self._settings, self._delivery_timeout)
-        self._run(self._in_flight.run_expiry())
+        self._spawn(self._in_flight.run_expiry())
 
     async def send(self, click: Click) -> Acknowledgement:
         """Buffers a click, waiting for room; returns the future of its acknowledgement."""
@@ -88,7 +88,7 @@ class ClickProducer:
         self._connected()
         key, value = self._packer.pack(click)
         acknowledgement = self._in_flight.reserve_nowait()
-        self._run(self._publish(key, value, acknowledgement))
+        self._spawn(self._publish(key, value, acknowledgement))
         return acknowledgement
 
     async def send_many(
@@ -105,23 +105,23 @@ class ClickProducer:
             return []
         records: list[Record] = []
         for start in range(0, len(clicks), _SLICE):
-            records += self._packer.together(clicks[start : start + _SLICE], partitions, key)
+            records += self._packer.pack_many(clicks[start : start + _SLICE], partitions, key)
             await asyncio.sleep(0)
         try:
             async with asyncio.timeout(wait):
-                taken = await self._in_flight.reserve([len(record.values) for record in records])
+                acknowledgements = await self._in_flight.reserve([len(record.values) for record in records])
         except TimeoutError:
             raise BufferFull(f"{len(self._in_flight)} clicks are waiting for the broker") from None
         begun = 0
         try:
-            for acknowledgement, record in zip(taken, records, strict=True):
+            for acknowledgement, record in zip(acknowledgements, records, strict=True):
                 begun += 1
                 await self._publish(record.key, record.value, acknowledgement)
         except BaseException:
-            for acknowledgement in taken[begun:]:
+            for acknowledgement in acknowledgements[begun:]:
                 self._in_flight.withdraw(acknowledgement)
             raise
-        return taken
+        return acknowledgements
 
     async def _publish(self, key: bytes, value: bytes, acknowledgement: Acknowledgement) -> None:
         try:
@@ -148,7 +148,7 @@ class ClickProducer:
         """A failed batch leaves a gap in an idempotent producer's sequence: the broker refuses all that follows."""
         if broken.idempotent and broken is self._connection and not self._renewing:
             self._renewing = True
-            self._run(self._replace(broken))
+            self._spawn(self._replace(broken))
 
     async def _replace(self, broken: Connection) -> None:
         try:
@@ -181,7 +181,7 @@ class ClickProducer:
             raise RuntimeError("the producer is not started: use `async with ClickProducer(...)`")
         return self._connection
 
-    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

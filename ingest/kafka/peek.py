@@ -22,12 +22,12 @@ _BYTES = 64 * 1024  # of a partition; a larger record comes nevertheless
 class Peek:
     """What a partition has at an offset: the first record there or behind it, and the end that the fetch told of.
 
-    `refused` says that the log has no such offset.
+    `out_of_range` says that the log has no such offset.
     """
 
     record: Any = None  # an aiokafka ConsumerRecord
     end: int | None = None
-    refused: bool = False
+    out_of_range: bool = False
 
 
 async def peek(settings: Settings, topic: str, offsets: Mapping[int, int]) -> dict[int, Peek]:
@@ -61,7 +61,7 @@ async def _peek(consumer: AIOKafkaConsumer, tp: TopicPartition, offset: int) -> 
         try:
             records = (await consumer.getmany(tp, timeout_ms=100)).get(tp)
         except OffsetOutOfRangeError:
-            return Peek(refused=True)
+            return Peek(out_of_range=True)
         end, stable = consumer.highwater(tp), consumer.last_stable_offset(tp)  # None until a fetch has answered
         if records:
             return Peek(records[0], end)

@@ -42,12 +42,12 @@ async def read_topic(settings: Settings, topic: str) -> AsyncIterator[list[Any]]
         await consumer.stop()
 
 
-async def read_stretches(
+async def read_ranges(
     settings: Settings,
     topic: str,
-    stretches: Mapping[int, tuple[int, int]],
+    ranges: Mapping[int, tuple[int, int]],
     on_record: Callable[[Any], None],
-    seconds: float,
+    timeout: float,
 ) -> set[int]:
     """Hands the ConsumerRecords at offsets [start, end) of some partitions to `on_record`, for so long at most.
 
@@ -57,15 +57,15 @@ async def read_stretches(
     consumer = AIOKafkaConsumer(
         **client_options(settings), auto_offset_reset="none", enable_auto_commit=False, isolation_level="read_committed"
     )
-    unread = {TopicPartition(topic, partition): end for partition, (_, end) in stretches.items()}
+    unread = {TopicPartition(topic, partition): end for partition, (_, end) in ranges.items()}
     whole: set[int] = set()
     try:
         with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(timeout):
                 await consumer.start()
                 consumer.assign(list(unread))
                 for tp in unread:
-                    consumer.seek(tp, stretches[tp.partition][0])
+                    consumer.seek(tp, ranges[tp.partition][0])
                 while unread:
                     whole |= await _read_fetch(consumer, unread, on_record)
     finally:

@@ -35,7 +35,7 @@ class Record:
         return True
 
 
-class Packer:
+class RecordPacker:
     """Makes records of clicks. With the visitor secret their addresses become hashes, unless they are to be kept."""
 
     def __init__(self, settings: Settings) -> None:
@@ -56,7 +56,7 @@ class Packer:
             raise ValueError(f"the click has {len(value)} bytes as JSON, at most {MAX_VALUE_BYTES} are allowed")
         return key, value
 
-    def together(self, clicks: Iterable[Click], partitions: int, key: bytes | None = None) -> list[Record]:
+    def pack_many(self, clicks: Iterable[Click], partitions: int, key: bytes | None = None) -> list[Record]:
         """Those of each partition in as few records as hold them, under this key, or each under its own.
 
         ValueError if one of them is too large.

@@ -12,7 +12,7 @@ from faust.exceptions import ProducerSendError
 from faust.types import TP
 
 from ingest.kafka.admin import ssl_context
-from ingest.kafka.reader import read_stretches
+from ingest.kafka.reader import read_ranges
 from rollups.consumer.faust_transport import BatchSchema, ClickApp
 from rollups.delivery.claims import SourceReplaced
 from rollups.delivery.dead_letters import RecordTooLarge
@@ -115,7 +115,7 @@ class FaustLog:
         def take(record: Any) -> None:
             found[record.partition][record.offset] = fingerprint(record.timestamp, record.key, record.value)
 
-        whole = await read_stretches(self._settings, self._app.clicks_topic, stretches, take, self._read_back_seconds)
+        whole = await read_ranges(self._settings, self._app.clicks_topic, stretches, take, self._read_back_seconds)
         in_time = len(whole) == len(stretches)
         longer = min(2 * self._read_back_seconds, _LONGEST_READ_BACK)
         self._read_back_seconds = _READ_BACK_SECONDS if in_time else longer

@@ -17,7 +17,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from deploy.settings import Settings
 from ingest.kafka.broker_time import append_time
-from ingest.kafka.reader import read_stretches, read_topic
+from ingest.kafka.reader import read_ranges, read_topic
 from rollups.delivery.letters import Letters
 from tests.support.chdb_server import ChdbServer, start_chdb_server
 from tests.support.kafka_broker import KafkaBroker, missing_reason, require
@@ -167,7 +167,7 @@ def test_stretches_of_a_log(servers: Servers) -> None:
 
         async def read(stretches: dict[int, tuple[int, int]]) -> set[int]:
             found.clear()
-            return await read_stretches(settings, "clicks", stretches, take, 2)
+            return await read_ranges(settings, "clicks", stretches, take, 2)
 
         assert await read({0: (9, 16), 1: (1, 2)}) == {0, 1}
         assert sorted(found) == [(0, 9), (1, 1)]

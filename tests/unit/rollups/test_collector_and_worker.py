@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from ingest.collector import parse_body
 from ingest.event import MAX_EVENT_ID, MAX_ID, MAX_LINK_ID, MAX_VISITOR_ID, Click, clicked_at_ms, decode_record
 from ingest.event.validation import LATEST_MS, MAX_DOMAIN
-from ingest.kafka.records import Packer
+from ingest.kafka.records import RecordPacker
 from rollups.model import Cursor, LogBatch, Records
 from rollups.settings import Settings
 from rollups.transform.decode import Reason, decode
 from tests.support.log import Record
 from tests.unit.ingest.event.test_codec import AFFILIATE, GOOD
 
-PACKER = Packer(Settings(visitor_secret="secret of the tests"))
+PACKER = RecordPacker(Settings(visitor_secret="secret of the tests"))
 
 
 def around(most: int) -> st.SearchStrategy[str]:
@@ -52,7 +52,7 @@ bodies = st.lists(events, min_size=1, max_size=5).map(lambda found: json.dumps(f
 def test_what_the_collector_takes_the_worker_takes_as_the_same(body: bytes) -> None:
     clicks, _ = parse_body(body, "application/json", LATEST_MS)
     taken = [msgspec.structs.replace(click) for click in clicks]
-    values = [record.value for record in PACKER.together(clicks, 1)]
+    values = [record.value for record in PACKER.pack_many(clicks, 1)]
     records = [Record(offset, value) for offset, value in enumerate(values)]
     found, _ = decode(LogBatch(0, Cursor(0), 0, len(records), Records().add(records)), len(clicks) + 1, {})
     assert found.problems == {}

@@ -17,7 +17,7 @@ from ingest.event.addresses import AddressHasher
 from ingest.event.validation import validate_size
 from ingest.kafka.partitioner import murmur2, partition_for_key
 from ingest.kafka.producer_connection import _partitioner
-from ingest.kafka.records import MAX_VALUE_BYTES, Packer
+from ingest.kafka.records import MAX_VALUE_BYTES, RecordPacker
 from ingest.settings import Settings
 
 ADDRESS = "192.0.2.1"
@@ -29,7 +29,7 @@ def click(**fields: Any) -> Click:
 
 
 def packed(subject: Click, **settings: Any) -> tuple[bytes, Click]:
-    key, value = Packer(Settings(**settings)).pack(subject)
+    key, value = RecordPacker(Settings(**settings)).pack(subject)
     made = decode_one(value)
     assert isinstance(made, Click)
     return key, made
@@ -49,7 +49,7 @@ def test_a_record_without_a_key_goes_to_any_partition() -> None:
 
 def test_addresses_do_not_reach_kafka() -> None:
     subject = click(ip=ADDRESS, user_agent="Mozilla", event_id="e")
-    key, value = Packer(Settings(visitor_secret=SECRET)).pack(subject)
+    key, value = RecordPacker(Settings(visitor_secret=SECRET)).pack(subject)
     assert ADDRESS.encode() not in value
     assert subject.ip == ADDRESS, "the caller's click stays as it is"
     _, made = packed(subject, visitor_secret=SECRET)
@@ -86,18 +86,18 @@ def test_the_key_of_a_visitor_is_one_that_any_language_can_make() -> None:
 
 def test_clicks_of_a_partition_are_cut_where_a_record_is_full() -> None:
     clicks = [click(visitor_id="v", event_id=str(n), referrer="r" * 100_000) for n in range(12)]
-    records = Packer(Settings()).together(clicks, 3)
+    records = RecordPacker(Settings()).pack_many(clicks, 3)
     assert [len(record.values) for record in records] == [5, 5, 2]
     assert all(len(record.value) <= MAX_VALUE_BYTES for record in records)
     found = [item.event_id for record in records for item in decode_record(record.value) if isinstance(item, Click)]
     assert found == [str(n) for n in range(12)]
-    [full] = Packer(Settings()).together([click(referrer="r" * (MAX_VALUE_BYTES - 500))], 3)
+    [full] = RecordPacker(Settings()).pack_many([click(referrer="r" * (MAX_VALUE_BYTES - 500))], 3)
     assert len(full.value) <= MAX_VALUE_BYTES
 
 
 def test_a_click_that_is_too_large_is_refused() -> None:
     with pytest.raises(ValueError, match="at most 524288"):
-        Packer(Settings()).pack(click(referrer="\0" * 100_000))
+        RecordPacker(Settings()).pack(click(referrer="\0" * 100_000))
 
 
 @pytest.mark.parametrize("name", ["ip", "user_agent", "referrer", "country", "method", "purpose"])
