@@ -58,7 +58,7 @@ def create_app(
     metrics = CollectorRegistry()
     limiter = RateLimiter(settings, metrics)
     counts = ClickCounts(reader, metrics)
-    cache = ResponseCache(reader, ChangeDetector(reader, settings.topic), catalog.forget, clock)
+    cache = ResponseCache(reader, ChangeDetector(reader, settings.topic), catalog.clear_names, clock)
     mcp = McpEndpoint(settings)
 
     @asynccontextmanager

@@ -16,7 +16,8 @@ from typing_extensions import TypedDict
 from api.access.authentication import admin_caller
 from api.access.key_records import KeyRecord, Role
 from api.access.keys import KeyRing
-from api.catalog.catalog import Catalog, CatalogUpload, Id, Text
+from api.catalog.catalog import Catalog
+from api.catalog.entries import CatalogUpload, Id, Text
 from api.dates import iso_utc
 from api.http.errors import BadRequest, NotFound
 from api.http.openapi import example, refused

@@ -12,7 +12,8 @@ from fastapi.testclient import TestClient
 
 from api.access.keys import KeyRing
 from api.app import create_app
-from api.catalog.catalog import Catalog, CatalogUpload
+from api.catalog.catalog import Catalog
+from api.catalog.entries import CatalogUpload
 from deploy.settings import Settings
 from rollups.clickhouse import ClickHouse
 

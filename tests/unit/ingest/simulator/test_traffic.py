@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from api.catalog.catalog import CatalogUpload
+from api.catalog.entries import CatalogUpload
 from ingest.event import Click, clicked_at_ms, encode, user_identity, validate
 from ingest.simulator.traffic import demo_catalog, run_simulation, simulate
 from rollups.bots.detection import is_bot, is_prefetch
