@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 
 from api.dates import local_hours
 from api.http.errors import StatisticsCode
-from api.statistics.common import Caller, Statistics, answers_with, statistics_routes
+from api.statistics.common import Caller, Statistics, documented_responses, statistics_router
 from api.statistics.parameters import (
     FILL_DAYS,
     LINK,
@@ -20,9 +20,9 @@ from api.statistics.parameters import (
     LinkScope,
     Scope,
     parse_days,
+    parse_fill,
     parse_link,
     parse_scope,
-    wants_fill,
 )
 from api.statistics.queries import ClickCount, ClickCounts
 
@@ -64,21 +64,21 @@ _V1: LinkDayRow = {
 
 
 def daily_router(statistics: Statistics, counts: ClickCounts) -> APIRouter:
-    router = statistics_routes()
+    router = statistics_router()
 
     @router.get(
         "/api/statistics/v2/clicks-by-date",
         operation_id="clicksByDate",
         summary="Clicks and unique users by day",
         response_model=DailyAnswer,
-        responses=answers_with([_V2], *StatisticsCode),
+        responses=documented_responses([_V2], *StatisticsCode),
         openapi_extra={"parameters": [*RANGE, *SCOPE, *FILL_DAYS]},
     )
     async def clicks_by_date(request: Request) -> Response:
         async with statistics.caller(request) as caller:
             days = parse_days(request.query_params, caller.plan)
             scope = parse_scope(request.query_params, caller.plan)
-            fill = wants_fill(request.query_params)
+            fill = parse_fill(request.query_params)
 
             def rows() -> list[DayRow]:
                 return [_row(*day) for day in _days(counts, caller, scope, days, fill)]
@@ -90,14 +90,14 @@ def daily_router(statistics: Statistics, counts: ClickCounts) -> APIRouter:
         operation_id="clicksByDateV1",
         summary="Clicks and unique users of a link by day. Business and up",
         response_model=LinkDailyAnswer,
-        responses=answers_with([_V1], *StatisticsCode),
+        responses=documented_responses([_V1], *StatisticsCode),
         openapi_extra={"parameters": [*RANGE, *LINK, *FILL_DAYS]},
     )
     async def clicks_by_date_v1(request: Request) -> Response:
         async with statistics.caller(request) as caller:
             caller.require_first_version()
             days = parse_days(request.query_params, caller.plan)
-            link, fill = parse_link(request.query_params), wants_fill(request.query_params)
+            link, fill = parse_link(request.query_params), parse_fill(request.query_params)
 
             def rows() -> list[LinkDayRow]:
                 return [_link_row(link, *day) for day in _days(counts, caller, link, days, fill)]

@@ -9,20 +9,20 @@ from typing_extensions import TypedDict
 
 from api.http.errors import StatisticsCode
 from api.http.parameters import described
-from api.statistics.common import Caller, Statistics, answers_with, statistics_routes
+from api.statistics.common import Caller, Statistics, documented_responses, statistics_router
 from api.statistics.group_list import Extra, page_extra
 from api.statistics.parameters import (
     PAGES,
     RANGE,
     YMD,
     Days,
-    given,
+    invalid_parameter,
     not_found,
     parse_days,
     parse_groups,
     parse_page,
     parse_ymd,
-    wrong,
+    single_value,
 )
 from api.statistics.queries import ClickCount, ClickCounts, read_groups
 from rollups.clickhouse import ClickHouse
@@ -64,7 +64,7 @@ _CODES = (StatisticsCode.PARAMETER, StatisticsCode.PLAN, StatisticsCode.UNKNOWN)
 
 
 def groups_clicks_router(statistics: Statistics, counts: ClickCounts, db: ClickHouse) -> APIRouter:
-    router = statistics_routes()
+    router = statistics_router()
 
     async def answer(request: Request, caller: Caller, days: Days, groups: Groups) -> Response:
         number = parse_page(request.query_params)
@@ -79,14 +79,14 @@ def groups_clicks_router(statistics: Statistics, counts: ClickCounts, db: ClickH
         operation_id="clicksByGroup",
         summary="Clicks and unique users by group over several days. Premium and up",
         response_model=GroupClicksAnswer,
-        responses=answers_with(_EXAMPLE, *_CODES, StatisticsCode.RANGE),
+        responses=documented_responses(_EXAMPLE, *_CODES, StatisticsCode.RANGE),
         openapi_extra={"parameters": [*RANGE, *_GROUPS, *PAGES]},
     )
     async def clicks_by_group(request: Request) -> Response:
         async with statistics.caller(request) as caller:
             _check_plan(caller)
             days = parse_days(request.query_params, caller.plan)
-            groups = parse_groups(given(request.query_params, "grpIdxList"), "grpIdxList", caller.plan)
+            groups = parse_groups(single_value(request.query_params, "grpIdxList"), "grpIdxList", caller.plan)
             return await answer(request, caller, days, groups)
 
     @router.get(
@@ -94,7 +94,7 @@ def groups_clicks_router(statistics: Statistics, counts: ClickCounts, db: ClickH
         operation_id="clicksByGroupV1",
         summary="Clicks and unique users by group of a day. Premium and up",
         response_model=GroupClicksAnswer,
-        responses=answers_with(_EXAMPLE, *_CODES),
+        responses=documented_responses(_EXAMPLE, *_CODES),
         openapi_extra={"parameters": [*YMD, *_GROUPS, *_ALIAS, *PAGES]},
     )
     async def clicks_by_group_v1(request: Request) -> Response:
@@ -103,9 +103,9 @@ def groups_clicks_router(statistics: Statistics, counts: ClickCounts, db: ClickH
             day: date = parse_ymd(request.query_params)
             names = [name for name in ("grpIdxList", "grpIdx") if name in request.query_params]
             if len(names) > 1:
-                raise wrong("grpIdxList and grpIdx are one parameter; give one of them.")
+                raise invalid_parameter("grpIdxList and grpIdx are one parameter; give one of them.")
             name = names[0] if names else "grpIdxList"
-            groups = parse_groups(given(request.query_params, name), name, caller.plan)
+            groups = parse_groups(single_value(request.query_params, name), name, caller.plan)
             return await answer(request, caller, Days(day, day), groups)
 
     return router
@@ -113,7 +113,7 @@ def groups_clicks_router(statistics: Statistics, counts: ClickCounts, db: ClickH
 
 def _check_plan(caller: Caller) -> None:
     if not caller.plan.whole_account:
-        raise caller.refuse("clicks by group")
+        raise caller.not_in_plan("clicks by group")
 
 
 def _read(

@@ -15,7 +15,7 @@ from api.dates import local_hours
 from api.http.conditional import JsonBody, conditional_response, day_has_ended
 from api.http.errors import StatisticsCode
 from api.query.change_detection import HEADER
-from api.statistics.common import Caller, Statistics, answers_with, statistics_routes, success
+from api.statistics.common import Caller, Statistics, documented_responses, envelope, statistics_router
 from api.statistics.parameters import (
     FILL_HOURS,
     LINK,
@@ -26,10 +26,10 @@ from api.statistics.parameters import (
     LinkScope,
     Scope,
     parse_days,
+    parse_fill,
     parse_link,
     parse_scope,
     parse_ymd,
-    wants_fill,
 )
 from api.statistics.queries import ClickCount, ClickCounts
 
@@ -93,7 +93,7 @@ _CODES = (StatisticsCode.PARAMETER, StatisticsCode.LINK_INCOMPLETE, StatisticsCo
 
 
 def hourly_router(statistics: Statistics, counts: ClickCounts) -> APIRouter:
-    router = statistics_routes()
+    router = statistics_router()
     _add_day_calls(router, statistics, counts)
     _add_range_call(router, statistics, counts)
     return router
@@ -105,14 +105,14 @@ def _add_day_calls(router: APIRouter, statistics: Statistics, counts: ClickCount
         operation_id="clicksByHour",
         summary="Clicks and unique users by hour of a day",
         response_model=HourlyAnswer,
-        responses=answers_with([_V2], *_CODES),
+        responses=documented_responses([_V2], *_CODES),
         openapi_extra={"parameters": [*YMD, *SCOPE, *FILL_HOURS]},
     )
     async def clicks_by_hour(request: Request) -> Response:
         async with statistics.caller(request) as caller:
             day = parse_ymd(request.query_params)
             scope = parse_scope(request.query_params, caller.plan)
-            fill = wants_fill(request.query_params)
+            fill = parse_fill(request.query_params)
 
             def rows() -> list[HourRow]:
                 return [_row(*hour) for hour in _hours(counts, caller, scope, Days(day, day), fill)]
@@ -124,14 +124,14 @@ def _add_day_calls(router: APIRouter, statistics: Statistics, counts: ClickCount
         operation_id="clicksByHourV1",
         summary="Clicks and unique users of a link by hour of a day. Business and up",
         response_model=LinkHourlyAnswer,
-        responses=answers_with([_V1], *_CODES),
+        responses=documented_responses([_V1], *_CODES),
         openapi_extra={"parameters": [*YMD, *LINK, *FILL_HOURS]},
     )
     async def clicks_by_hour_v1(request: Request) -> Response:
         async with statistics.caller(request) as caller:
             caller.require_first_version()
             day, link = parse_ymd(request.query_params), parse_link(request.query_params)
-            fill = wants_fill(request.query_params)
+            fill = parse_fill(request.query_params)
 
             def rows() -> list[LinkHourRow]:
                 return [_link_row(link, *hour) for hour in _hours(counts, caller, link, Days(day, day), fill)]
@@ -145,14 +145,14 @@ def _add_range_call(router: APIRouter, statistics: Statistics, counts: ClickCoun
         operation_id="clicksByHourV3",
         summary="Clicks and unique users by hour of several days",
         response_model=StatusHourlyAnswer,
-        responses=answers_with([_V3], *_CODES, StatisticsCode.RANGE),
+        responses=documented_responses([_V3], *_CODES, StatisticsCode.RANGE),
         openapi_extra={"parameters": [*RANGE, *SCOPE, *FILL_HOURS]},
     )
     async def clicks_by_hour_v3(request: Request) -> Response:
         async with statistics.caller(request) as caller:
             days = parse_days(request.query_params, caller.plan)
             scope = parse_scope(request.query_params, caller.plan)
-            if not wants_fill(request.query_params):
+            if not parse_fill(request.query_params):
 
                 def rows() -> list[HourRow]:
                     return [_row(*hour) for hour in _hours(counts, caller, scope, days, fill=False)]
@@ -172,7 +172,7 @@ def _add_range_call(router: APIRouter, statistics: Statistics, counts: ClickCoun
         status = Statuses(caller.zone, as_of, time.time())
         rows: list[StatusHourRow] = [{**_row(*hour), "status": status.of(hour[0], hour[1])} for hour in found]
         closed = day_has_ended(days.last, caller.zone) and all(row["status"] == "final" for row in rows)
-        return conditional_response(request, JsonBody.of(success(rows)), header, closed=closed)
+        return conditional_response(request, JsonBody.of(envelope(rows)), header, closed=closed)
 
 
 class Statuses:

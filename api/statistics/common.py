@@ -38,9 +38,9 @@ class Caller:
 
     def require_first_version(self) -> None:
         if not self.plan.first_version:
-            raise self.refuse("version 1 of this call; use version 2")
+            raise self.not_in_plan("version 1 of this call; use version 2")
 
-    def refuse(self, what: str) -> StatisticsError:
+    def not_in_plan(self, what: str) -> StatisticsError:
         return StatisticsError(StatisticsCode.PLAN, f"The {self.plan.name} plan has no {what}.")
 
 
@@ -61,7 +61,7 @@ class Statistics:
         """The caller of a statistics call, for as long as it is being answered."""
         caller = await self.account(request)
         if not caller.plan.statistics:
-            raise caller.refuse("statistics")
+            raise caller.not_in_plan("statistics")
         async with self._limiter.statistics(caller.account_id, caller.plan):
             yield caller
 
@@ -80,17 +80,17 @@ class Statistics:
         """What `result` finds, in the envelope. It runs in a thread, once for all who ask the same question."""
         key = (question, caller.account_id, caller.zone)
         body, header = await self.cache.get(
-            key, last_day, lambda: JsonBody.of(success(result())), lambda body: body.size
+            key, last_day, lambda: JsonBody.of(envelope(result())), lambda body: body.size
         )
         closed = last_day is not EVERYTHING and day_has_ended(last_day, caller.zone)
         return conditional_response(request, body, header, closed=closed)
 
 
-def success(result: Any) -> dict[str, Any]:
+def envelope(result: Any) -> dict[str, Any]:
     return {"code": 0, "message": "", "result": result}
 
 
-def statistics_routes() -> APIRouter:
+def statistics_router() -> APIRouter:
     """An empty router whose calls take an account's key and refuse in the statistics envelope."""
     key = APIKeyHeader(name="Authorization", description="`APIKey KEY`", scheme_name="APIKey", auto_error=False)
     return APIRouter(tags=["statistics"], dependencies=[Security(key)])
@@ -105,11 +105,11 @@ _WHY = {
 }
 
 
-def answers_with(result: Any, *codes: StatisticsCode) -> Responses:
+def documented_responses(result: Any, *codes: StatisticsCode) -> Responses:
     """The OpenAPI entries of HTTP 200 and 304: an example and each business error of the call."""
     refusals = {
         f"{code.value}": {"summary": code.name, "value": {"code": code.value, "message": _WHY[code], "result": None}}
         for code in codes
     }
-    examples = {"0": {"summary": "SUCCESS", "value": success(result)}, **refusals}
+    examples = {"0": {"summary": "SUCCESS", "value": envelope(result)}, **refusals}
     return answered("code 0 and the result, or a business error: another code and no result", examples)

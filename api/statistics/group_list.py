@@ -13,8 +13,8 @@ from typing_extensions import TypedDict
 from api.http.errors import StatisticsCode
 from api.http.parameters import described
 from api.query.change_detection import EVERYTHING
-from api.statistics.common import Statistics, answers_with, statistics_routes
-from api.statistics.parameters import PAGES, given, not_found, parse_group, parse_page
+from api.statistics.common import Statistics, documented_responses, statistics_router
+from api.statistics.parameters import PAGES, not_found, parse_group, parse_page, single_value
 from api.statistics.queries import PAGE_SIZE, Group, Page, read_groups
 from rollups.clickhouse import ClickHouse
 
@@ -113,7 +113,7 @@ _PAGE: Extra = {"pages": 1, "nextPages": 1, "nextYn": "N", "count": 1, "totalCou
 
 
 def groups_router(statistics: Statistics, db: ClickHouse) -> APIRouter:
-    router = statistics_routes()
+    router = statistics_router()
 
     def read(account_id: int, number: int, only: Sequence[int] | None, part: str) -> Page:
         page = read_groups(db, account_id, number, only, part)
@@ -126,7 +126,7 @@ def groups_router(statistics: Statistics, db: ClickHouse) -> APIRouter:
         operation_id="listGroups",
         summary="Groups of links, page by page",
         response_model=GroupPageAnswer,
-        responses=answers_with({"extra": _PAGE, "list": [_ITEM]}, *_CODES),
+        responses=documented_responses({"extra": _PAGE, "list": [_ITEM]}, *_CODES),
         openapi_extra={"parameters": [*_FILTERS, *PAGES]},
     )
     async def list_groups(request: Request) -> Response:
@@ -144,7 +144,7 @@ def groups_router(statistics: Statistics, db: ClickHouse) -> APIRouter:
         operation_id="listGroupsV1",
         summary="The first 30 groups of links",
         response_model=GroupListAnswer,
-        responses=answers_with([_ITEM], *_CODES),
+        responses=documented_responses([_ITEM], *_CODES),
         openapi_extra={"parameters": _FILTERS},
     )
     async def list_groups_v1(request: Request) -> Response:
@@ -161,5 +161,5 @@ def groups_router(statistics: Statistics, db: ClickHouse) -> APIRouter:
 
 def _filters(request: Request) -> tuple[tuple[int, ...] | None, str]:
     """The group asked for, if one is, and the part of a name."""
-    group = given(request.query_params, "grpIdx")
-    return None if group is None else (parse_group(group),), given(request.query_params, "nm") or ""
+    group = single_value(request.query_params, "grpIdx")
+    return None if group is None else (parse_group(group),), single_value(request.query_params, "nm") or ""

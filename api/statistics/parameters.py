@@ -53,17 +53,17 @@ class AccountScope:
 Scope = LinkScope | GroupScope | AccountScope
 
 
-def given(parameters: QueryParams, name: str) -> str | None:
+def single_value(parameters: QueryParams, name: str) -> str | None:
     values = parameters.getlist(name)
     if len(values) > 1:
-        raise wrong(f"{name} is given {len(values)} times; give it once.")
+        raise invalid_parameter(f"{name} is given {len(values)} times; give it once.")
     return values[0] if values else None
 
 
 def parse_ymd(parameters: QueryParams, name: str = "ymd") -> date:
-    day = parse_day(given(parameters, name))
+    day = parse_day(single_value(parameters, name))
     if day is None:
-        raise wrong(f"{name} must be a date written as YYYY-MM-DD.")
+        raise invalid_parameter(f"{name} must be a date written as YYYY-MM-DD.")
     return day
 
 
@@ -87,26 +87,28 @@ def parse_scope(parameters: QueryParams, plan: Plan) -> Scope:
         raise StatisticsError(StatisticsCode.LINK_INCOMPLETE, why)
     if linked:
         return parse_link(parameters)
-    group = given(parameters, "grpIdx")
+    group = single_value(parameters, "grpIdx")
     return AccountScope() if group is None else GroupScope(parse_group(group))
 
 
 def parse_link(parameters: QueryParams) -> LinkScope:
-    link_id, domain = given(parameters, "linkId"), given(parameters, "domain")
+    link_id, domain = single_value(parameters, "linkId"), single_value(parameters, "domain")
     if not link_id or not domain:
         raise StatisticsError(StatisticsCode.LINK_INCOMPLETE, "linkId and domain are both required.")
     if len(link_id) > MAX_LINK_ID:
-        raise wrong(f"linkId must have at most {MAX_LINK_ID} characters.")
+        raise invalid_parameter(f"linkId must have at most {MAX_LINK_ID} characters.")
     normal = normal_domain(domain)
     if normal is None:
-        raise wrong("domain must be a domain, such as https://vvd.bz.")
+        raise invalid_parameter("domain must be a domain, such as https://vvd.bz.")
     return LinkScope(normal, link_id)
 
 
 def parse_group(text: str, name: str = "grpIdx") -> int:
     number = parse_integer(text)
     if number is None:
-        raise wrong(f"{name} must be an integer." if name == "grpIdx" else f"{name} must be integers, as in 151,207.")
+        raise invalid_parameter(
+            f"{name} must be an integer." if name == "grpIdx" else f"{name} must be integers, as in 151,207."
+        )
     if not 1 <= number <= MAX_ID:
         raise not_found("group")
     return number
@@ -117,7 +119,7 @@ def parse_groups(text: str | None, name: str, plan: Plan) -> tuple[int, ...] | N
     if text is None and plan.groups_a_call is None:
         return None
     if text is None:
-        raise wrong(f"{name} is required on the {plan.name} plan: at most {plan.groups_a_call} groups.")
+        raise invalid_parameter(f"{name} is required on the {plan.name} plan: at most {plan.groups_a_call} groups.")
     groups = tuple(sorted({parse_group(part.strip(), name) for part in text.split(",")}))
     if plan.groups_a_call is not None and len(groups) > plan.groups_a_call:
         most = f"at most {plan.groups_a_call} groups a call, and {name} names {len(groups)}"
@@ -126,18 +128,18 @@ def parse_groups(text: str | None, name: str, plan: Plan) -> tuple[int, ...] | N
 
 
 def parse_page(parameters: QueryParams) -> int:
-    text = given(parameters, "pages")
+    text = single_value(parameters, "pages")
     page = 1 if text is None else parse_integer(text)
     if page is None or not 1 <= page <= MAX_PAGE:
-        raise wrong(f"pages must be an integer from 1 to {MAX_PAGE}.")
+        raise invalid_parameter(f"pages must be an integer from 1 to {MAX_PAGE}.")
     return page
 
 
-def wants_fill(parameters: QueryParams) -> bool:
-    return given(parameters, "fill") == "1"
+def parse_fill(parameters: QueryParams) -> bool:
+    return single_value(parameters, "fill") == "1"
 
 
-def wrong(message: str) -> StatisticsError:
+def invalid_parameter(message: str) -> StatisticsError:
     return StatisticsError(StatisticsCode.PARAMETER, message)
 
 

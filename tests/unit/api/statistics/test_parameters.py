@@ -15,13 +15,13 @@ from api.statistics.parameters import (
     GroupScope,
     LinkScope,
     Scope,
-    given,
     parse_days,
     parse_groups,
     parse_link,
     parse_page,
     parse_scope,
     parse_ymd,
+    single_value,
 )
 
 LINK = "linkId=x&domain=https://vvd.bz"
@@ -200,4 +200,4 @@ def test_a_page_that_is_none_is_1001(text: str) -> None:
 
 
 def test_a_parameter_that_no_call_knows_may_be_given_twice() -> None:
-    assert given(asked("ymd=a&x=1&x=2"), "ymd") == "a"
+    assert single_value(asked("ymd=a&x=1&x=2"), "ymd") == "a"
