@@ -25,9 +25,9 @@ from api.mcp.server import mcp_server
 from api.settings import Settings
 from ingest.settings import listed
 
-MAX_BODY = 256 * 1024
-_LATER = {"Retry-After": str(RETRY_AFTER_SECONDS)}
-_NO_MESSAGE = {
+MAX_BODY_BYTES = 256 * 1024
+_RETRY_LATER = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+_INVALID_MESSAGE = {
     "jsonrpc": "2.0",
     "id": None,
     "error": {
@@ -35,7 +35,7 @@ _NO_MESSAGE = {
         "message": "The body must be one JSON-RPC 2.0 message, an object; send the messages of a batch one by one.",
     },
 }
-_REFUSALS = {
+_ERROR_MESSAGES = {
     400: "The body must be JSON, sent with Content-Type: application/json.",
     403: "This Origin may not call /mcp: the operator allows it with CLICKMILL_CORS_ORIGINS.",
     421: "/mcp is not served under this Host: the operator allows it with CLICKMILL_MCP_HOSTS.",
@@ -80,17 +80,17 @@ class McpEndpoint:
             raise HTTPException(405, "/mcp answers POST, and GET without a stream.", {"Allow": "GET, HEAD, POST"})
 
     async def _post(self, request: Request, send: Send) -> None:
-        judged = _without_origin(request) if self._any_origin else request
-        if refused := await self._security.validate_request(judged, is_post=True):
-            raise HTTPException(refused.status_code, _REFUSALS[refused.status_code])
+        checked = _without_origin(request) if self._any_origin else request
+        if refused := await self._security.validate_request(checked, is_post=True):
+            raise HTTPException(refused.status_code, _ERROR_MESSAGES[refused.status_code])
         if self._manager is None:
-            raise HTTPException(503, "MCP is not served at the moment; try again.", _LATER)
+            raise HTTPException(503, "MCP is not served at the moment; try again.", _RETRY_LATER)
         try:
-            body = _completed(await _body(request))
+            body = _complete_message(await _read_body(request))
         except ClientDisconnect:
             return
         if body is None:
-            await JSONResponse(_NO_MESSAGE, 400)(request.scope, request.receive, send)
+            await JSONResponse(_INVALID_MESSAGE, 400)(request.scope, request.receive, send)
             return
         waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
@@ -99,7 +99,7 @@ class McpEndpoint:
 
         async def told(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(getattr(request.state, "told", {}))
+                MutableHeaders(scope=message).update(getattr(request.state, "forwarded_headers", {}))
             await send(message)
 
         # The SDK would let a tool go on whose caller has left, and the call inside it never learns of that.
@@ -116,16 +116,16 @@ def _wants_stream(request: Request) -> bool:
     return "text/event-stream" in accepted and "application/json" not in accepted
 
 
-async def _body(request: Request) -> bytes:
+async def _read_body(request: Request) -> bytes:
     body = bytearray()
     async for part in request.stream():
         body += part
-        if len(body) > MAX_BODY:
-            raise HTTPException(413, f"A message may have at most {MAX_BODY:,} bytes.")
+        if len(body) > MAX_BODY_BYTES:
+            raise HTTPException(413, f"A message may have at most {MAX_BODY_BYTES:,} bytes.")
     return bytes(body)
 
 
-def _completed(body: bytes) -> bytes | None:
+def _complete_message(body: bytes) -> bytes | None:
     """The message, with what some clients leave out of an `initialize` and the protocol requires; None if it is none.
 
     What is no JSON at all is left to the SDK to refuse, which says it well.

@@ -23,9 +23,9 @@ from api.http.headers import request_id
 from api.mcp.tools import API_REQUEST, BY_NAME, HOURS_OF_A_DAY, HOURS_WITH_STATUS, ToolView
 
 NO_KEY = "No API key came with this connection: give it the header X-Api-Key: KEY, or Authorization: Bearer KEY."
-# What a caller of REST would also learn from the headers of the answer.
-TOLD = ("x-data-as-of", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset", "retry-after")
-_LONGEST_PATH = 2000  # each round of decoding reads it again
+# What a caller of REST would also learn from the headers of the response.
+FORWARDED_HEADERS = ("x-data-as-of", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset", "retry-after")
+_MAX_PATH_LENGTH = 2000  # each round of decoding reads it again
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,9 @@ def rest_call(tool: ToolView, arguments: Mapping[str, Any]) -> RestCall:
     Raises BadRequest, or HTTPException for a method that is not GET.
     """
     if tool["name"] == API_REQUEST:
-        return _any_call(arguments)
+        return _api_request_call(arguments)
     known = {name: value for name, value in arguments.items() if name in tool["inputSchema"]["properties"]}
-    query = dict(_query(known))
+    query = dict(_query_parameters(known))
     path = BY_NAME[tool["name"]].paths[0]
     if path == HOURS_OF_A_DAY and query.get("fill") == "1" and parse_day(query.get("ymd")):
         # v2 has no status, v3 has: the same hours of the same day.
@@ -62,32 +62,34 @@ async def call_tool(app: ASGIApp, tool: ToolView, arguments: Mapping[str, Any], 
     """The REST body as structured content and as text; of a failed call with `message` and `status` added."""
     try:
         call = rest_call(tool, arguments)
-        answer = await _get(app, call, request)
+        response = await _send(app, call, request)
     except (BadRequest, HTTPException, httpx.InvalidURL) as error:
-        refusal = BadRequest("The arguments are too long.") if isinstance(error, httpx.InvalidURL) else error
-        problem = describe(refusal, scheme="Bearer")
+        refused = BadRequest("The arguments are too long.") if isinstance(error, httpx.InvalidURL) else error
+        problem = describe(refused, scheme="Bearer")
         return _failure({"message": problem.message}, problem.status, {})
-    told = {name: answer.headers[name] for name in TOLD if name in answer.headers}
-    request.state.told = told
-    body = _object(answer.content)
+    forwarded = {name: response.headers[name] for name in FORWARDED_HEADERS if name in response.headers}
+    request.state.forwarded_headers = forwarded
+    body = _object(response.content)
     if body is None:
-        return _failure({"message": "The answer is no JSON object: ask for it over HTTP."}, answer.status_code, told)
-    if answer.status_code == 401 and connection_key(request.headers, request.query_params) is None:
+        return _failure(
+            {"message": "The answer is no JSON object: ask for it over HTTP."}, response.status_code, forwarded
+        )
+    if response.status_code == 401 and connection_key(request.headers, request.query_params) is None:
         body["message"] = NO_KEY  # the call would name the header that it takes itself
-    if answer.status_code >= 400 or (call.statistics and body.get("code") != 0):
-        return _failure(body, answer.status_code, told)
-    return _result(answer.text, body, told, failed=False)
+    if response.status_code >= 400 or (call.statistics and body.get("code") != 0):
+        return _failure(body, response.status_code, forwarded)
+    return _result(response.text, body, forwarded, failed=False)
 
 
 async def read_document(app: ASGIApp, path: str, request: Request) -> str:
     """The text of a document that anybody may read."""
-    answer = await _get(app, RestCall(path, ()), request)
-    if answer.status_code != 200:
-        raise MCPError(INTERNAL_ERROR, f"The document cannot be read at the moment (HTTP {answer.status_code}).")
-    return answer.text
+    response = await _send(app, RestCall(path, ()), request)
+    if response.status_code != 200:
+        raise MCPError(INTERNAL_ERROR, f"The document cannot be read at the moment (HTTP {response.status_code}).")
+    return response.text
 
 
-async def _get(app: ASGIApp, call: RestCall, request: Request) -> httpx.Response:
+async def _send(app: ASGIApp, call: RestCall, request: Request) -> httpx.Response:
     key = connection_key(request.headers, request.query_params)
     headers = {"accept": "application/json", "x-request-id": request_id(request), **credentials(call, key)}
     if (agent := request.headers.get("user-agent")) is not None:
@@ -120,7 +122,7 @@ def credentials(call: RestCall, key: str | None) -> dict[str, str]:
     return {"authorization": f"APIKey {key}"} if call.statistics else {"x-api-key": key}
 
 
-def _any_call(arguments: Mapping[str, Any]) -> RestCall:
+def _api_request_call(arguments: Mapping[str, Any]) -> RestCall:
     method = arguments.get("method") or "GET"
     if not isinstance(method, str) or method.upper() != "GET":
         raise HTTPException(405, "Only GET is allowed here.")
@@ -130,17 +132,17 @@ def _any_call(arguments: Mapping[str, Any]) -> RestCall:
     if not isinstance(query, Mapping):
         raise BadRequest("query must be an object of parameters.", field="query")
     path, _, rest = path.partition("?")
-    if not _below_api(path):
+    if not _is_below_api(path):
         raise BadRequest("path must start with /api/, without a host, a fragment or any `..`.", field="path")
-    parameters = [*parse_qsl(rest, keep_blank_values=True), *_query(query)]
+    parameters = [*parse_qsl(rest, keep_blank_values=True), *_query_parameters(query)]
     if any(name == "api_key" for name, _ in parameters):
         raise BadRequest("The key belongs to the connection, not into a tool's arguments.", field="query")
     return RestCall(path, tuple(parameters))
 
 
-def _below_api(path: str) -> bool:
+def _is_below_api(path: str) -> bool:
     """Whether the path stays below /api/ however often somebody decodes it."""
-    if len(path) > _LONGEST_PATH:
+    if len(path) > _MAX_PATH_LENGTH:
         return False
     while True:
         segments = path.split("/")
@@ -154,7 +156,7 @@ def _below_api(path: str) -> bool:
         path = decoded
 
 
-def _query(arguments: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _query_parameters(arguments: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Arguments as query parameters; null means left out."""
     return [(name, _text(name, value)) for name, value in arguments.items() if value is not None]
 
@@ -175,18 +177,18 @@ def _object(content: bytes) -> dict[str, Any] | None:
     return body if isinstance(body, dict) else None
 
 
-def _failure(body: Mapping[str, Any], status: int, told: Mapping[str, str]) -> CallToolResult:
+def _failure(body: Mapping[str, Any], status: int, forwarded: Mapping[str, str]) -> CallToolResult:
     error = body.get("error")
     words = (body.get("message"), error.get("message") if isinstance(error, dict) else None)
     message = next((text for text in words if isinstance(text, str) and text), HTTPStatus(status).phrase)
     whole = {**body, "status": status, "message": message}
-    return _result(msgspec.json.encode(whole).decode(), whole, told, failed=True)
+    return _result(msgspec.json.encode(whole).decode(), whole, forwarded, failed=True)
 
 
-def _result(text: str, body: dict[str, Any], told: Mapping[str, str], *, failed: bool) -> CallToolResult:
+def _result(text: str, body: dict[str, Any], forwarded: Mapping[str, str], *, failed: bool) -> CallToolResult:
     return CallToolResult(
         content=[TextContent(type="text", text=text)],
         structured_content=body,
         is_error=failed,
-        _meta={"headers": dict(told)} if told else None,
+        _meta={"headers": dict(forwarded)} if forwarded else None,
     )

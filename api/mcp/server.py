@@ -45,26 +45,26 @@ Page = types.PaginatedRequestParams | None
 
 def mcp_server(app: FastAPI) -> Server[Any]:
     """The server in front of the application, which must be complete: its OpenAPI document makes the tools."""
-    offer = Offer(app)
+    handlers = Handlers(app)
     server: Server[Any] = Server(
         NAME,
         version=version("clickmill"),
         title="Clickmill",
         instructions=INSTRUCTIONS,
-        get_tool_input_schema=offer.input_schema,
-        on_list_tools=offer.list_tools,
-        on_call_tool=offer.call_tool,
-        on_list_resources=offer.list_resources,
-        on_list_resource_templates=offer.list_resource_templates,
-        on_read_resource=offer.read_resource,
-        on_list_prompts=offer.list_prompts,
-        on_get_prompt=offer.get_prompt,
+        get_tool_input_schema=handlers.input_schema,
+        on_list_tools=handlers.list_tools,
+        on_call_tool=handlers.call_tool,
+        on_list_resources=handlers.list_resources,
+        on_list_resource_templates=handlers.list_resource_templates,
+        on_read_resource=handlers.read_resource,
+        on_list_prompts=handlers.list_prompts,
+        on_get_prompt=handlers.get_prompt,
     )
-    server.middleware.append(_without_faults)
+    server.middleware.append(_hide_internal_errors)
     return server
 
 
-class Offer:
+class Handlers:
     """The handlers. Raises MCPError for what there is not."""
 
     def __init__(self, app: FastAPI) -> None:
@@ -117,7 +117,7 @@ class Offer:
         return types.GetPromptResult(description=PROMPT.description, messages=[message])
 
 
-async def _without_faults(ctx: Context, call_next: CallNext) -> HandlerResult:
+async def _hide_internal_errors(ctx: Context, call_next: CallNext) -> HandlerResult:
     """The SDK would answer with the text of any exception; ours go to the log."""
     try:
         return await call_next(ctx)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from starlette.types import Message
 
-from api.mcp.endpoint import MAX_BODY
+from api.mcp.endpoint import MAX_BODY_BYTES
 from rollups.clickhouse import ClickHouse
 from tests.support.mcp import RawMcp
 from tests.support.seed import Callers, callers
@@ -192,7 +192,7 @@ def test_a_page_that_may_call_the_api_may_call_mcp(engine: ClickHouse, allowed: 
 
 
 def test_a_message_has_a_greatest_size(mcp: RawMcp) -> None:
-    for size, status in ((MAX_BODY, 200), (MAX_BODY + 1, 413)):
+    for size, status in ((MAX_BODY_BYTES, 200), (MAX_BODY_BYTES + 1, 413)):
         ping = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "ping"})
         assert mcp.post(ping.ljust(size)).status_code == status
 

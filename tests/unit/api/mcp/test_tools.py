@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from api.mcp.rest_calls import NO_KEY, TOLD
+from api.mcp.rest_calls import FORWARDED_HEADERS, NO_KEY
 from api.mcp.tools import BY_NAME
 from rollups.clickhouse import ClickHouse
 from tests.conftest import emptied
@@ -90,7 +90,7 @@ def without_time(body: Any) -> Any:
 
 
 def assert_the_same(api: Callers, mcp: RawMcp, role: str | None, rest: tuple[str, Any], tool: tuple[str, Any]) -> None:
-    """One question, asked both ways with one key: the same body, the same refusal, the same told headers."""
+    """One question, asked both ways with one key: the same body, the same refusal, the same forwarded headers."""
     name = {"X-Request-Id": "the-same"}
     key = api.keys[role] if role else None
     scheme = {"Authorization": f"APIKey {key}"} if rest[0].startswith("/api/statistics/") else {"X-Api-Key": key or ""}
@@ -108,10 +108,10 @@ def assert_the_same(api: Callers, mcp: RawMcp, role: str | None, rest: tuple[str
         assert body.get("code", 0) == 0
         assert called.text.encode() == answer.content
         assert called.body == body
-    told = {header: value for header, value in answer.headers.items() if header in TOLD}
+    forwarded = {header: value for header, value in answer.headers.items() if header in FORWARDED_HEADERS}
     counted_down = {"x-ratelimit-remaining", "x-ratelimit-reset"}
-    assert called.result.get("_meta", {}).get("headers", {}).keys() == told.keys()
-    for header, value in told.items():
+    assert called.result.get("_meta", {}).get("headers", {}).keys() == forwarded.keys()
+    for header, value in forwarded.items():
         assert header in called.headers
         assert called.headers[header] == value or header in counted_down
 
