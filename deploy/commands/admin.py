@@ -8,7 +8,7 @@ from typing import Any, TextIO
 import click
 
 from deploy.commands.admin_client import AdminClient
-from deploy.commands.options import of_data_dir, read_settings
+from deploy.commands.options import data_dir_option, read_settings
 from deploy.embedded.data_dir import NotRunning
 
 
@@ -18,7 +18,7 @@ def catalog() -> None:
 
 
 @catalog.command("import")
-@of_data_dir
+@data_dir_option
 @click.argument("file", type=click.File(encoding="utf-8"))
 def catalog_import(file: TextIO) -> None:
     """Add or change entries from a JSON FILE, or - for standard input, in the form of PUT /admin/catalog.
@@ -38,7 +38,7 @@ def keys() -> None:
 
 
 @keys.command("create")
-@of_data_dir
+@data_dir_option
 @click.option("--role", type=click.Choice(["admin", "publisher", "account", "ingest"]), required=True)
 @click.option("--publisher-id", type=int, help="With role publisher.")
 @click.option("--account-id", type=int, help="With role account.")
@@ -57,7 +57,7 @@ def keys_create(**wish: Any) -> None:
 
 
 @keys.command("list")
-@of_data_dir
+@data_dir_option
 def keys_list() -> None:
     """List keys, without the keys themselves.
 
@@ -67,7 +67,7 @@ def keys_list() -> None:
 
 
 @keys.command("rotate")
-@of_data_dir
+@data_dir_option
 @click.argument("key_id")
 @click.option("--overlap-hours", type=float, default=24, show_default=True, help="How long the old key lives on.")
 def keys_rotate(key_id: str, overlap_hours: float) -> None:
@@ -80,7 +80,7 @@ def keys_rotate(key_id: str, overlap_hours: float) -> None:
 
 
 @keys.command("revoke")
-@of_data_dir
+@data_dir_option
 @click.argument("key_id")
 def keys_revoke(key_id: str) -> None:
     """End a key by its id.

@@ -14,14 +14,14 @@ from rich.table import Table
 from deploy.commands.admin import admin_call
 from deploy.commands.audit_log import compare_with_log
 from deploy.commands.audit_recount import compare_with_recount
-from deploy.commands.options import dialled_settings, of_data_dir, run
+from deploy.commands.options import client_settings, data_dir_option, run
 
 _REASONS = ("counted", "bot", "prefetch", "duplicate", "repeat", "invalid", "future")
 _DAY = click.DateTime(["%Y-%m-%d"])
 
 
 @click.command()
-@of_data_dir
+@data_dir_option
 @click.option("--from", "first", type=_DAY, help="Recount from this day on (with --to).")
 @click.option("--to", "last", type=_DAY, help="Recount up to this day.")
 def audit(first: datetime | None, last: datetime | None) -> None:
@@ -35,7 +35,7 @@ def audit(first: datetime | None, last: datetime | None) -> None:
     """
     if (first is None) != (last is None):
         raise click.UsageError("--from and --to go together")
-    settings = dialled_settings()
+    settings = client_settings()
     days = f"?from={first.date()}&to={last.date()}" if first and last else ""
     report = admin_call("GET", f"/admin/audit{days}")
     view = run(compare_with_log(settings, report))

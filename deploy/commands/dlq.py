@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from deploy.commands.options import dialled_settings, of_data_dir, publishing_settings, run
+from deploy.commands.options import client_settings, data_dir_option, producer_settings, run
 from deploy.settings import Settings
 from ingest.event import Click, Rejected, clicked_at_ms, decode_record
 from ingest.kafka.admin import ensure_topics
@@ -32,7 +32,7 @@ def dlq() -> None:
 
 
 @dlq.command("list")
-@of_data_dir
+@data_dir_option
 @_REASON
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, with the bytes as text.")
 def dlq_list(reasons: tuple[str, ...], as_json: bool) -> None:
@@ -40,7 +40,7 @@ def dlq_list(reasons: tuple[str, ...], as_json: bool) -> None:
 
     Example: clickmill dlq list --reason invalid
     """
-    letters = run(_letters(dialled_settings(), reasons))
+    letters = run(_letters(client_settings(), reasons))
     if as_json:
         for letter in letters:
             click.echo(json.dumps(_described(letter)))
@@ -55,7 +55,7 @@ def dlq_list(reasons: tuple[str, ...], as_json: bool) -> None:
 
 
 @dlq.command("replay")
-@of_data_dir
+@data_dir_option
 @_REASON
 @click.option(
     "--corrected",
@@ -67,7 +67,7 @@ def dlq_replay(reasons: tuple[str, ...], corrected: Path | None) -> None:
 
     Example: clickmill dlq replay --reason future
     """
-    settings = publishing_settings()
+    settings = producer_settings()
     events = _corrections(corrected) if corrected else {}
     replayed, left = run(_replay(settings, reasons, events))
     click.echo(f"{replayed} replayed, {sum(left.values())} left")

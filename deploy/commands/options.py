@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import click
 from pydantic import ValidationError
 
-from deploy.embedded.data_dir import NotRunning, with_broker
+from deploy.embedded.data_dir import NotRunning, with_running_broker
 from deploy.settings import Settings
 from ingest.settings import EMBEDDED
 from rollups.clickhouse import ClickHouseError
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-_OF_UP = "clickmill.up"  # the running `up` that the command line names: its data directory
+_DATA_DIR_KEY = "clickmill.up"  # the running `up` that the command line names: its data directory
 
 
 def read_settings() -> Settings:
@@ -32,7 +32,7 @@ def read_settings() -> Settings:
     except ValidationError as error:
         raise click.UsageError(f"wrong settings: {'; '.join(map(_fault, error.errors()))}") from error
     context = click.get_current_context(silent=True)
-    if context is not None and (data_dir := context.meta.get(_OF_UP)):
+    if context is not None and (data_dir := context.meta.get(_DATA_DIR_KEY)):
         return settings.model_copy(update={"data_dir": data_dir, "kafka_url": EMBEDDED, "api_url": ""})
     return settings
 
@@ -42,25 +42,25 @@ def _fault(error: Any) -> str:
     return f"CLICKMILL_{str(error['loc'][0]).upper()}: {error['msg'].removeprefix('Value error, ')}"
 
 
-def dialled_settings() -> Settings:
+def client_settings() -> Settings:
     """Settings whose Kafka can be dialled, by way of a running `up` if they name none."""
     try:
-        return with_broker(read_settings())
+        return with_running_broker(read_settings())
     except NotRunning as error:
         raise click.ClickException(str(error)) from error
 
 
-def publishing_settings() -> Settings:
-    """As `dialled_settings`, for a command that publishes events of people: their addresses must not go in bare."""
-    settings = dialled_settings()
-    return settings if settings.keep_addresses else required(settings, "visitor_secret")
+def producer_settings() -> Settings:
+    """As `client_settings`, for a command that publishes events of people: their addresses must not go in bare."""
+    settings = client_settings()
+    return settings if settings.keep_addresses else require_settings(settings, "visitor_secret")
 
 
-def of_data_dir(command: Command) -> Command:
+def data_dir_option(command: Command) -> Command:
     """The option of a command that works on a running `up`: which one."""
 
     def remember(context: click.Context, _option: click.Parameter, data_dir: Path | None) -> None:
-        context.meta[_OF_UP] = data_dir
+        context.meta[_DATA_DIR_KEY] = data_dir
 
     return click.option(
         "--data-dir",
@@ -71,7 +71,7 @@ def of_data_dir(command: Command) -> Command:
     )(command)
 
 
-def listens(port: int) -> Callable[[Command], Command]:
+def listen_options(port: int) -> Callable[[Command], Command]:
     """The options of a command that serves HTTP."""
 
     def decorate(command: Command) -> Command:
@@ -88,7 +88,7 @@ def listens(port: int) -> Callable[[Command], Command]:
     return decorate
 
 
-def required(settings: Settings, *names: str) -> Settings:
+def require_settings(settings: Settings, *names: str) -> Settings:
     """Refuses to start without settings that have no safe default outside `up`."""
     missing = [f"CLICKMILL_{name.upper()}" for name in names if getattr(settings, name) in ("", "embedded")]
     if missing:

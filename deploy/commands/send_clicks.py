@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from deploy.commands.options import dialled_settings, of_data_dir, publishing_settings, run
+from deploy.commands.options import client_settings, data_dir_option, producer_settings, run
 from ingest.importers.run import run_import
 from ingest.kafka.admin import ensure_topics
 from ingest.producer import ClickProducer
@@ -15,7 +15,7 @@ from ingest.simulator.traffic import run_simulation
 
 
 @click.command("import")
-@of_data_dir
+@data_dir_option
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
     "--format",
@@ -38,7 +38,7 @@ def import_file(file: Path, kind: str, account_id: int, domain: str, skip_bad: b
 
     Example: clickmill import access.log.gz --format combined --domain go.example.com
     """
-    settings = publishing_settings()
+    settings = producer_settings()
 
     async def publish() -> bool:
         await ensure_topics(settings)
@@ -52,7 +52,7 @@ def import_file(file: Path, kind: str, account_id: int, domain: str, skip_bad: b
 
 
 @click.command()
-@of_data_dir
+@data_dir_option
 @click.option(
     "--rate", type=click.FloatRange(0, min_open=True), default=100.0, show_default=True, help="Events per second."
 )
@@ -63,7 +63,7 @@ def simulate(rate: float, count: int | None, seed: int) -> None:
 
     Example: clickmill simulate --rate 1000 --count 60000
     """
-    settings = dialled_settings()
+    settings = client_settings()
 
     async def publish() -> None:
         await ensure_topics(settings)

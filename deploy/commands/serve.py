@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from deploy.commands.options import listens, read_settings, required, run
+from deploy.commands.options import listen_options, read_settings, require_settings, run
 from ingest.kafka.admin import ensure_topics
 from rollups.clickhouse import ClickHouse
 from rollups.migrations.cluster import cluster_ddl
@@ -18,7 +18,7 @@ from rollups.migrations.migrate import migrate as migrate_database
 
 
 @click.command()
-@listens(8080)
+@listen_options(8080)
 @click.option(
     "--kafka-port",
     type=click.IntRange(1, 65535),
@@ -45,7 +45,7 @@ def up(host: str, port: int, kafka_port: int | None, data_dir: Path | None, demo
 
 
 @click.command()
-@listens(8081)
+@listen_options(8081)
 def collector(host: str, port: int) -> None:
     """Take events over HTTP (POST /ingest/events) and publish them to Kafka.
 
@@ -53,11 +53,11 @@ def collector(host: str, port: int) -> None:
     """
     from deploy.processes.collector import run_collector
 
-    run(run_collector(required(read_settings(), "kafka_url", "clickhouse_url", "visitor_secret"), host, port))
+    run(run_collector(require_settings(read_settings(), "kafka_url", "clickhouse_url", "visitor_secret"), host, port))
 
 
 @click.command()
-@listens(8082)
+@listen_options(8082)
 def worker(host: str, port: int) -> None:
     """Count events from Kafka into ClickHouse; start as many as there are partitions to share.
 
@@ -65,11 +65,11 @@ def worker(host: str, port: int) -> None:
     """
     from deploy.processes.worker import run_worker
 
-    run(run_worker(required(read_settings(), "kafka_url", "clickhouse_url", "visitor_secret"), host, port))
+    run(run_worker(require_settings(read_settings(), "kafka_url", "clickhouse_url", "visitor_secret"), host, port))
 
 
 @click.command()
-@listens(8080)
+@listen_options(8080)
 def api(host: str, port: int) -> None:
     """Answer the Clicks API and the hourly statistics from ClickHouse.
 
@@ -77,7 +77,7 @@ def api(host: str, port: int) -> None:
     """
     from deploy.processes.api import run_api
 
-    run(run_api(required(read_settings(), "clickhouse_url", "admin_key"), host, port))
+    run(run_api(require_settings(read_settings(), "clickhouse_url", "admin_key"), host, port))
 
 
 @click.command()
@@ -90,7 +90,7 @@ def migrate(cluster: str | None) -> None:
     if cluster:
         click.echo("".join(f"{statement};\n\n" for statement in cluster_ddl(cluster)), nl=False)
         return
-    settings = required(read_settings(), "clickhouse_url", "kafka_url")
+    settings = require_settings(read_settings(), "clickhouse_url", "kafka_url")
 
     async def migrate_both() -> None:
         names = await asyncio.to_thread(

@@ -147,7 +147,7 @@ def _try_lock(descriptor: int) -> bool:
     return True
 
 
-def with_broker(settings: Settings) -> Settings:
+def with_running_broker(settings: Settings) -> Settings:
     """Settings whose Kafka can be dialled: those given, or the embedded broker of a running `up`.
 
     Without a visitor secret of their own they have that of `up`, if the broker is its.
