@@ -14,7 +14,7 @@ from rich.table import Table
 from deploy.commands.admin import admin_call
 from deploy.commands.audit_log import compare_with_log
 from deploy.commands.audit_recount import compare_with_recount
-from deploy.commands.options import client_settings, data_dir_option, run
+from deploy.commands.options import client_settings, data_dir_option, run_command
 
 _REASONS = ("counted", "bot", "prefetch", "duplicate", "repeat", "invalid", "future")
 _DAY = click.DateTime(["%Y-%m-%d"])
@@ -38,11 +38,11 @@ def audit(first: datetime | None, last: datetime | None) -> None:
     settings = client_settings()
     days = f"?from={first.date()}&to={last.date()}" if first and last else ""
     report = admin_call("GET", f"/admin/audit{days}")
-    view = run(compare_with_log(settings, report))
+    view = run_command(compare_with_log(settings, report))
     _show(report["partitions"], view.source, view.bounds)
     problems = report["problems"] + view.problems
     if first and last:
-        problems += run(compare_with_recount(settings, report, view, first.date(), last.date()))
+        problems += run_command(compare_with_recount(settings, report, view, first.date(), last.date()))
     for note in view.notes:
         click.echo(f"note: {note}")
     for problem in problems:

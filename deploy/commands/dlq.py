@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from deploy.commands.options import client_settings, data_dir_option, producer_settings, run
+from deploy.commands.options import client_settings, data_dir_option, producer_settings, run_command
 from deploy.settings import Settings
 from ingest.event import Click, Rejected, clicked_at_ms, decode_record
 from ingest.kafka.admin import ensure_topics
@@ -40,7 +40,7 @@ def dlq_list(reasons: tuple[str, ...], as_json: bool) -> None:
 
     Example: clickmill dlq list --reason invalid
     """
-    letters = run(_letters(client_settings(), reasons))
+    letters = run_command(_letters(client_settings(), reasons))
     if as_json:
         for letter in letters:
             click.echo(json.dumps(_described(letter)))
@@ -69,7 +69,7 @@ def dlq_replay(reasons: tuple[str, ...], corrected: Path | None) -> None:
     """
     settings = producer_settings()
     events = _corrections(corrected) if corrected else {}
-    replayed, left = run(_replay(settings, reasons, events))
+    replayed, left = run_command(_replay(settings, reasons, events))
     click.echo(f"{replayed} replayed, {sum(left.values())} left")
     for why, count in left.most_common():
         click.echo(f"  {count} × {why}")

@@ -96,7 +96,7 @@ def require_settings(settings: Settings, *names: str) -> Settings:
     return settings
 
 
-def run(main: Coroutine[Any, Any, Any]) -> Any:
+def run_command(main: Coroutine[Any, Any, Any]) -> Any:
     """Runs to the end; what cannot be helped becomes one line and exit status 1."""
     try:
         return asyncio.run(main)

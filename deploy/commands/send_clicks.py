@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from deploy.commands.options import client_settings, data_dir_option, producer_settings, run
+from deploy.commands.options import client_settings, data_dir_option, producer_settings, run_command
 from ingest.importers.run import run_import
 from ingest.kafka.admin import ensure_topics
 from ingest.producer import ClickProducer
@@ -47,7 +47,7 @@ def import_file(file: Path, kind: str, account_id: int, domain: str, skip_bad: b
         click.echo(summary)
         return bool(summary.rejected)
 
-    if run(publish()) and not skip_bad:
+    if run_command(publish()) and not skip_bad:
         sys.exit(1)
 
 
@@ -70,4 +70,4 @@ def simulate(rate: float, count: int | None, seed: int) -> None:
         async with ClickProducer(settings) as producer:
             click.echo(await run_simulation(producer.send, seed=seed, count=count, rate=rate))
 
-    run(publish())
+    run_command(publish())

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from deploy.commands.options import listen_options, read_settings, require_settings, run
+from deploy.commands.options import listen_options, read_settings, require_settings, run_command
 from ingest.kafka.admin import ensure_topics
 from rollups.clickhouse import ClickHouse
 from rollups.migrations.cluster import cluster_ddl
@@ -41,7 +41,7 @@ def up(host: str, port: int, kafka_port: int | None, data_dir: Path | None, demo
     settings = read_settings()
     if data_dir:
         settings = settings.model_copy(update={"data_dir": data_dir})
-    run(run_up(settings, host, port, kafka_port, serve_demo if demo else print_banner))
+    run_command(run_up(settings, host, port, kafka_port, serve_demo if demo else print_banner))
 
 
 @click.command()
@@ -53,7 +53,9 @@ def collector(host: str, port: int) -> None:
     """
     from deploy.processes.collector import run_collector
 
-    run(run_collector(require_settings(read_settings(), "kafka_url", "clickhouse_url", "visitor_secret"), host, port))
+    run_command(
+        run_collector(require_settings(read_settings(), "kafka_url", "clickhouse_url", "visitor_secret"), host, port)
+    )
 
 
 @click.command()
@@ -65,7 +67,9 @@ def worker(host: str, port: int) -> None:
     """
     from deploy.processes.worker import run_worker
 
-    run(run_worker(require_settings(read_settings(), "kafka_url", "clickhouse_url", "visitor_secret"), host, port))
+    run_command(
+        run_worker(require_settings(read_settings(), "kafka_url", "clickhouse_url", "visitor_secret"), host, port)
+    )
 
 
 @click.command()
@@ -77,7 +81,7 @@ def api(host: str, port: int) -> None:
     """
     from deploy.processes.api import run_api
 
-    run(run_api(require_settings(read_settings(), "clickhouse_url", "admin_key"), host, port))
+    run_command(run_api(require_settings(read_settings(), "clickhouse_url", "admin_key"), host, port))
 
 
 @click.command()
@@ -99,4 +103,4 @@ def migrate(cluster: str | None) -> None:
         await ensure_topics(settings)
         click.echo("\n".join(f"applied {name}" for name in names) or "the database is up to date")
 
-    run(migrate_both())
+    run_command(migrate_both())
