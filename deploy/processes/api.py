@@ -16,4 +16,4 @@ async def run_api(settings: Settings, host: str, port: int) -> None:
     db = ClickHouse(settings.clickhouse_url, connect=1.0, timeout=15.0, acquire_timeout=ACQUIRE_TIMEOUT_SECONDS)
     app = create_app(db, settings, reader=read_only_client(settings))
     metrics, server = MetricsListener(settings), HttpServer(app, settings, host, port)
-    await metrics.beside(serve_until(stop, server), app.state.metrics)
+    await metrics.serve_during(serve_until(stop, server), app.state.metrics)

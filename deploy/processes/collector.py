@@ -33,7 +33,7 @@ async def run_collector(settings: Settings, host: str, port: int) -> None:
     collector = CollectorService(settings)
     app = collector_app(ClickHouse(settings.clickhouse_url), settings, collector)
     metrics, server = MetricsListener(settings), HttpServer(app, settings, host, port)
-    await metrics.beside(serve_until(stop, server, collector.run(stop)))
+    await metrics.serve_during(serve_until(stop, server, collector.run(stop)))
 
 
 def collector_app(db: ClickHouse, settings: Settings, collector: CollectorService) -> FastAPI:
@@ -53,7 +53,7 @@ class CollectorService:
         self.open = False
 
     def routes(self, keys: KeyRing) -> list[Any]:
-        authorize = key_authority(keys, "ingest")
+        authorize = key_authorizer(keys, "ingest")
         return collector_routes(self.producer, authorize, self._settings, closed=lambda: not self.open)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -80,7 +80,7 @@ class CollectorService:
         return True
 
 
-def key_authority(keys: KeyRing, role: str) -> Callable[[str | None], Awaitable[KeyVerdict]]:
+def key_authorizer(keys: KeyRing, role: str) -> Callable[[str | None], Awaitable[KeyVerdict]]:
     """Who may do what takes a role, for the collector, which knows nothing of keys."""
 
     async def authorize(key: str | None) -> KeyVerdict:

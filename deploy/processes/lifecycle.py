@@ -15,10 +15,10 @@ log = logging.getLogger(__name__)
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-def stop_on_signals(last_words: Callable[[], None] = lambda: None) -> asyncio.Event:
-    """An event that SIGTERM and SIGINT set; a second one of either ends the process at once, after `last_words`.
+def stop_on_signals(before_exit: Callable[[], None] = lambda: None) -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set; a second one of either ends the process at once, after `before_exit`.
 
-    Its exit status is then that of the signal, 130 or 143. `last_words` must not wait for anything.
+    Its exit status is then that of the signal, 130 or 143. `before_exit` must not wait for anything.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -31,7 +31,7 @@ def stop_on_signals(last_words: Callable[[], None] = lambda: None) -> asyncio.Ev
         stop.set()
 
     def on_second(number: int, _frame: object) -> None:
-        last_words()
+        before_exit()
         os._exit(128 + number)
 
     for number in _SIGNALS:

@@ -28,7 +28,7 @@ class MetricsListener:
             self._bound = bind(settings.metrics_host, settings.metrics_port, "CLICKMILL_METRICS_PORT")
             self._bound.listen()  # another process that only binds would get the port too
 
-    async def beside(self, work: Coroutine[Any, Any, None], *registries: CollectorRegistry) -> None:
+    async def serve_during(self, work: Coroutine[Any, Any, None], *registries: CollectorRegistry) -> None:
         """Does the work, and answers Prometheus for as long as it lasts."""
         if self._bound is None:
             await work

@@ -21,7 +21,7 @@ from deploy.processes.collector import CollectorService
 from deploy.processes.http_server import HttpServer, bind
 from deploy.processes.lifecycle import stop_on_signals
 from deploy.processes.metrics_listener import MetricsListener
-from deploy.processes.worker import worker_parts
+from deploy.processes.worker import worker_readiness
 from deploy.settings import Settings
 from ingest.kafka.admin import ensure_topics
 from ingest.settings import EMBEDDED
@@ -113,7 +113,7 @@ async def _run(
         app = create_app(
             db,
             settings,
-            ready=lambda: {"broker": collector.open, **worker_parts(worker)},
+            ready=lambda: {"broker": collector.open, **worker_readiness(worker)},
             keys=keys,
             reader=read_only_client(settings),
         )
@@ -123,7 +123,7 @@ async def _run(
         data_dir.publish_addresses(Addresses(os.getpid(), settings.kafka_url, url))
         stack = RunningStack(settings, keys, collector, data_dir, url)
         serving = _serve(server, collector, worker, broker, stop, lambda: _call_when_ready(stack, worker, on_ready))
-        await metrics.beside(serving, worker_registry(worker), app.state.metrics)
+        await metrics.serve_during(serving, worker_registry(worker), app.state.metrics)
         if broker and broker.running():
             await _say_what_ends(settings)
     finally:

@@ -19,7 +19,7 @@ from rollups.worker import Worker
 
 log = logging.getLogger(__name__)
 
-_MOST_WHY = 1000  # characters
+_MAX_REASON_LENGTH = 1000  # characters
 
 
 async def run_worker(settings: Settings, host: str, port: int) -> None:
@@ -29,13 +29,13 @@ async def run_worker(settings: Settings, host: str, port: int) -> None:
     worker = Worker(settings, db)
     app = FastAPI(title="Clickmill worker", openapi_url=None)
     install_middleware(app, settings)
-    app.include_router(health_router(db, lambda: worker_parts(worker)))
+    app.include_router(health_router(db, lambda: worker_readiness(worker)))
     metrics, server = MetricsListener(settings), HttpServer(app, settings, host, port)
-    await metrics.beside(serve_until(stop, server, worker.run(stop)), worker_registry(worker))
+    await metrics.serve_during(serve_until(stop, server, worker.run(stop)), worker_registry(worker))
 
 
-def worker_parts(worker: Worker) -> Mapping[str, bool | str]:
+def worker_readiness(worker: Worker) -> Mapping[str, bool | str]:
     problems = worker.problems()
     for problem in problems:
         log.info("not ready: %s", problem)
-    return {"worker": "; ".join(problems)[:_MOST_WHY] or True}
+    return {"worker": "; ".join(problems)[:_MAX_REASON_LENGTH] or True}

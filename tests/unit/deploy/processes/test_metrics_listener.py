@@ -31,7 +31,7 @@ def scraped(settings: Settings, *registries: CollectorRegistry) -> httpx.Respons
                 found.append(await client.get(f"http://127.0.0.1:{settings.metrics_port}/metrics"))
                 found.append(await client.get(f"http://127.0.0.1:{settings.metrics_port}/"))
 
-        await MetricsListener(settings).beside(work(), *registries)
+        await MetricsListener(settings).serve_during(work(), *registries)
         assert found[1].status_code == 404
         return found[0]
 
@@ -58,7 +58,7 @@ def test_work_that_fails_ends_it() -> None:
         raise RuntimeError("no more")
 
     with pytest.raises(RuntimeError, match="no more"):
-        asyncio.run(MetricsListener(settings).beside(fails()))
+        asyncio.run(MetricsListener(settings).serve_during(fails()))
     assert scraped(settings).status_code == 200
 
 
@@ -69,7 +69,7 @@ def test_by_default_nothing_listens() -> None:
         done.append(True)
 
     listener = MetricsListener(Settings())
-    asyncio.run(listener.beside(work()))
+    asyncio.run(listener.serve_during(work()))
     assert done == [True]
     assert listener._bound is None
 
