@@ -59,20 +59,22 @@ async def run_up(settings: Settings, host: str, port: int, kafka_port: int | Non
     data_dir = DataDir(settings.data_dir.resolve())
     data_dir.lock()
     bound, metrics = bind(host, port), MetricsListener(settings)
-    broker = _broker(settings, data_dir, kafka_port, bound)
+    broker = _embedded_broker(settings, data_dir, kafka_port, bound)
     settings = with_embedded_defaults(settings, data_dir, broker)
     stop = stop_on_signals(broker.kill if broker else lambda: None)
     try:
         if broker:
             broker.start()
-        await _run(settings, data_dir, broker, host, bound, metrics, stop, on_ready)
+        await _run_stack(settings, data_dir, broker, host, bound, metrics, stop, on_ready)
     finally:
         data_dir.withdraw_addresses()
         if broker:
             broker.stop()
 
 
-def _broker(settings: Settings, data_dir: DataDir, wanted: int | None, bound: socket.socket) -> EmbeddedBroker | None:
+def _embedded_broker(
+    settings: Settings, data_dir: DataDir, wanted: int | None, bound: socket.socket
+) -> EmbeddedBroker | None:
     """The embedded broker, if it is the one to use, with the port that clients of this directory know."""
     if settings.kafka_url != EMBEDDED:
         if wanted:
@@ -96,7 +98,7 @@ def with_embedded_defaults(settings: Settings, data_dir: DataDir, broker: Embedd
     )
 
 
-async def _run(
+async def _run_stack(
     settings: Settings,
     data_dir: DataDir,
     broker: EmbeddedBroker | None,
@@ -122,15 +124,15 @@ async def _run(
         url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{server.port}"
         data_dir.publish_addresses(Addresses(os.getpid(), settings.kafka_url, url))
         stack = RunningStack(settings, keys, collector, data_dir, url)
-        serving = _serve(server, collector, worker, broker, stop, lambda: _call_when_ready(stack, worker, on_ready))
+        serving = _run_parts(server, collector, worker, broker, stop, lambda: _call_when_ready(stack, worker, on_ready))
         await metrics.serve_during(serving, worker_registry(worker), app.state.metrics)
         if broker and broker.running():
-            await _say_what_ends(settings)
+            await _warn_of_dead_letters(settings)
     finally:
         db.close()
 
 
-async def _serve(
+async def _run_parts(
     server: HttpServer,
     collector: CollectorService,
     worker: Worker,
@@ -145,7 +147,7 @@ async def _serve(
     ready = asyncio.ensure_future(on_ready())
     parts = [serving, taking, counting, asyncio.ensure_future(stop.wait())]
     if broker:
-        parts.append(asyncio.ensure_future(_watch(broker)))
+        parts.append(asyncio.ensure_future(_watch_broker(broker)))
     done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
     ready.cancel()
     stop.set()  # the collector takes no more events; what it has taken is acknowledged
@@ -170,7 +172,7 @@ async def _call_when_ready(stack: RunningStack, worker: Worker, on_ready: OnRead
             log.exception("the demo ended; everything else goes on")
 
 
-async def _watch(broker: EmbeddedBroker) -> None:
+async def _watch_broker(broker: EmbeddedBroker) -> None:
     while broker.running():
         await asyncio.sleep(_BROKER_CHECK_SECONDS)
     raise RuntimeError("the embedded broker has ended, and with it every event that was not counted yet; start again")
@@ -190,7 +192,7 @@ async def _drain(worker: Worker) -> None:
     log.error("stopping although %s events in the embedded broker are not counted; they are lost", lag)
 
 
-async def _say_what_ends(settings: Settings) -> None:
+async def _warn_of_dead_letters(settings: Settings) -> None:
     """Dead letters are kept by the broker, and this one keeps nothing."""
     letters: int | str = "the"
     with contextlib.suppress(Exception):  # whatever it is, it must not keep the process from ending
