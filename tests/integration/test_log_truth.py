@@ -128,6 +128,7 @@ def test_aborted_transactions_do_not_count_and_hold_nothing_up(servers: Servers)
     stack = servers.stack()
     try:
         found = wait_applied(stack, servers.broker)
+        assert len(found) == PARTITIONS
         for account in found.values():
             assert account["events"] == {"counted": 15, "gap": 0}
             assert account["records"] == {"counted": 15, "gap": 4 + 3 + 4}, "aborted ones, and a marker of each"

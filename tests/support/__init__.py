@@ -4,6 +4,17 @@ from __future__ import annotations
 
 import random
 import socket
+from collections.abc import Iterable
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+
+def some(items: Iterable[Item]) -> list[Item]:
+    """The items, of which there must be one at least: a loop of assertions over nothing asserts nothing."""
+    found = list(items)
+    assert found, "nothing to assert anything of"
+    return found
 
 
 def listens(port: int) -> bool:

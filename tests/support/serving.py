@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from deploy.processes.http_server import HttpServer
@@ -15,14 +16,17 @@ from tests.support.seed import Callers
 
 @contextmanager
 def running(api: Callers) -> Iterator[str]:
-    """The URL of the application of these callers, served from a thread."""
+    """Yields the URL of the application, served from a thread. What ends the server early is raised here."""
     server = HttpServer(api.client.app, Settings(), "127.0.0.1", 0)  # type: ignore[arg-type]
-    thread = threading.Thread(target=lambda: asyncio.run(server.listen()))
-    thread.start()
-    try:
-        while not listens(server.port):
-            pass
-        yield f"http://127.0.0.1:{server.port}"
-    finally:
-        server.should_exit = True
-        thread.join()
+    with ThreadPoolExecutor(1) as thread:
+        serving = thread.submit(lambda: asyncio.run(server.listen()))
+        try:
+            while not listens(server.port) and not serving.done():
+                time.sleep(0.005)
+            if serving.done():
+                serving.result()
+                raise RuntimeError("the server ended before it was asked anything")
+            yield f"http://127.0.0.1:{server.port}"
+        finally:
+            server.should_exit = True
+        serving.result()

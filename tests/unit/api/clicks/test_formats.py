@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from api.clicks.formats import Csv, preferred_media_type
 from api.clicks.queries import ClickRow
+from tests.support import some
 
 JSON, CSV, NDJSON, PARQUET = "application/json", "text/csv", "application/x-ndjson", "application/vnd.apache.parquet"
 
@@ -85,7 +86,7 @@ def test_a_text_comes_back_as_it_was_or_disarmed(name: str) -> None:
 def test_wherever_a_spreadsheet_splits_no_cell_is_a_formula(separator: str, name: str) -> None:
     text = Csv().rows([row_named(name)]).decode()
     for quotes in (csv.QUOTE_MINIMAL, csv.QUOTE_NONE):
-        for cells in csv.reader(io.StringIO(text, newline=""), delimiter=separator, quoting=quotes):
+        for cells in some(csv.reader(io.StringIO(text, newline=""), delimiter=separator, quoting=quotes)):
             if separator != "," or quotes == csv.QUOTE_MINIMAL:  # with commas and without quotes it is no CSV at all
                 assert not [cell for cell in cells if cell.strip(' \t\r\n"').startswith(tuple("=+-@＝"))]
 

@@ -15,6 +15,7 @@ from api.mcp.rest_calls import FORWARDED_HEADERS, NO_KEY
 from api.mcp.tools import BY_NAME
 from rollups.clickhouse import ClickHouse
 from tests.conftest import emptied
+from tests.support import some
 from tests.support.mcp import RawMcp
 from tests.support.seed import (
     DOMAIN,
@@ -244,7 +245,7 @@ def test_strange_keys_are_wrong_keys(mcp: RawMcp) -> None:
 
 
 def test_without_a_key_tools_are_listed_and_do_nothing(mcp: RawMcp) -> None:
-    for tool in mcp.result("tools/list")["tools"]:
+    for tool in some(mcp.result("tools/list")["tools"]):
         called = mcp.call(tool["name"], {"path": "/api/v1/clicks", **RANGE})
         assert called.failed
         assert called.body["status"] == 401
@@ -297,7 +298,7 @@ def test_answers_fit_the_schemas_that_the_tools_declare(api: Callers, mcp: RawMc
 
 
 def test_every_tool_only_reads(mcp: RawMcp) -> None:
-    for tool in mcp.result("tools/list")["tools"]:
+    for tool in some(mcp.result("tools/list")["tools"]):
         assert tool["annotations"]["readOnlyHint"] is True
         assert tool["annotations"]["destructiveHint"] is False
         assert tool["description"]

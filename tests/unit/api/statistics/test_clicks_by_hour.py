@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from rollups.clickhouse import ClickHouse
+from tests.support import some
 from tests.support.seed import ACCOUNT, DOMAIN, Callers, Hourly, account_on, callers, insert_hourly, upsert
 
 DAY = "2026-03-31"
@@ -132,7 +133,7 @@ def test_there_are_never_more_users_than_clicks(db: ClickHouse, api: Callers) ->
         "arrayReduce('uniqState', arrayMap(x -> cityHash64(x + number * 1000000), range(10000))) "
         "FROM numbers(24 * 20)"
     )
-    for _, clicks, users in counts(api.hourly()):
+    for _, clicks, users in some(counts(api.hourly())):
         assert users <= clicks == 200_000
         assert users > 0.98 * clicks
 

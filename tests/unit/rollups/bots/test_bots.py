@@ -126,7 +126,8 @@ def test_a_drop_of_what_is_not_kept_is_refused() -> None:
 def test_the_samples_of_the_kept_list_are_bots_of_the_kind_that_the_list_says() -> None:
     said: Counter[bool] = Counter()
     for entry in crawleruseragents.CRAWLER_USER_AGENTS_DATA:
-        for kind in bot_kinds(pa.array(entry["instances"], pa.string())).tolist():
+        kinds = bot_kinds(pa.array(entry["instances"], pa.string())).tolist()
+        for kind in kinds:
             said[bool(kind)] += 1
             if kind and entry["tags"] == ["social-preview"]:
                 assert kind == Kind.PREVIEW, entry

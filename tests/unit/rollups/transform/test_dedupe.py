@@ -88,7 +88,8 @@ def test_a_memory_restored_from_what_was_fresh_decides_alike(
     since = before[-1][1] if before else 0
     restored.restore({generation: np.concatenate(keys) for generation, keys in seen.items()}, since)
     assert len(restored) <= len(memory)
-    for batch in cut(settled(drawn, since), sizes):
+    batches = cut(settled(drawn, since), sizes)
+    for batch in batches:
         one, two = take(memory, batch), take(restored, batch)
         assert one.known.tolist() == two.known.tolist()
         assert one.kept.tolist() == two.kept.tolist()

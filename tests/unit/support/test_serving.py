@@ -1,0 +1,21 @@
+"""Servers of the tests end a test that cannot go on."""
+
+from __future__ import annotations
+
+import pytest
+
+from deploy.processes.http_server import HttpServer
+from rollups.clickhouse import ClickHouse
+from tests.support.seed import callers
+from tests.support.serving import running
+
+
+@pytest.mark.timeout(20)
+def test_a_server_that_does_not_start_fails_the_test(db: ClickHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def listen(_server: HttpServer) -> None:
+        raise OSError("no socket left")
+
+    monkeypatch.setattr(HttpServer, "listen", listen)
+    monkeypatch.setattr("tests.support.serving.listens", lambda _port: False)
+    with pytest.raises(OSError, match="no socket left"), running(callers(db)):
+        pass
