@@ -11,8 +11,7 @@ from typing import Any
 
 from deploy.settings import Settings
 from ingest.kafka.admin import topic_identity
-from ingest.kafka.peek import peek
-from ingest.kafka.reader import log_bounds
+from ingest.kafka.reader import log_bounds, peek
 from rollups.delivery.sources import source_number
 from rollups.reporting.lateness import LATE_SECONDS
 from rollups.reporting.marks import fingerprint_of

@@ -1,10 +1,11 @@
-"""A topic from its beginning to its present end, without joining a group and without moving anything."""
+"""Reads of a topic that join no group and move no offset: the whole topic, ranges, single records, its bounds."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -12,6 +13,9 @@ from aiokafka.errors import OffsetOutOfRangeError
 
 from ingest.kafka.admin import client_options
 from ingest.settings import Settings
+
+_PEEK_TIMEOUT_SECONDS = 5.0  # for a partition
+_PEEK_BYTES = 64 * 1024  # of a partition; a larger record comes nevertheless
 
 
 async def read_topic(settings: Settings, topic: str) -> AsyncIterator[list[Any]]:
@@ -108,3 +112,54 @@ async def log_bounds(settings: Settings, topic: str) -> dict[int, tuple[int, int
     finally:
         await group.stop()
         await log.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class Peek:
+    """What a partition has at an offset: the first record there or behind it, and the end that the fetch told of.
+
+    `out_of_range` says that the log has no such offset.
+    """
+
+    record: Any = None  # an aiokafka ConsumerRecord
+    end: int | None = None
+    out_of_range: bool = False
+
+
+async def peek(settings: Settings, topic: str, offsets: Mapping[int, int]) -> dict[int, Peek]:
+    """By partition; one that does not answer in time is absent. Raises KafkaError if no broker answers."""
+    if not offsets:
+        return {}
+    consumer = AIOKafkaConsumer(
+        **client_options(settings),
+        auto_offset_reset="none",
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+        max_partition_fetch_bytes=_PEEK_BYTES,
+        max_poll_records=1,
+    )
+    await consumer.start()
+    found: dict[int, Peek] = {}
+    try:
+        for partition, offset in offsets.items():  # one at a time: the error of one is not that of another
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_PEEK_TIMEOUT_SECONDS):
+                    found[partition] = await _peek(consumer, TopicPartition(topic, partition), offset)
+        return found
+    finally:
+        await consumer.stop()
+
+
+async def _peek(consumer: AIOKafkaConsumer, tp: TopicPartition, offset: int) -> Peek:
+    consumer.assign([tp])
+    consumer.seek(tp, offset)
+    while True:
+        try:
+            records = (await consumer.getmany(tp, timeout_ms=100)).get(tp)
+        except OffsetOutOfRangeError:
+            return Peek(out_of_range=True)
+        end, stable = consumer.highwater(tp), consumer.last_stable_offset(tp)  # None until a fetch has answered
+        if records:
+            return Peek(records[0], end)
+        if stable is not None and await consumer.position(tp) >= (end if stable < 0 else stable):
+            return Peek(None, end)
