@@ -116,14 +116,13 @@ async def log_bounds(settings: Settings, topic: str) -> dict[int, tuple[int, int
 
 @dataclass(frozen=True, slots=True)
 class Peek:
-    """What a partition has at an offset: the first record there or behind it, and the end that the fetch told of.
+    """What a partition has at an offset: the first record at or after it, and the end that the fetch reported.
 
-    `out_of_range` says that the log has no such offset.
+    Both are None if the log has no such offset.
     """
 
     record: Any = None  # an aiokafka ConsumerRecord
     end: int | None = None
-    out_of_range: bool = False
 
 
 async def peek(settings: Settings, topic: str, offsets: Mapping[int, int]) -> dict[int, Peek]:
@@ -157,7 +156,7 @@ async def _peek(consumer: AIOKafkaConsumer, tp: TopicPartition, offset: int) -> 
         try:
             records = (await consumer.getmany(tp, timeout_ms=100)).get(tp)
         except OffsetOutOfRangeError:
-            return Peek(out_of_range=True)
+            return Peek()
         end, stable = consumer.highwater(tp), consumer.last_stable_offset(tp)  # None until a fetch has answered
         if records:
             return Peek(records[0], end)
