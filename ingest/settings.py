@@ -76,6 +76,6 @@ class Settings(BaseSettings):
         return f"{self.topic}.dead"
 
 
-def listed(setting: str) -> list[str]:
+def split_list(setting: str) -> list[str]:
     """The items of a comma-separated setting."""
     return [part.strip() for part in setting.split(",") if part.strip()]

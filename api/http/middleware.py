@@ -14,7 +14,7 @@ from api.http.errors import install_error_handlers
 from api.http.failed_auth_throttle import FailedAuthThrottle
 from api.http.headers import choose_request_id, default_headers
 from api.settings import Settings
-from ingest.settings import listed
+from ingest.settings import split_list
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 BODY_TIMEOUT_SECONDS = 60.0  # for a whole body
@@ -39,7 +39,7 @@ def install_middleware(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(FailedAuthThrottle)
     app.add_middleware(HeadAsGet)
     app.add_middleware(RequestId)
-    origins = listed(settings.cors_origins)
+    origins = split_list(settings.cors_origins)
     if origins:
         app.add_middleware(
             CORSMiddleware,

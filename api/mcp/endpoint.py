@@ -23,7 +23,7 @@ from api.http.middleware import run_while_connected
 from api.mcp.discovery import mcp_greeting
 from api.mcp.server import mcp_server
 from api.settings import Settings
-from ingest.settings import listed
+from ingest.settings import split_list
 
 MAX_BODY_BYTES = 256 * 1024
 _RETRY_LATER = {"Retry-After": str(RETRY_AFTER_SECONDS)}
@@ -44,12 +44,12 @@ _ERROR_MESSAGES = {
 
 def transport_security(settings: Settings) -> TransportSecuritySettings:
     """Hosts at any port, pages of these hosts, and pages that may call the API; a `*` among the hosts allows all."""
-    hosts = listed(settings.mcp_hosts.lower())
+    hosts = split_list(settings.mcp_hosts.lower())
     origins = [f"{scheme}://{host}" for scheme in ("http", "https") for host in hosts]
     return TransportSecuritySettings(
         enable_dns_rebinding_protection="*" not in hosts,
         allowed_hosts=[*hosts, *(f"{host}:*" for host in hosts)],
-        allowed_origins=[*origins, *(f"{origin}:*" for origin in origins), *listed(settings.cors_origins)],
+        allowed_origins=[*origins, *(f"{origin}:*" for origin in origins), *split_list(settings.cors_origins)],
     )
 
 
@@ -58,7 +58,7 @@ class McpEndpoint:
 
     def __init__(self, settings: Settings) -> None:
         self._security = TransportSecurityMiddleware(transport_security(settings))
-        self._any_origin = "*" in listed(settings.cors_origins)
+        self._any_origin = "*" in split_list(settings.cors_origins)
         self._manager: StreamableHTTPSessionManager | None = None
 
     @asynccontextmanager

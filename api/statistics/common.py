@@ -23,7 +23,7 @@ from api.http.openapi import Responses, answered
 from api.query.change_detection import EVERYTHING
 from api.query.response_cache import ResponseCache
 from api.settings import Settings
-from ingest.settings import listed
+from ingest.settings import split_list
 
 _ACCOUNT_BYTES = 500
 
@@ -54,7 +54,7 @@ class Statistics:
         self._limiter = limiter
         self._catalog = catalog
         self.cache = cache
-        self._blocked = listed(settings.blocked_user_agents.lower())
+        self._blocked = split_list(settings.blocked_user_agents.lower())
 
     @asynccontextmanager
     async def caller(self, request: Request) -> AsyncIterator[Caller]:

@@ -17,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from api.http import middleware
 from api.http.errors import refusal
 from deploy.settings import Settings
-from ingest.settings import listed
+from ingest.settings import split_list
 
 HEAD_SECONDS = 10.0  # from the connection, or the first byte of a further request, to the end of the headers
 MAX_HEAD_BYTES = 32 * 1024
@@ -32,7 +32,7 @@ class HttpServer(uvicorn.Server):
         self, app: FastAPI, settings: Settings, host: str, port: int, bound: socket.socket | None = None
     ) -> None:
         """`bound` is what `bind` gave for host and port, if that had to come before the app."""
-        proxies = listed(settings.trusted_proxies)
+        proxies = split_list(settings.trusted_proxies)
         super().__init__(
             uvicorn.Config(
                 app,
