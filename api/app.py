@@ -27,11 +27,11 @@ from api.mcp.endpoint import McpEndpoint
 from api.query.change_detection import ChangeDetector
 from api.query.response_cache import ResponseCache
 from api.settings import Settings
-from api.statistics.clicks_by_date import daily_router
-from api.statistics.clicks_by_group import groups_clicks_router
-from api.statistics.clicks_by_hour import hourly_router
+from api.statistics.clicks_by_date import clicks_by_date_router
+from api.statistics.clicks_by_group import clicks_by_group_router
+from api.statistics.clicks_by_hour import clicks_by_hour_router
 from api.statistics.common import Statistics
-from api.statistics.group_list import groups_router
+from api.statistics.group_list import group_list_router
 from api.statistics.queries import ClickCounts
 from rollups.clickhouse import ClickHouse
 
@@ -83,10 +83,10 @@ def create_app(
     install_middleware(app, settings)
     app.include_router(clicks_router(reader, keys, catalog, cache, Cursors(settings.admin_key)))
     statistics = Statistics(settings, keys, limiter, catalog, cache)
-    app.include_router(hourly_router(statistics, counts))
-    app.include_router(daily_router(statistics, counts))
-    app.include_router(groups_clicks_router(statistics, counts, reader))
-    app.include_router(groups_router(statistics, reader))
+    app.include_router(clicks_by_hour_router(statistics, counts))
+    app.include_router(clicks_by_date_router(statistics, counts))
+    app.include_router(clicks_by_group_router(statistics, counts, reader))
+    app.include_router(group_list_router(statistics, reader))
     app.include_router(discovery_router(app.openapi))
     app.router.routes.append(Route("/mcp", mcp))
     app.include_router(admin_router(keys, catalog, cache))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import date
 
 from fastapi import APIRouter, Request, Response
@@ -24,7 +23,7 @@ from api.statistics.parameters import (
     parse_link,
     parse_scope,
 )
-from api.statistics.queries import ClickCount, ClickCounts
+from api.statistics.queries import NO_CLICKS, ClickCount, ClickCounts
 
 
 class DayRow(TypedDict):
@@ -63,70 +62,71 @@ _V1: LinkDayRow = {
 }
 
 
-def daily_router(statistics: Statistics, counts: ClickCounts) -> APIRouter:
-    router = statistics_router()
+class ClicksByDate:
+    """The handlers of both versions."""
 
-    @router.get(
+    def __init__(self, statistics: Statistics, counts: ClickCounts) -> None:
+        self._statistics = statistics
+        self._counts = counts
+
+    async def v1(self, request: Request) -> Response:
+        async with self._statistics.caller(request) as caller:
+            caller.require_first_version()
+            days = parse_days(request.query_params, caller.plan)
+            link = parse_link(request.query_params)
+            fill = parse_fill(request.query_params)
+            return await self._statistics.respond(request, caller, days.last, self._link_rows, link, days, fill)
+
+    async def v2(self, request: Request) -> Response:
+        async with self._statistics.caller(request) as caller:
+            days = parse_days(request.query_params, caller.plan)
+            scope = parse_scope(request.query_params, caller.plan)
+            fill = parse_fill(request.query_params)
+            return await self._statistics.respond(request, caller, days.last, self._rows, scope, days, fill)
+
+    def _rows(self, caller: Caller, scope: Scope, days: Days, fill: bool) -> list[DayRow]:
+        return [
+            {"ymd": day.isoformat(), "acesCnt": count.clicks, "pernCnt": count.users}
+            for day, count in self._days(caller, scope, days, fill)
+        ]
+
+    def _link_rows(self, caller: Caller, link: LinkScope, days: Days, fill: bool) -> list[LinkDayRow]:
+        return [
+            {
+                "ymd": day.isoformat(),
+                "linkId": link.link_id,
+                "domain": link.domain,
+                "acesCnt": count.clicks,
+                "pernCnt": count.users,
+            }
+            for day, count in self._days(caller, link, days, fill)
+        ]
+
+    def _days(self, caller: Caller, scope: Scope, days: Days, fill: bool) -> list[tuple[date, ClickCount]]:
+        """The days with clicks, ascending; with `fill`, every day that the caller's zone has in the range as well."""
+        found = self._counts.by_day(caller.account_id, scope, days.first, days.last)
+        listed = set(found)
+        if fill:
+            listed |= {day for day in days.all() if local_hours(day, caller.zone)}
+        return [(day, found.get(day, NO_CLICKS)) for day in sorted(listed)]
+
+
+def clicks_by_date_router(statistics: Statistics, counts: ClickCounts) -> APIRouter:
+    router, handlers = statistics_router(), ClicksByDate(statistics, counts)
+    router.get(
         "/api/statistics/v2/clicks-by-date",
         operation_id="clicksByDate",
         summary="Clicks and unique users by day",
         response_model=DailyAnswer,
         responses=documented_responses([_V2], *StatisticsCode),
         openapi_extra={"parameters": [*RANGE, *SCOPE, *FILL_DAYS]},
-    )
-    async def clicks_by_date(request: Request) -> Response:
-        async with statistics.caller(request) as caller:
-            days = parse_days(request.query_params, caller.plan)
-            scope = parse_scope(request.query_params, caller.plan)
-            fill = parse_fill(request.query_params)
-
-            def rows() -> list[DayRow]:
-                return [_row(*day) for day in _days(counts, caller, scope, days, fill)]
-
-            return await statistics.answer(request, caller, ("days", scope, days, fill), days.last, rows)
-
-    @router.get(
+    )(handlers.v2)
+    router.get(
         "/api/statistics/v1/clicks-by-date",
         operation_id="clicksByDateV1",
         summary="Clicks and unique users of a link by day. Business and up",
         response_model=LinkDailyAnswer,
         responses=documented_responses([_V1], *StatisticsCode),
         openapi_extra={"parameters": [*RANGE, *LINK, *FILL_DAYS]},
-    )
-    async def clicks_by_date_v1(request: Request) -> Response:
-        async with statistics.caller(request) as caller:
-            caller.require_first_version()
-            days = parse_days(request.query_params, caller.plan)
-            link, fill = parse_link(request.query_params), parse_fill(request.query_params)
-
-            def rows() -> list[LinkDayRow]:
-                return [_link_row(link, *day) for day in _days(counts, caller, link, days, fill)]
-
-            return await statistics.answer(request, caller, ("days-v1", link, days, fill), days.last, rows)
-
+    )(handlers.v1)
     return router
-
-
-def _row(day: date, count: ClickCount) -> DayRow:
-    return {"ymd": day.isoformat(), "acesCnt": count.clicks, "pernCnt": count.users}
-
-
-def _link_row(link: LinkScope, day: date, count: ClickCount) -> LinkDayRow:
-    return {
-        "ymd": day.isoformat(),
-        "linkId": link.link_id,
-        "domain": link.domain,
-        "acesCnt": count.clicks,
-        "pernCnt": count.users,
-    }
-
-
-def _days(
-    counts: ClickCounts, caller: Caller, scope: Scope, days: Days, fill: bool
-) -> Iterator[tuple[date, ClickCount]]:
-    """The days with clicks, ascending; with `fill`, every day that the caller's zone has in the range as well."""
-    found = counts.by_day(caller.account_id, scope, days.first, days.last)
-    listed = set(found)
-    if fill:
-        listed |= {day for day in days.all() if local_hours(day, caller.zone)}
-    return ((day, found.get(day, ClickCount(0, 0))) for day in sorted(listed))

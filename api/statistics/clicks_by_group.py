@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
-
 from fastapi import APIRouter, Request, Response
 from typing_extensions import TypedDict
 
@@ -24,10 +22,8 @@ from api.statistics.parameters import (
     parse_ymd,
     single_value,
 )
-from api.statistics.queries import ClickCount, ClickCounts, read_groups
+from api.statistics.queries import NO_CLICKS, ClickCounts, read_groups
 from rollups.clickhouse import ClickHouse
-
-Groups = tuple[int, ...] | None
 
 
 class GroupRow(TypedDict):
@@ -63,52 +59,46 @@ _ALIAS = [described("grpIdx", {"type": "string", "examples": ["151,207"]}, "Anot
 _CODES = (StatisticsCode.PARAMETER, StatisticsCode.PLAN, StatisticsCode.UNKNOWN)
 
 
-def groups_clicks_router(statistics: Statistics, counts: ClickCounts, db: ClickHouse) -> APIRouter:
-    router = statistics_router()
+class ClicksByGroup:
+    """The handlers of both versions."""
 
-    async def answer(request: Request, caller: Caller, days: Days, groups: Groups) -> Response:
-        number = parse_page(request.query_params)
+    def __init__(self, statistics: Statistics, counts: ClickCounts, db: ClickHouse) -> None:
+        self._statistics = statistics
+        self._counts = counts
+        self._db = db
 
-        def page() -> GroupClicksPage:
-            return _read(db, counts, caller.account_id, days, groups, number)
-
-        return await statistics.answer(request, caller, ("by-group", days, groups, number), days.last, page)
-
-    @router.get(
-        "/api/link/v2/clicks-by-group",
-        operation_id="clicksByGroup",
-        summary="Clicks and unique users by group over several days. Premium and up",
-        response_model=GroupClicksAnswer,
-        responses=documented_responses(_EXAMPLE, *_CODES, StatisticsCode.RANGE),
-        openapi_extra={"parameters": [*RANGE, *_GROUPS, *PAGES]},
-    )
-    async def clicks_by_group(request: Request) -> Response:
-        async with statistics.caller(request) as caller:
+    async def v1(self, request: Request) -> Response:
+        async with self._statistics.caller(request) as caller:
             _check_plan(caller)
-            days = parse_days(request.query_params, caller.plan)
-            groups = parse_groups(single_value(request.query_params, "grpIdxList"), "grpIdxList", caller.plan)
-            return await answer(request, caller, days, groups)
-
-    @router.get(
-        "/api/link/v1/clicks-by-group",
-        operation_id="clicksByGroupV1",
-        summary="Clicks and unique users by group of a day. Premium and up",
-        response_model=GroupClicksAnswer,
-        responses=documented_responses(_EXAMPLE, *_CODES),
-        openapi_extra={"parameters": [*YMD, *_GROUPS, *_ALIAS, *PAGES]},
-    )
-    async def clicks_by_group_v1(request: Request) -> Response:
-        async with statistics.caller(request) as caller:
-            _check_plan(caller)
-            day: date = parse_ymd(request.query_params)
+            day = parse_ymd(request.query_params)
             names = [name for name in ("grpIdxList", "grpIdx") if name in request.query_params]
             if len(names) > 1:
                 raise invalid_parameter("grpIdxList and grpIdx are one parameter; give one of them.")
             name = names[0] if names else "grpIdxList"
             groups = parse_groups(single_value(request.query_params, name), name, caller.plan)
-            return await answer(request, caller, Days(day, day), groups)
+            page = parse_page(request.query_params)
+            return await self._statistics.respond(request, caller, day, self._page, Days(day, day), groups, page)
 
-    return router
+    async def v2(self, request: Request) -> Response:
+        async with self._statistics.caller(request) as caller:
+            _check_plan(caller)
+            days = parse_days(request.query_params, caller.plan)
+            groups = parse_groups(single_value(request.query_params, "grpIdxList"), "grpIdxList", caller.plan)
+            page = parse_page(request.query_params)
+            return await self._statistics.respond(request, caller, days.last, self._page, days, groups, page)
+
+    def _page(self, caller: Caller, days: Days, groups: tuple[int, ...] | None, number: int) -> GroupClicksPage:
+        """A page of groups, those without clicks included: a page is then the same groups whatever is clicked."""
+        page = read_groups(self._db, caller.account_id, number, groups)
+        if groups is not None and page.total < len(groups):
+            raise not_found("group")
+        ids = [group.grp_idx for group in page.groups]
+        found = self._counts.by_group(caller.account_id, ids, days.first, days.last)
+        rows: list[GroupRow] = []
+        for group in page.groups:
+            clicks, users = found.get(group.grp_idx, NO_CLICKS)
+            rows.append({"grpIdx": group.grp_idx, "grpNm": group.name, "acesCnt": clicks, "pernCnt": users})
+        return {"extra": page_extra(page), "list": rows}
 
 
 def _check_plan(caller: Caller) -> None:
@@ -116,16 +106,22 @@ def _check_plan(caller: Caller) -> None:
         raise caller.not_in_plan("clicks by group")
 
 
-def _read(
-    db: ClickHouse, counts: ClickCounts, account_id: int, days: Days, groups: Groups, number: int
-) -> GroupClicksPage:
-    """A page of groups, those without clicks included: a page is then the same groups whatever is clicked."""
-    page = read_groups(db, account_id, number, groups)
-    if groups is not None and page.total < len(groups):
-        raise not_found("group")
-    found = counts.by_group(account_id, [group.grp_idx for group in page.groups], days.first, days.last)
-    rows: list[GroupRow] = []
-    for group in page.groups:
-        clicks, users = found.get(group.grp_idx, ClickCount(0, 0))
-        rows.append({"grpIdx": group.grp_idx, "grpNm": group.name, "acesCnt": clicks, "pernCnt": users})
-    return {"extra": page_extra(page), "list": rows}
+def clicks_by_group_router(statistics: Statistics, counts: ClickCounts, db: ClickHouse) -> APIRouter:
+    router, handlers = statistics_router(), ClicksByGroup(statistics, counts, db)
+    router.get(
+        "/api/link/v2/clicks-by-group",
+        operation_id="clicksByGroup",
+        summary="Clicks and unique users by group over several days. Premium and up",
+        response_model=GroupClicksAnswer,
+        responses=documented_responses(_EXAMPLE, *_CODES, StatisticsCode.RANGE),
+        openapi_extra={"parameters": [*RANGE, *_GROUPS, *PAGES]},
+    )(handlers.v2)
+    router.get(
+        "/api/link/v1/clicks-by-group",
+        operation_id="clicksByGroupV1",
+        summary="Clicks and unique users by group of a day. Premium and up",
+        response_model=GroupClicksAnswer,
+        responses=documented_responses(_EXAMPLE, *_CODES),
+        openapi_extra={"parameters": [*YMD, *_GROUPS, *_ALIAS, *PAGES]},
+    )(handlers.v1)
+    return router

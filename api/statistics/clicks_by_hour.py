@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from datetime import date, datetime
 from typing import Literal, NotRequired
 from zoneinfo import ZoneInfo
@@ -31,7 +30,7 @@ from api.statistics.parameters import (
     parse_scope,
     parse_ymd,
 )
-from api.statistics.queries import ClickCount, ClickCounts
+from api.statistics.queries import NO_CLICKS, ClickCount, ClickCounts
 
 HourStatus = Literal["final", "open", "future"]
 
@@ -92,87 +91,94 @@ _V1: LinkHourRow = {
 _CODES = (StatisticsCode.PARAMETER, StatisticsCode.LINK_INCOMPLETE, StatisticsCode.PLAN, StatisticsCode.UNKNOWN)
 
 
-def hourly_router(statistics: Statistics, counts: ClickCounts) -> APIRouter:
-    router = statistics_router()
-    _add_day_calls(router, statistics, counts)
-    _add_range_call(router, statistics, counts)
-    return router
+class ClicksByHour:
+    """The handlers of the three versions."""
+
+    def __init__(self, statistics: Statistics, counts: ClickCounts) -> None:
+        self._statistics = statistics
+        self._counts = counts
+
+    async def v1(self, request: Request) -> Response:
+        async with self._statistics.caller(request) as caller:
+            caller.require_first_version()
+            day = parse_ymd(request.query_params)
+            link = parse_link(request.query_params)
+            fill = parse_fill(request.query_params)
+            return await self._statistics.respond(request, caller, day, self._link_rows, link, Days(day, day), fill)
+
+    async def v2(self, request: Request) -> Response:
+        async with self._statistics.caller(request) as caller:
+            day = parse_ymd(request.query_params)
+            scope = parse_scope(request.query_params, caller.plan)
+            fill = parse_fill(request.query_params)
+            return await self._statistics.respond(request, caller, day, self._rows, scope, Days(day, day), fill)
+
+    async def v3(self, request: Request) -> Response:
+        async with self._statistics.caller(request) as caller:
+            days = parse_days(request.query_params, caller.plan)
+            scope = parse_scope(request.query_params, caller.plan)
+            if parse_fill(request.query_params):
+                return await self._respond_with_status(request, caller, scope, days)
+            return await self._statistics.respond(request, caller, days.last, self._rows, scope, days, False)
+
+    async def _respond_with_status(self, request: Request, caller: Caller, scope: Scope, days: Days) -> Response:
+        """Caches the counts only: the status of an hour changes with every poll of the database."""
+        hours, header = await self._statistics.cache.get(
+            ("hours-with-status", scope, days, caller.account_id, caller.zone),
+            days.last,
+            lambda: self._hours(caller, scope, days, fill=True),
+            lambda hours: len(hours) * _ROW_BYTES,
+        )
+        as_of = datetime.fromisoformat(header[HEADER]).timestamp() if HEADER in header else None
+        status = Statuses(caller.zone, as_of, time.time())
+        rows: list[StatusHourRow] = [
+            {**_row(day, hour, count), "status": status.of(day, hour)} for day, hour, count in hours
+        ]
+        closed = day_has_ended(days.last, caller.zone) and all(row["status"] == "final" for row in rows)
+        return conditional_response(request, JsonBody.of(envelope(rows)), header, closed=closed)
+
+    def _rows(self, caller: Caller, scope: Scope, days: Days, fill: bool) -> list[HourRow]:
+        return [_row(*hour) for hour in self._hours(caller, scope, days, fill)]
+
+    def _link_rows(self, caller: Caller, link: LinkScope, days: Days, fill: bool) -> list[LinkHourRow]:
+        return [_link_row(link, *hour) for hour in self._hours(caller, link, days, fill)]
+
+    def _hours(self, caller: Caller, scope: Scope, days: Days, fill: bool) -> list[tuple[date, int, ClickCount]]:
+        """The hours with clicks, ascending; with `fill`, every hour that the days have in the caller's zone as well."""
+        found = self._counts.by_hour(caller.account_id, scope, days.first, days.last)
+        listed = set(found)
+        if fill:
+            listed |= {(day, local.hour) for day in days.all() for local in local_hours(day, caller.zone)}
+        return [(day, hour, found.get((day, hour), NO_CLICKS)) for day, hour in sorted(listed)]
 
 
-def _add_day_calls(router: APIRouter, statistics: Statistics, counts: ClickCounts) -> None:
-    @router.get(
+def clicks_by_hour_router(statistics: Statistics, counts: ClickCounts) -> APIRouter:
+    router, handlers = statistics_router(), ClicksByHour(statistics, counts)
+    router.get(
         "/api/statistics/v2/clicks-by-hour",
         operation_id="clicksByHour",
         summary="Clicks and unique users by hour of a day",
         response_model=HourlyAnswer,
         responses=documented_responses([_V2], *_CODES),
         openapi_extra={"parameters": [*YMD, *SCOPE, *FILL_HOURS]},
-    )
-    async def clicks_by_hour(request: Request) -> Response:
-        async with statistics.caller(request) as caller:
-            day = parse_ymd(request.query_params)
-            scope = parse_scope(request.query_params, caller.plan)
-            fill = parse_fill(request.query_params)
-
-            def rows() -> list[HourRow]:
-                return [_row(*hour) for hour in _hours(counts, caller, scope, Days(day, day), fill)]
-
-            return await statistics.answer(request, caller, ("hours", scope, day, fill), day, rows)
-
-    @router.get(
+    )(handlers.v2)
+    router.get(
         "/api/statistics/v1/clicks-by-hour",
         operation_id="clicksByHourV1",
         summary="Clicks and unique users of a link by hour of a day. Business and up",
         response_model=LinkHourlyAnswer,
         responses=documented_responses([_V1], *_CODES),
         openapi_extra={"parameters": [*YMD, *LINK, *FILL_HOURS]},
-    )
-    async def clicks_by_hour_v1(request: Request) -> Response:
-        async with statistics.caller(request) as caller:
-            caller.require_first_version()
-            day, link = parse_ymd(request.query_params), parse_link(request.query_params)
-            fill = parse_fill(request.query_params)
-
-            def rows() -> list[LinkHourRow]:
-                return [_link_row(link, *hour) for hour in _hours(counts, caller, link, Days(day, day), fill)]
-
-            return await statistics.answer(request, caller, ("hours-v1", link, day, fill), day, rows)
-
-
-def _add_range_call(router: APIRouter, statistics: Statistics, counts: ClickCounts) -> None:
-    @router.get(
+    )(handlers.v1)
+    router.get(
         "/api/statistics/v3/clicks-by-hour",
         operation_id="clicksByHourV3",
         summary="Clicks and unique users by hour of several days",
         response_model=StatusHourlyAnswer,
         responses=documented_responses([_V3], *_CODES, StatisticsCode.RANGE),
         openapi_extra={"parameters": [*RANGE, *SCOPE, *FILL_HOURS]},
-    )
-    async def clicks_by_hour_v3(request: Request) -> Response:
-        async with statistics.caller(request) as caller:
-            days = parse_days(request.query_params, caller.plan)
-            scope = parse_scope(request.query_params, caller.plan)
-            if not parse_fill(request.query_params):
-
-                def rows() -> list[HourRow]:
-                    return [_row(*hour) for hour in _hours(counts, caller, scope, days, fill=False)]
-
-                return await statistics.answer(request, caller, ("hours-v3", scope, days), days.last, rows)
-            return await with_status(request, caller, scope, days)
-
-    async def with_status(request: Request, caller: Caller, scope: Scope, days: Days) -> Response:
-        """Counts are remembered; what is final moves on with every look at the database."""
-        found, header = await statistics.cache.get(
-            ("hours-filled", scope, days, caller.account_id, caller.zone),
-            days.last,
-            lambda: list(_hours(counts, caller, scope, days, fill=True)),
-            lambda hours: len(hours) * _ROW_BYTES,
-        )
-        as_of = datetime.fromisoformat(header[HEADER]).timestamp() if HEADER in header else None
-        status = Statuses(caller.zone, as_of, time.time())
-        rows: list[StatusHourRow] = [{**_row(*hour), "status": status.of(hour[0], hour[1])} for hour in found]
-        closed = day_has_ended(days.last, caller.zone) and all(row["status"] == "final" for row in rows)
-        return conditional_response(request, JsonBody.of(envelope(rows)), header, closed=closed)
+    )(handlers.v3)
+    return router
 
 
 class Statuses:
@@ -212,14 +218,3 @@ def _link_row(link: LinkScope, day: date, hour: int, count: ClickCount) -> LinkH
         "acesCnt": count.clicks,
         "pernCnt": count.users,
     }
-
-
-def _hours(
-    counts: ClickCounts, caller: Caller, scope: Scope, days: Days, fill: bool
-) -> Iterator[tuple[date, int, ClickCount]]:
-    """The hours with clicks, ascending; with `fill`, every hour that the days have in the caller's zone as well."""
-    found = counts.by_hour(caller.account_id, scope, days.first, days.last)
-    listed = set(found)
-    if fill:
-        listed |= {(day, local.hour) for day in days.all() for local in local_hours(day, caller.zone)}
-    return ((day, hour, found.get((day, hour), ClickCount(0, 0))) for day, hour in sorted(listed))

@@ -74,13 +74,17 @@ class Statistics:
         await self._limiter.count_account(account_id, account.plan)
         return Caller(account_id, account.plan, account.zone)
 
-    async def answer(
-        self, request: Request, caller: Caller, question: Hashable, last_day: date, result: Callable[[], Any]
+    async def respond(
+        self, request: Request, caller: Caller, last_day: date, read: Callable[..., Any], *arguments: Hashable
     ) -> Response:
-        """What `result` finds, in the envelope. It runs in a thread, once for all who ask the same question."""
-        key = (question, caller.account_id, caller.zone)
+        """The result of `read(caller, *arguments)` in the envelope; `last_day` is the last day that it depends on.
+
+        `read` runs in a thread unless the response is cached. The function, its arguments and the caller's account and
+        time zone are the cache key.
+        """
+        key = (read, arguments, caller.account_id, caller.zone)
         body, header = await self.cache.get(
-            key, last_day, lambda: JsonBody.of(envelope(result())), lambda body: body.size
+            key, last_day, lambda: JsonBody.of(envelope(read(caller, *arguments))), lambda body: body.size
         )
         closed = last_day is not EVERYTHING and day_has_ended(last_day, caller.zone)
         return conditional_response(request, body, header, closed=closed)

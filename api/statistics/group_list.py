@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request, Response
+from starlette.datastructures import QueryParams
 from typing_extensions import TypedDict
 
 from api.http.errors import StatisticsCode
 from api.http.parameters import described
 from api.query.change_detection import EVERYTHING
-from api.statistics.common import Statistics, documented_responses, statistics_router
+from api.statistics.common import Caller, Statistics, documented_responses, statistics_router
 from api.statistics.parameters import PAGES, not_found, parse_group, parse_page, single_value
 from api.statistics.queries import PAGE_SIZE, Group, Page, read_groups
 from rollups.clickhouse import ClickHouse
@@ -112,54 +112,57 @@ _ITEM = group_item(Group(151, "Newsletter", "Every Friday", 68, 1_745_107_200, 1
 _PAGE: Extra = {"pages": 1, "nextPages": 1, "nextYn": "N", "count": 1, "totalCount": 1}
 
 
-def groups_router(statistics: Statistics, db: ClickHouse) -> APIRouter:
-    router = statistics_router()
+class GroupList:
+    """The handlers of both versions."""
 
-    def read(account_id: int, number: int, only: Sequence[int] | None, part: str) -> Page:
-        page = read_groups(db, account_id, number, only, part)
-        if only and not page.total and not read_groups(db, account_id, 1, only).total:
+    def __init__(self, statistics: Statistics, db: ClickHouse) -> None:
+        self._statistics = statistics
+        self._db = db
+
+    async def v1(self, request: Request) -> Response:
+        caller = await self._statistics.account(request)
+        only, part = _filters(request.query_params)
+        return await self._statistics.respond(request, caller, EVERYTHING, self._first_groups, only, part)
+
+    async def v2(self, request: Request) -> Response:
+        caller = await self._statistics.account(request)
+        only, part = _filters(request.query_params)
+        page = parse_page(request.query_params)
+        return await self._statistics.respond(request, caller, EVERYTHING, self._page, only, part, page)
+
+    def _first_groups(self, caller: Caller, only: int | None, part: str) -> list[GroupItem]:
+        return self._page(caller, only, part, 1)["list"]
+
+    def _page(self, caller: Caller, only: int | None, part: str, number: int) -> GroupPage:
+        ids = None if only is None else [only]
+        page = read_groups(self._db, caller.account_id, number, ids, part)
+        if ids and not page.total and not read_groups(self._db, caller.account_id, 1, ids).total:
             raise not_found("group")
-        return page
+        return {"extra": page_extra(page), "list": [group_item(group, caller.zone) for group in page.groups]}
 
-    @router.get(
+
+def _filters(parameters: QueryParams) -> tuple[int | None, str]:
+    """The id of the only group asked for, if any, and the part of a name."""
+    group = single_value(parameters, "grpIdx")
+    return None if group is None else parse_group(group), single_value(parameters, "nm") or ""
+
+
+def group_list_router(statistics: Statistics, db: ClickHouse) -> APIRouter:
+    router, handlers = statistics_router(), GroupList(statistics, db)
+    router.get(
         "/api/link-group/v2/list",
         operation_id="listGroups",
         summary="Groups of links, page by page",
         response_model=GroupPageAnswer,
         responses=documented_responses({"extra": _PAGE, "list": [_ITEM]}, *_CODES),
         openapi_extra={"parameters": [*_FILTERS, *PAGES]},
-    )
-    async def list_groups(request: Request) -> Response:
-        caller = await statistics.account(request)
-        only, part, number = *_filters(request), parse_page(request.query_params)
-
-        def listed() -> GroupPage:
-            page = read(caller.account_id, number, only, part)
-            return {"extra": page_extra(page), "list": [group_item(group, caller.zone) for group in page.groups]}
-
-        return await statistics.answer(request, caller, ("groups", only, part, number), EVERYTHING, listed)
-
-    @router.get(
+    )(handlers.v2)
+    router.get(
         "/api/link-group/v1/list",
         operation_id="listGroupsV1",
         summary="The first 30 groups of links",
         response_model=GroupListAnswer,
         responses=documented_responses([_ITEM], *_CODES),
         openapi_extra={"parameters": _FILTERS},
-    )
-    async def list_groups_v1(request: Request) -> Response:
-        caller = await statistics.account(request)
-        only, part = _filters(request)
-
-        def listed() -> list[GroupItem]:
-            return [group_item(group, caller.zone) for group in read(caller.account_id, 1, only, part).groups]
-
-        return await statistics.answer(request, caller, ("groups-v1", only, part), EVERYTHING, listed)
-
+    )(handlers.v1)
     return router
-
-
-def _filters(request: Request) -> tuple[tuple[int, ...] | None, str]:
-    """The group asked for, if one is, and the part of a name."""
-    group = single_value(request.query_params, "grpIdx")
-    return None if group is None else (parse_group(group),), single_value(request.query_params, "nm") or ""

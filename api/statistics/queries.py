@@ -54,6 +54,9 @@ class ClickCount(NamedTuple):
     users: int
 
 
+NO_CLICKS = ClickCount(0, 0)
+
+
 class ClickCounts:
     """Reads counts of one account. Every call may block on ClickHouse. What has no clicks is missing; if nothing
     has, and the account has no such link or group, StatisticsError says so.
