@@ -14,10 +14,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from bench.chart import draw
-from bench.document import write_tables
-from bench.machine import others_percent
-from bench.results import directory, runs_of, shaped, show_machine, write
+from bench.report.chart import draw
+from bench.report.machine import others_percent
+from bench.report.results import directory, runs_of, shaped, show_machine, write
+from bench.report.tables import write_tables
 
 # In the order in which they run: later ones take what the pipeline was measured at.
 PARTS = ("pipeline", "scaling", "freshness", "hostile", "api", "collector", "strangers", "storage", "protocol", "soak")
@@ -54,7 +54,7 @@ def _run_all(quick: bool) -> int:
     """Each part in a process of its own: chDB opens one directory in the life of a process."""
     started, failed = time.monotonic(), []
     for name in PARTS:
-        if name in _ALONE or find_spec(f"bench.{name}") is None:
+        if name in _ALONE or find_spec(f"bench.parts.{name}") is None:
             continue
         command = [sys.executable, "-m", "bench", name, *(["--quick"] if quick else [])]
         if subprocess.run(command, check=False).returncode:
@@ -68,7 +68,7 @@ def _run_all(quick: bool) -> int:
 
 def _run(name: str, options: argparse.Namespace) -> dict[str, Any]:
     """One part, measured and shown."""
-    part = import_module(f"bench.{name}")
+    part = import_module(f"bench.parts.{name}")
     busy = others_percent()
     if busy > _QUIET:
         print(f"something else takes {busy:.0f} % of the processors: the figures will be too low", file=sys.stderr)

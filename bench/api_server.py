@@ -1,4 +1,4 @@
-"""The API over the embedded engine, as a process of its own for `bench.api`: chDB opens a directory in one process.
+"""The API over the embedded engine, for `bench.parts.api`: a process of its own, as chDB opens a directory in one only.
 
 It fills the rollups, serves, and takes commands as lines of JSON on its standard input, answered by lines of JSON:
 `{"bare": NUMBER}` runs the statement behind a question straight through clickhouse-connect, `{"ingest": true}` starts
@@ -25,7 +25,7 @@ from api.clicks.queries import read_page
 from api.http.errors import StatisticsError
 from api.statistics.parameters import AccountScope, LinkScope
 from api.statistics.queries import ClickCounts
-from bench.api_data import (
+from bench.data.api_data import (
     ADVERTISERS,
     LINK_DOMAIN,
     LINK_ID,
@@ -36,8 +36,8 @@ from bench.api_data import (
     link_domain,
     link_id,
 )
-from bench.api_questions import ACCOUNTS_ASKED, PUBLISHERS_ASKED, Question, questions
-from bench.events import ACCOUNTS, LINKS
+from bench.data.events import ACCOUNTS, LINKS
+from bench.load.api_questions import ACCOUNTS_ASKED, PUBLISHERS_ASKED, Question, questions
 from deploy.processes.http_server import HttpServer
 from deploy.settings import Settings
 from rollups.clickhouse import ClickHouse, Row

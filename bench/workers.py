@@ -17,9 +17,9 @@ from pathlib import Path
 import httpx
 
 from bench.brokers import Broker
-from bench.expected import Counts
+from bench.data.expected import Counts
+from bench.data.topic import PARTITIONS
 from bench.processes import ask, clickmill, cpu_of, peak_rss_mb
-from bench.topic import PARTITIONS
 from tests.support import free_port
 
 _READY = re.compile(r'^clickmill_partitions\{state="ready"\} (\S+)', re.MULTILINE)

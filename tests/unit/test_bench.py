@@ -9,12 +9,12 @@ import pytest
 
 pytest.importorskip("psutil", reason="the extra `bench` is not installed")
 
-from bench import document
-from bench.agents import pool
-from bench.events import USERS, events
-from bench.expected import Model
-from bench.hostile_events import hostile_events
-from bench.results import medians, rounded, shaped
+from bench.data.agents import pool
+from bench.data.events import USERS, events
+from bench.data.expected import Model
+from bench.data.hostile_events import hostile_events
+from bench.report import tables
+from bench.report.results import medians, rounded, shaped
 from ingest.event import Click, decode_one
 from rollups.bots.detection import is_bot
 
@@ -100,12 +100,13 @@ def test_tables_are_written_where_the_page_has_a_place_for_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = tmp_path / "README.md"
-    text = document.PAGE.read_text()
+    text = tables.PAGE.read_text()
     stale = text.replace("| Clickmill worker, everything on | ", "| Clickmill worker, everything on | 999")
     assert stale != text
     page.write_text(stale)
-    monkeypatch.setattr(document, "PAGE", page)
-    assert document.write_tables(Path(document.__file__).parent / "results") == []
+    results = tables.PAGE.parent
+    monkeypatch.setattr(tables, "PAGE", page)
+    assert tables.write_tables(results) == []
     assert page.read_text() == text, "`python -m bench tables` was not run"
 
 

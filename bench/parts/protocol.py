@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.results import runs_of, show
+from bench.report.results import runs_of, show
 from deploy.settings import Settings
 from rollups.clickhouse import ClickHouse
 from rollups.kafka_log.broker_clock import wall_ms

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.brokers import default_kind, running_broker
-from bench.freshness import running_up, served
-from bench.hostile_events import hostile_events
-from bench.pipeline import figures_of
-from bench.results import medians, runs_of, show
-from bench.topic import fill
+from bench.data.hostile_events import hostile_events
+from bench.data.topic import fill
+from bench.parts.freshness import running_up, served
+from bench.parts.pipeline import figures_of
+from bench.report.results import medians, runs_of, show
 from bench.workers import timed_run
 
 _EVENTS, _QUICK_EVENTS = 60_000, 20_000

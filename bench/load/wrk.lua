@@ -1,4 +1,4 @@
--- Posts the lines of a file in turn: wrk -s bench/wrk.lua URL -- FILE KEY. Ends with a line of JSON.
+-- Posts the lines of a file in turn: wrk -s bench/load/wrk.lua URL -- FILE KEY. Ends with a line of JSON.
 local bodies, headers, at, offset = {}, {}, 0, 0
 local threads = {}
 

@@ -1,6 +1,6 @@
 """What the API costs over the SQL behind it, and what it takes, with rollups of 10 million to a billion clicks.
 
-For each size the rollups are built (see `bench.api_data`) and the API is
+For each size the rollups are built (see `bench.data.api_data`) and the API is
 started over them, as a process with its embedded engine. Then, for both endpoints:
 
 - cold: questions that nobody has asked before, one after the other, and each of them a second time as the same SQL
@@ -24,9 +24,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Literal
 
-from bench.api_load import Request, each_once, hammer, load_of, tool
-from bench.api_questions import Question, first_questions, numbers, questions
-from bench.results import show
+from bench.load.api_load import Request, each_once, hammer, load_of, tool
+from bench.load.api_questions import Question, first_questions, numbers, questions
+from bench.report.results import show
 
 SIZES = (10_000_000, 100_000_000, 1_000_000_000)
 CONNECTIONS = (1, 16, 64)

@@ -11,8 +11,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.partitioner import murmur2
 
 from bench.brokers import Broker
-from bench.events import events
-from bench.expected import Counts, Model
+from bench.data.events import events
+from bench.data.expected import Counts, Model
 from deploy.settings import Settings
 from ingest.kafka.admin import MAX_RECORD_BYTES, client_options, ensure_topics, wait_for_broker
 from ingest.kafka.producer_connection import COMPRESSION

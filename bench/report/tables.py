@@ -8,10 +8,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from bench.machine import one_line
-from bench.results import as_markdown, read_all
+from bench.report.machine import one_line
+from bench.report.results import as_markdown, read_all
 
-PAGE = Path(__file__).resolve().parent / "results" / "README.md"
+PAGE = Path(__file__).resolve().parents[1] / "results" / "README.md"
 
 
 def write_tables(results: Path) -> list[str]:
@@ -20,7 +20,7 @@ def write_tables(results: Path) -> list[str]:
 
     def filled(place: re.Match[str]) -> str:
         name = place[1]
-        if name not in found or find_spec(f"bench.{name}") is None:
+        if name not in found or find_spec(f"bench.parts.{name}") is None:
             missing.append(name)
             return place[0]
         return f"<!-- {name} -->\n{_tables(name, found[name])}\n<!-- end -->"
@@ -31,7 +31,7 @@ def write_tables(results: Path) -> list[str]:
 
 
 def _tables(name: str, result: dict[str, Any]) -> str:
-    part = import_module(f"bench.{name}")
+    part = import_module(f"bench.parts.{name}")
     with as_markdown() as lines:
         part.table(result)
     return "\n".join([f"{one_line(result['machine'])}, commit {result['machine']['commit']}", "", *lines])

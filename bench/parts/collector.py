@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.brokers import Broker, default_kind, running_broker
-from bench.events import events
-from bench.http_load import post
+from bench.data.events import events
+from bench.data.topic import PARTITIONS
+from bench.load.http_load import post
 from bench.processes import Child, ask, clickmill, cpu_of, peak_rss_mb, wait_ready
-from bench.results import medians, runs_of, show
-from bench.topic import PARTITIONS
+from bench.report.results import medians, runs_of, show
 from tests.support import free_port
 
 _KEY = "admin key of the benchmarks"

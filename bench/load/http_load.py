@@ -21,7 +21,7 @@ def post(url: str, bodies: Path, key: str, *, connections: int, seconds: float) 
     """Posts the lines of the file in turn; requests a second, latencies in milliseconds, answers but 2xx."""
     wrk = shutil.which("wrk")
     if wrk is None:
-        answer = ask("bench.http_load", url, bodies, key, connections, seconds)
+        answer = ask("bench.load.http_load", url, bodies, key, connections, seconds)
     else:
         command = [wrk, "-t1", f"-c{connections}", f"-d{round(seconds)}s", "--timeout", "30s", "-s", str(_SCRIPT), url]
         done = subprocess.run([*command, "--", str(bodies), key], capture_output=True, text=True, check=True)

@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from bench.api import served
-from bench.api_load import Load, Request, each_once, length_of, load_of
-from bench.api_questions import numbers
-from bench.results import show
+from bench.load.api_load import Load, Request, each_once, length_of, load_of
+from bench.load.api_questions import numbers
+from bench.parts.api import served
+from bench.report.results import show
 
 STRANGERS = 16
 _PAUSE_SECONDS = 0.01

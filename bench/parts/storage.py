@@ -6,9 +6,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench.events import events
+from bench.data.events import events
 from bench.limit import load, prepare
-from bench.results import show
+from bench.report.results import show
 from rollups.clickhouse import ClickHouse
 
 _EVENTS, _QUICK_EVENTS = 2_000_000, 500_000

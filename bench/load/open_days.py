@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from bench.api_load import Request, each_once
-from bench.api_questions import ACCOUNTS_ASKED, first_questions, numbers, questions
+from bench.load.api_load import Request, each_once
+from bench.load.api_questions import ACCOUNTS_ASKED, first_questions, numbers, questions
 
 ADMIN = "admin key of the benchmarks"
 SECONDS = 12.0  # more than `asked` takes

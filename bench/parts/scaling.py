@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.brokers import Broker, default_kind, running_broker
-from bench.expected import Counts
-from bench.pipeline import figures_of
-from bench.results import medians, runs_of, show
-from bench.topic import fill
+from bench.data.expected import Counts
+from bench.data.topic import fill
+from bench.parts.pipeline import figures_of
+from bench.report.results import medians, runs_of, show
 from bench.workers import timed_run
 from tests.support.chdb_server import start_chdb_server
 

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from bench.brokers import Broker, default_kind, running_broker
+from bench.data.topic import fill
 from bench.processes import ROOT, ask, cpu_of, peak_rss_mb, rss_mb
-from bench.results import show
-from bench.topic import fill
+from bench.report.results import show
 from bench.workers import Worker, running_workers
 
 _RATE, _SECONDS = 50_000, 600.0
@@ -49,7 +49,7 @@ def run(
 def _watched(worker: Worker, broker: Broker, seconds: float) -> dict[str, Any]:
     while not worker.look()[0]:
         time.sleep(0.1)
-    command = [sys.executable, "-m", "bench.sender", broker.address, str(_RATE), str(seconds)]
+    command = [sys.executable, "-m", "bench.data.sender", broker.address, str(_RATE), str(seconds)]
     pid = worker.child.pid
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as sender:
         assert sender.stdin is not None

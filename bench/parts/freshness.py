@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.brokers import Broker, default_kind, running_broker
-from bench.markers import Markers
-from bench.open_days import ADMIN, SECONDS, account_keys, asked, open_requests
+from bench.data.topic import PARTITIONS, fill
+from bench.load.markers import Markers
+from bench.load.open_days import ADMIN, SECONDS, account_keys, asked, open_requests
 from bench.processes import ROOT, Child, clickmill, cpu_of, wait_ready
-from bench.results import directory, show
-from bench.topic import PARTITIONS, fill
+from bench.report.results import directory, show
 from bench.workers import timed_run
 from tests.support import free_port
 
@@ -120,7 +120,7 @@ def served(
 @contextmanager
 def _load(broker: Broker, rate: int, seconds: float, *options: str) -> Iterator[subprocess.Popen[str]]:
     """Events at a steady rate for so many seconds, the first of them before this goes on."""
-    command = [sys.executable, "-m", "bench.sender", broker.address, str(rate), str(seconds), "--ahead", *options]
+    command = [sys.executable, "-m", "bench.data.sender", broker.address, str(rate), str(seconds), "--ahead", *options]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as sender:
         assert sender.stdin is not None
         assert sender.stdout is not None

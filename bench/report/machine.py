@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 
 _PACKAGES = ("aiokafka", "chdb", "clickhouse-connect", "faust-streaming", "msgspec", "numpy", "pyarrow")
-_POM = Path(__file__).resolve().parents[1] / "tests" / "support" / "kafka" / "pom.xml"
+_POM = Path(__file__).resolve().parents[2] / "tests" / "support" / "kafka" / "pom.xml"
 
 
 def describe() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Events at a steady rate into the clicks topic: `python -m bench.sender BROKER RATE SECONDS [--ahead] [--hostile]`.
+"""Sends events at a steady rate: `python -m bench.data.sender BROKER RATE SECONDS [--ahead] [--hostile]`.
 
 A process of its own. With `--ahead` every record batch is made and packed before it says `ready` and waits for a line:
 then sending costs next to nothing. It ends with a line of JSON.
@@ -18,9 +18,9 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.partitioner import murmur2
 
-from bench.events import events
-from bench.hostile_events import hostile_events
-from bench.topic import PARTITIONS
+from bench.data.events import events
+from bench.data.hostile_events import hostile_events
+from bench.data.topic import PARTITIONS
 from deploy.settings import Settings
 from ingest.kafka.admin import client_options
 from ingest.kafka.producer_connection import COMPRESSION

@@ -14,7 +14,7 @@ from zlib import crc32
 
 import numpy as np
 
-from bench.agents import pool
+from bench.data.agents import pool
 from ingest.simulator.world import BOTS, COUNTRIES
 
 LINKS = 20_000  # of the rollups that the API is asked about; the events have more

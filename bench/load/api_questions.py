@@ -8,9 +8,9 @@ from datetime import date, timedelta
 from typing import Literal
 from urllib.parse import quote, urlencode
 
-from bench.api_data import DAYS, PUBLISHERS, first_day, link_domain, link_id, today
-from bench.api_load import Request
-from bench.events import ACCOUNTS, LINKS
+from bench.data.api_data import DAYS, PUBLISHERS, first_day, link_domain, link_id, today
+from bench.data.events import ACCOUNTS, LINKS
+from bench.load.api_load import Request
 
 _dice = random.Random(1)
 LARGEST = 1  # the account and publisher of the most popular link

@@ -14,9 +14,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench.machine import describe, one_line
+from bench.report.machine import describe, one_line
 
-_DIRECTORY = Path(__file__).resolve().parent / "results"
+_DIRECTORY = Path(__file__).resolve().parents[1] / "results"
 _WIDTH = 120
 _markdown: ContextVar[list[str] | None] = ContextVar("markdown", default=None)
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.brokers import Broker, default_kind, running_broker
-from bench.expected import Counts
+from bench.data.expected import Counts
+from bench.data.topic import fill
 from bench.processes import ROOT, ask
-from bench.results import medians, runs_of, show
-from bench.topic import fill
+from bench.report.results import medians, runs_of, show
 from bench.workers import Timed, timed_run
 
 EVENTS, QUICK_EVENTS = 2_000_000, 250_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bench.results import read_all
+from bench.report.results import read_all
 
 _OURS, _LIMIT, _OTHERS = "#1f6feb", "#8b949e", "#d0d7de"
 _NAMES = {

@@ -1,6 +1,6 @@
 """Rollups of a given number of clicks, written straight into `rollup` for the API's benchmark.
 
-Thirty days that end today, the shape of `bench.events`: 20,000 links of 500 accounts, popular ones more often (Zipf),
+Thirty days that end today, shaped as `data.events`: 20,000 links of 500 accounts, popular ones more often (Zipf),
 300,000 users, some of whom come back often. One day is drawn hour by hour and link by link: so many clicks as the
 link's share of the traffic gives, so many users drawn for them, their `uniqState` made from their hashes. An account's
 hour is the sum and the union over its links. That day is then written thirty times: rows, clicks and sizes of the sets
@@ -14,7 +14,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 
-from bench.events import ACCOUNTS, LINKS, USERS
+from bench.data.events import ACCOUNTS, LINKS, USERS
 from rollups.clickhouse import ClickHouse
 
 DAYS = 30
@@ -23,7 +23,7 @@ ADVERTISERS = 2_000
 NETWORKS = 20
 DAYS_BY_PART = (10, 8, 6, 4, 2)  # of sizes that ClickHouse leaves as they are: equal ones it would merge meanwhile
 
-# As `bench.events` names them, by rank.
+# As `bench.data.events` names them, by rank.
 LINK_DOMAIN = f"concat('https://go', toString(rank % {ACCOUNTS}), '.example')"
 LINK_ID = f"concat('l', right(lower(hex(rank * 7919 % {0xFFFFF} + 16777216)), 5))"
 

@@ -8,7 +8,7 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.events import START_MS
+from bench.data.events import START_MS
 
 # No rule about bots is spelt with these letters alone.
 _LETTERS = np.frombuffer(b"0123456789;()/._-qxzjkv", np.uint8)
