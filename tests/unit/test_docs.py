@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from api.http import middleware
-from deploy.processes.http_server import HEAD_SECONDS, KEEP_ALIVE_SECONDS, MAX_HEAD_BYTES
+from deploy.processes.timeout_protocol import HEAD_TIMEOUT_SECONDS, KEEP_ALIVE_TIMEOUT_SECONDS, MAX_HEAD_BYTES
 from deploy.settings import Settings
 from ingest import collector
 from ingest.event import validation
@@ -53,10 +53,13 @@ def test_limits_are_those_of_the_code() -> None:
         f"{collector.BUFFER_TIMEOUT_SECONDS:.0f} s for room",
         f"acknowledgement | {collector.ACKNOWLEDGE_TIMEOUT_SECONDS:.0f} s",
         f"{middleware.MAX_BODY_BYTES >> 20} MiB of body",
-        f"idle for {KEEP_ALIVE_SECONDS} s",
+        f"idle for {KEEP_ALIVE_TIMEOUT_SECONDS} s",
     ):
         assert text in limits, text
-    assert f"longer than {HEAD_SECONDS:.0f} s, the body longer than {middleware.BODY_TIMEOUT_SECONDS:.0f} s" in PAGE
+    assert (
+        f"longer than {HEAD_TIMEOUT_SECONDS:.0f} s, the body longer than {middleware.BODY_TIMEOUT_SECONDS:.0f} s"
+        in PAGE
+    )
     assert f"headers above {MAX_HEAD_BYTES >> 10} KiB" in PAGE
 
 

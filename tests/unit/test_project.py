@@ -121,7 +121,7 @@ def test_a_process_does_not_load_what_only_others_need(process: str, others: lis
 
 
 def test_a_library_whose_private_names_are_used_is_bounded_above() -> None:
-    used = (ROOT / "deploy" / "processes" / "http_server.py").read_text()
+    used = (ROOT / "deploy" / "processes" / "timeout_protocol.py").read_text()
     assert "from uvicorn.protocols.http.httptools_impl import" in used, "without it the bound can go"
     dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     [bound] = [line for line in dependencies if line.startswith("uvicorn")]

@@ -20,9 +20,9 @@ from starlette.types import Receive, Scope, Send
 
 from api.http import middleware
 from api.http.middleware import install_middleware
-from deploy.processes import http_server
 from deploy.processes.collector import CollectorService, collector_app
-from deploy.processes.http_server import MAX_HEAD_BYTES, HttpServer
+from deploy.processes.http_server import HttpServer
+from deploy.processes.timeout_protocol import MAX_HEAD_BYTES, TIMEOUTS, Phase
 from deploy.settings import Settings
 from tests.support.seed import ADMIN_KEY, Away
 
@@ -200,7 +200,7 @@ def test_trailers_are_no_headers(port: int) -> None:
 
 
 def test_slow_heads_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_server, "HEAD_SECONDS", 0.3)
+    monkeypatch.setitem(TIMEOUTS, Phase.HEAD, 0.3)
     with served() as port:
         status, body = exchanged(port, b"GET /who HTTP/1.1\r\nHost: a\r\nX-Slow: ")
         assert (status, code(body)) == ("HTTP/1.1 408 Request Timeout", "REQUEST_TIMEOUT")
@@ -246,7 +246,7 @@ def test_trailers_after_the_answer_get_no_second_one(port: int) -> None:
 
 
 def test_a_body_that_nobody_reads_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(middleware, "BODY_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setitem(TIMEOUTS, Phase.DRAINING, 0.5)
     with served() as port, socket.create_connection(("127.0.0.1", port), 5) as connection:
         connection.sendall(CHUNKED)
         answered(connection)
@@ -267,7 +267,7 @@ def test_a_body_that_nobody_reads_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_who_says_nothing_of_use_after_an_answer_is_not_kept(
     monkeypatch: pytest.MonkeyPatch, head: bytes, rest: bytes
 ) -> None:
-    monkeypatch.setattr(http_server, "KEEP_ALIVE_SECONDS", 0.5)
+    monkeypatch.setitem(TIMEOUTS, Phase.IDLE, 0.5)
     with served() as port, socket.create_connection(("127.0.0.1", port), 5) as connection:
         connection.sendall(head)
         answered(connection)
