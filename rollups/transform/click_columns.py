@@ -21,7 +21,7 @@ BLANK = Click(clicked_at=0)  # stands where there is no click
 
 
 @dataclass(frozen=True, slots=True)
-class Fields:
+class ClickColumns:
     """Columns over clicks in their order. Ids are 0, and texts null or empty, where a click has none."""
 
     clicked_ms: Ints
@@ -41,7 +41,7 @@ class Fields:
     suspects: Mask  # all clicks in which `validate` would find a fault, and perhaps a few more
 
     @classmethod
-    def of(cls, clicks: list[Click]) -> Fields:
+    def from_clicks(cls, clicks: list[Click]) -> ClickColumns:
         """Raises OverflowError or pa.ArrowInvalid if some number is too large for its column."""
         clicked_ms, naive = _times(clicks)
         event_id = pa.array([click.event_id for click in clicks], pa.string())

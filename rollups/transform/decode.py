@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ingest.event import MAX_RECORD_EVENTS, UNPARSABLE, Click, Fault, Rejected, decode_record, parse_record, validate
 from rollups.kafka_log.timestamps import LATEST, LogClock, LogTimes
 from rollups.model import LogBatch, Records
-from rollups.transform.click_columns import BLANK, Fields, Ints, Mask
+from rollups.transform.click_columns import BLANK, ClickColumns, Ints, Mask
 
 
 class Reason(IntEnum):
@@ -43,7 +43,7 @@ class Rows:
     log_time_ms: Ints
     records: Ints
     reasons: NDArray[np.int8]
-    fields: Fields
+    columns: ClickColumns
     verified: Mask
     settled_ms: Ints
 
@@ -78,7 +78,7 @@ def decode(
     log = batch.records
     times = (clock or LogClock.at(0)).read(log, now_ms)
     missing = batch.end - batch.start - len(log)  # offsets that hold no record
-    fields, faults = _sift([*clicks, BLANK] if missing else clicks)
+    columns, faults = _sift([*clicks, BLANK] if missing else clicks)
     problems.update((row, (Reason.INVALID, fault.value, message)) for row, (fault, message) in faults.items())
     reasons = np.full(len(clicks), Reason.COUNTED, np.int8)
     reasons[list(problems)] = Reason.INVALID
@@ -92,7 +92,7 @@ def decode(
         taken_in = np.append(taken_in, taken_in[-1] if len(taken_in) else 0)
         settled = np.append(settled, times.after.settled_ms)
         reasons, keyed = np.append(reasons, np.int8(Reason.GAP)), np.append(keyed, True)
-    rows = Rows(offsets, taken_in, records, reasons, fields, keyed, settled)
+    rows = Rows(offsets, taken_in, records, reasons, columns, keyed, settled)
     return Decoded(batch, rows, counts, problems, times), rest
 
 
@@ -130,15 +130,15 @@ def _parse(log: Records, most: int, poison: Mapping[int, str]) -> tuple[list[Cli
     return clicks, np.array(counts, np.int64), problems
 
 
-def _sift(clicks: list[Click]) -> tuple[Fields, dict[int, tuple[Fault, str]]]:
+def _sift(clicks: list[Click]) -> tuple[ClickColumns, dict[int, tuple[Fault, str]]]:
     """The fields of the clicks, blank where one is invalid, and what is wrong with these by row."""
     try:
-        fields = Fields.of(clicks)
-        suspects: Iterable[int] = np.flatnonzero(fields.suspects).tolist()
+        columns = ClickColumns.from_clicks(clicks)
+        suspects: Iterable[int] = np.flatnonzero(columns.suspects).tolist()
     except (OverflowError, pa.ArrowInvalid):
         suspects = range(len(clicks))
     checked = {row: validate(clicks[row]) for row in suspects if clicks[row] is not BLANK}
     faults = {row: problem for row, problem in checked.items() if problem}
     if faults:
-        fields = Fields.of([BLANK if row in faults else click for row, click in enumerate(clicks)])
-    return fields, faults
+        columns = ClickColumns.from_clicks([BLANK if row in faults else click for row, click in enumerate(clicks)])
+    return columns, faults

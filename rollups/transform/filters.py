@@ -18,12 +18,12 @@ def admit(decoded: Decoded, now_ms: int, future_tolerance_ms: int) -> None:
     A click is compared with the time at which the log took it in, so that a replay decides the same; `now_ms`, the
     worker's clock, bounds that time where producers set it.
     """
-    rows, fields = decoded.rows, decoded.rows.fields
-    prefetch = _verdicts(fields.method, lambda method: is_prefetch(method, None))
-    prefetch |= _verdicts(fields.purpose, lambda purpose: is_prefetch(None, purpose))
-    bot = bot_mask(fields.user_agent)
+    rows, columns = decoded.rows, decoded.rows.columns
+    prefetch = _verdicts(columns.method, lambda method: is_prefetch(method, None))
+    prefetch |= _verdicts(columns.purpose, lambda purpose: is_prefetch(None, purpose))
+    bot = bot_mask(columns.user_agent)
     taken_in = np.where(rows.log_time_ms == 0, now_ms, rows.log_time_ms)
-    ahead = fields.clicked_ms - taken_in
+    ahead = columns.clicked_ms - taken_in
     counted = rows.reasons == Reason.COUNTED
     future = counted & (ahead > future_tolerance_ms)
     rows.reasons[counted & bot] = Reason.BOT

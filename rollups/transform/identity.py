@@ -13,7 +13,7 @@ from ingest.event.addresses import AddressHasher
 from rollups.clickhouse import ClickHouse
 from rollups.compiled.siphash import Hashes, siphash, siphash_rows
 from rollups.installation import event_id_key, note_visitor_secret
-from rollups.transform.click_columns import Fields, by_value, sizes
+from rollups.transform.click_columns import ClickColumns, by_value, sizes
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 
@@ -48,39 +48,39 @@ class Identify:
         self._event_id, self._owned_id = (_key(what + event_id_key) for what in (b"event id\0", b"owned id\0"))
         self._addresses = AddressHasher(visitor_secret)
 
-    def of(self, fields: Fields) -> Identities:
-        return Identities(fields.clicked_ms, self._ids(fields), self._users(fields), self._places(fields))
+    def of(self, columns: ClickColumns) -> Identities:
+        return Identities(columns.clicked_ms, self._ids(columns), self._users(columns), self._places(columns))
 
-    def _ids(self, fields: Fields) -> Hashes:
+    def _ids(self, columns: ClickColumns) -> Hashes:
         """Of the event id and the owners of the click: another owner's event is another event."""
-        ids = _hashes(fields.event_id, self._event_id)
-        owners = [fields.account_id.astype(np.uint64), fields.publisher_id.astype(np.uint64)]
+        ids = _hashes(columns.event_id, self._event_id)
+        owners = [columns.account_id.astype(np.uint64), columns.publisher_id.astype(np.uint64)]
         owned = siphash_rows([ids, *owners], self._owned_id)
         owned[owned == 0] = 1
         owned[ids == 0] = 0
         return owned
 
-    def _users(self, fields: Fields) -> Hashes:
+    def _users(self, columns: ClickColumns) -> Hashes:
         """As `ingest.event.click.user_identity` has it: the visitor id, else address and user agent, else nothing.
 
         Addresses that came as they are get the hash first that the collector puts in their place: a visitor is one
         user whichever way a click came.
         """
-        users = _hashes(fields.visitor_id, self._visitor)
+        users = _hashes(columns.visitor_id, self._visitor)
         rows = np.flatnonzero(users == 0)
-        hashed = by_value(fields.ip.take(rows), self._addresses.hash_address, pa.string())
-        ips, agents = (texts.fill_null("").to_pylist() for texts in (hashed, fields.user_agent.take(rows)))
+        hashed = by_value(columns.ip.take(rows), self._addresses.hash_address, pa.string())
+        ips, agents = (texts.fill_null("").to_pylist() for texts in (hashed, columns.user_agent.take(rows)))
         addresses = pa.array(
             [f"{ip}\0{agent}" if ip or agent else None for ip, agent in zip(ips, agents, strict=True)], pa.string()
         )
         users[rows] = _hashes(addresses, self._address)
         return users
 
-    def _places(self, fields: Fields) -> Hashes:
-        links, domains = _hashes(fields.link_id, self._other), _hashes(fields.domain, self._other)
+    def _places(self, columns: ClickColumns) -> Hashes:
+        links, domains = _hashes(columns.link_id, self._other), _hashes(columns.domain, self._other)
         accounts, publishers, advertisers, networks = (
             ids.astype(np.uint64)
-            for ids in (fields.account_id, fields.publisher_id, fields.advertiser_id, fields.network_id)
+            for ids in (columns.account_id, columns.publisher_id, columns.advertiser_id, columns.network_id)
         )
         linked = _mixed(links ^ _mixed(domains ^ _mixed(accounts)))
         return np.where(links != 0, linked, _mixed(publishers ^ _mixed(advertisers ^ _mixed(networks))))

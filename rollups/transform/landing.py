@@ -23,12 +23,12 @@ class Columns:
 
     def of(self, rows: Rows, who: Identities, lease: Lease, source: int, expect: int, tail: Tail = NO_TAIL) -> pa.Table:
         """One landing row each, in log order. Rows that no grain shows belong to nobody."""
-        fields, count = rows.fields, len(rows)
+        columns, count = rows.columns, len(rows)
         shown = np.isin(rows.reasons, _SHOWN)
-        accounts, publishers = fields.account_id * shown, fields.publisher_id * shown
-        link_day, link_hour = cut(fields.clicked_ms, accounts, self._account_zones)
+        accounts, publishers = columns.account_id * shown, columns.publisher_id * shown
+        link_day, link_hour = cut(columns.clicked_ms, accounts, self._account_zones)
         settled = np.full(count, rows.settled_ms[-1] if count else 0)
-        affiliate_day, _ = cut(fields.clicked_ms, publishers, self._publisher_zones)
+        affiliate_day, _ = cut(columns.clicked_ms, publishers, self._publisher_zones)
         return pa.table(
             {
                 "source": np.full(count, source, np.uint32),
@@ -43,13 +43,13 @@ class Columns:
                 "verified": rows.verified,
                 "user": who.users,
                 "account_id": accounts.astype(np.uint64),
-                "domain": fields.domain.fill_null(""),
-                "link_id": fields.link_id.fill_null(""),
+                "domain": columns.domain.fill_null(""),
+                "link_id": columns.link_id.fill_null(""),
                 "link_day": link_day.astype(np.uint16),
                 "link_hour": link_hour.astype(np.uint8),
                 "publisher_id": publishers.astype(np.uint64),
-                "advertiser_id": fields.advertiser_id.astype(np.uint64),
-                "network_id": fields.network_id.astype(np.uint64),
+                "advertiser_id": columns.advertiser_id.astype(np.uint64),
+                "network_id": columns.network_id.astype(np.uint64),
                 "affiliate_day": affiliate_day.astype(np.uint16),
             }
         )

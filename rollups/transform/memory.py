@@ -52,7 +52,7 @@ class PartitionMemory:
         taken_in = np.maximum(rows.log_time_ms, rows.settled_ms)  # where the first is not known
         late = who.clicked_ms // MS_PER_MINUTE < taken_in // MS_PER_MINUTE - self._horizon
         named = (who.ids != 0) & (rows.reasons != Reason.FUTURE)
-        rows.verified &= named & ~late & ~rows.fields.id_assigned
+        rows.verified &= named & ~late & ~rows.columns.id_assigned
         seen = self._mark_known("id", Reason.DUPLICATE, rows, who.ids, named)
         if self._repeat_seconds:
             known = (rows.reasons == Reason.COUNTED) & (who.users != 0)

@@ -120,7 +120,7 @@ class Prepare:
         """The landing row for offsets before `offset`, which the log no longer has."""
         decoded, _ = decode(LogBatch(lease.partition, Cursor(lease.next), lease.next, offset), 1, {})
         rows = decoded.rows
-        return self._columns.of(rows, self._identify.of(rows.fields), lease, self._source, expect=lease.next)
+        return self._columns.of(rows, self._identify.of(rows.columns), lease, self._source, expect=lease.next)
 
     def _portion(
         self, lease: Lease, batch: LogBatch, memory: PartitionMemory, room: int
@@ -130,7 +130,7 @@ class Prepare:
         decoded, rest = decode(batch, room, self.isolation.poison(lease.partition), memory.clock, now_ms)
         admit(decoded, now_ms, self._settings.future_tolerance_minutes * 60_000)
         rows, batch, clock = decoded.rows, decoded.batch, decoded.times.after
-        who = self._identify.of(rows.fields)
+        who = self._identify.of(rows.columns)
         seen = memory.mark(rows, who, batch, clock)
         tail = tail_of(batch.records, clock.settled_ms)
         counts = np.bincount(rows.reasons, minlength=len(Reason)).tolist()

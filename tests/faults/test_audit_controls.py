@@ -81,7 +81,7 @@ def raise_for_poison(monkeypatch: pytest.MonkeyPatch) -> None:
     original = Columns.of
 
     def poisoned(self: Columns, rows: Any, *arguments: Any, **options: Any) -> Any:
-        if "poison" in rows.fields.link_id.to_pylist():
+        if "poison" in rows.columns.link_id.to_pylist():
             raise ValueError("a defect that nobody knows of")
         return original(self, rows, *arguments, **options)
 
@@ -253,7 +253,7 @@ def trust_assigned_ids(monkeypatch: pytest.MonkeyPatch) -> None:
     original = PartitionMemory.mark
 
     def trusting(self: PartitionMemory, rows: Any, *arguments: Any) -> Any:
-        rows.fields = replace(rows.fields, id_assigned=np.zeros(len(rows), bool))
+        rows.columns = replace(rows.columns, id_assigned=np.zeros(len(rows), bool))
         return original(self, rows, *arguments)
 
     monkeypatch.setattr(PartitionMemory, "mark", trusting)

@@ -17,7 +17,7 @@ from rollups.audit import audit
 from rollups.clickhouse import ClickHouse, ClickHouseError
 from rollups.installation import event_id_key
 from rollups.transform import decode, prepare
-from rollups.transform.click_columns import Fields
+from rollups.transform.click_columns import ClickColumns
 from rollups.transform.identity import Identify
 from rollups.transform.landing import Columns
 from rollups.transform.memory import PartitionMemory, SeenKeys
@@ -42,8 +42,8 @@ def raise_if(found: object) -> None:
         raise ValueError(WHY)
 
 
-def poisonous(fields: Fields) -> bool:
-    return "poison" in fields.link_id.to_pylist()
+def poisonous(columns: ClickColumns) -> bool:
+    return "poison" in columns.link_id.to_pylist()
 
 
 def wrap(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, check: Callable[..., object]) -> None:
@@ -70,7 +70,7 @@ def refuse_insert(monkeypatch: pytest.MonkeyPatch, db: ClickHouse) -> None:
 def poison_key(db: ClickHouse) -> int:
     click = parse_record(json.dumps(value(0, event_id="poison")).encode())
     assert isinstance(click, Click)
-    return int(Identify(Settings().visitor_secret, event_id_key(db)).of(Fields.of([click])).ids[0])
+    return int(Identify(Settings().visitor_secret, event_id_key(db)).of(ClickColumns.from_clicks([click])).ids[0])
 
 
 def has_key(seen: Seen, batches: list[tuple[int, int, list[SeenKeys]]]) -> bool:
@@ -81,10 +81,10 @@ def has_key(seen: Seen, batches: list[tuple[int, int, list[SeenKeys]]]) -> bool:
 # Where each step is entered, and how it knows the record by what it is given.
 STEPS: dict[str, tuple[Any, str, Callable[..., object]]] = {
     "decode": (decode, "parse_record", lambda raw: raw and b"poison" in raw),
-    "admit": (prepare, "admit", lambda decoded, *_: poisonous(decoded.rows.fields)),
-    "identify": (Identify, "of", lambda _, fields: poisonous(fields)),
-    "mark": (PartitionMemory, "mark", lambda _, rows, *_more: poisonous(rows.fields)),
-    "columns": (Columns, "of", lambda _, rows, *_more: poisonous(rows.fields)),
+    "admit": (prepare, "admit", lambda decoded, *_: poisonous(decoded.rows.columns)),
+    "identify": (Identify, "of", lambda _, columns: poisonous(columns)),
+    "mark": (PartitionMemory, "mark", lambda _, rows, *_more: poisonous(rows.columns)),
+    "columns": (Columns, "of", lambda _, rows, *_more: poisonous(rows.columns)),
     "seen": (Seen, "write", has_key),
     "bury": (Harness, "_bury", lambda *given: any(letter.error == "text_too_long" for letter in given[2])),
 }

@@ -60,15 +60,15 @@ def test_what_the_collector_takes_the_worker_takes_as_the_same(body: bytes) -> N
     assert found.problems == {}
     assert found.rows.reasons.tolist() == [Reason.COUNTED] * len(taken)
     again = [item for value in values for item in decode_record(value)]
-    fields = found.rows.fields
+    columns = found.rows.columns
     for row, click in enumerate(taken):
         assert isinstance(again[row], Click)
-        assert fields.clicked_ms[row] == clicked_at_ms(click)
-        assert fields.domain[row].as_py() == click.domain == again[row].domain  # type: ignore[union-attr]
-        assert fields.event_id[row].as_py() == (click.event_id or again[row].event_id)  # type: ignore[union-attr]
-        assert fields.id_assigned[row] == (click.id_assigned or not click.event_id)
+        assert columns.clicked_ms[row] == clicked_at_ms(click)
+        assert columns.domain[row].as_py() == click.domain == again[row].domain  # type: ignore[union-attr]
+        assert columns.event_id[row].as_py() == (click.event_id or again[row].event_id)  # type: ignore[union-attr]
+        assert columns.id_assigned[row] == (click.id_assigned or not click.event_id)
         for name in ("link_id", "visitor_id", "user_agent", "method", "purpose"):
-            assert getattr(fields, name)[row].as_py() == getattr(click, name)
+            assert getattr(columns, name)[row].as_py() == getattr(click, name)
 
 
 @pytest.mark.parametrize("length", range(MAX_DOMAIN - 10, MAX_DOMAIN + 3))

@@ -32,7 +32,7 @@ def table(columns: Columns, epoch: int, start: int, count: int, *, partition: in
     records = [Record(n, encode(click), LOG_TIME_MS) for n, click in enumerate(clicks, start)]
     batch = LogBatch(partition, Cursor(start), start, start + count, Records().add(records))
     rows = decode(batch, count, {})[0].rows
-    who = Identify("secret", b"key").of(rows.fields)
+    who = Identify("secret", b"key").of(rows.columns)
     return columns.of(rows, who, Lease(partition, epoch=epoch), SOURCE, expect=start)
 
 

@@ -57,14 +57,14 @@ def test_a_batch_is_its_records_one_by_one(raws: list[bytes | None], end: int) -
         assert rows.log_time_ms[row] == LOG_TIME_MS + offset
         if isinstance(item, Rejected):
             assert rows.reasons[row] == Reason.INVALID
-            assert rows.fields.account_id[row] == rows.fields.publisher_id[row] == 0
+            assert rows.columns.account_id[row] == rows.columns.publisher_id[row] == 0
         else:
             assert rows.reasons[row] == Reason.COUNTED
             assert_same(found, row, item)
 
 
 def assert_same(found: Decoded, row: int, click: Click) -> None:
-    fields = found.rows.fields
+    fields = found.rows.columns
     assert fields.clicked_ms[row] == clicked_at_ms(click)
     for name in ("account_id", "publisher_id", "advertiser_id", "network_id"):
         assert getattr(fields, name)[row] == (getattr(click, name) or 0)
