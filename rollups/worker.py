@@ -27,10 +27,9 @@ from rollups.pipeline import Pipeline, Tally
 from rollups.reporting.reporter import Reporter
 from rollups.settings import Settings
 from rollups.transform.identity import Identify, identify_as
-from rollups.transform.landing import Columns
 from rollups.transform.prepare import Portion, Prepare
 from rollups.transform.seen import Seen
-from rollups.transform.timezones import OwnerZones
+from rollups.transform.timezones import TimeZones
 from rollups.waiting import every, wait_for_clickhouse
 
 log = logging.getLogger(__name__)
@@ -121,11 +120,11 @@ class Session:
         self._addresses = AddressHasher(settings.visitor_secret, keep=settings.keep_addresses)
         self._topic, source = topic, topic.source
         self.last_lag: int | None = None
-        self._zones = [OwnerZones(db, "accounts", "account_id"), OwnerZones(db, "publishers", "publisher_id")]
+        self._zones = TimeZones.from_database(db)
         self._markers = Markers(db, source)
         self._seen = Seen(db, source, settings.topic)
         self._clock = BrokerClock(partial(append_time, settings), db)
-        self._prepare = Prepare(settings, source, Columns(*self._zones), self._seen, identify, self._clock.now_ms)
+        self._prepare = Prepare(settings, source, self._zones, self._seen, identify, self._clock.now_ms)
         self._pipeline = Pipeline(settings, db, source, self._prepare, self._seen, self._bury)
         self._pipeline.tally = tally
         self._app: ClickApp = build_app(settings, self._pipeline)
@@ -248,8 +247,7 @@ class Session:
         await touch(await self._log.empty_tails(), self._claims, self._markers, self._clock)
 
     async def _refresh_zones(self) -> None:
-        for zones in self._zones:
-            await asyncio.to_thread(zones.refresh)
+        await asyncio.to_thread(self._zones.refresh)
 
     async def _forget(self) -> None:
         await take_back(self._claims, self._markers, self._clock)

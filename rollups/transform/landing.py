@@ -9,47 +9,52 @@ from rollups.kafka_log.tail import NO_TAIL, Tail
 from rollups.model import Lease
 from rollups.transform.decode import Reason, Rows
 from rollups.transform.identity import Identities
-from rollups.transform.timezones import OwnerZones, cut
+from rollups.transform.timezones import TimeZones, local_day_hour
 
 _SHOWN = (Reason.COUNTED, Reason.BOT, Reason.PREFETCH)
 
 
-class Columns:
-    """Turns rows into Arrow tables; knows the owners' zones."""
+def to_landing_table(
+    rows: Rows,
+    identities: Identities,
+    zones: TimeZones,
+    *,
+    lease: Lease,
+    source: int,
+    expect: int,
+    tail: Tail = NO_TAIL,
+) -> pa.Table:
+    """One landing row each, in log order. Rows that no grain shows have no owner. Blocks for unknown zones.
 
-    def __init__(self, account_zones: OwnerZones, publisher_zones: OwnerZones) -> None:
-        self._account_zones = account_zones
-        self._publisher_zones = publisher_zones
-
-    def of(self, rows: Rows, who: Identities, lease: Lease, source: int, expect: int, tail: Tail = NO_TAIL) -> pa.Table:
-        """One landing row each, in log order. Rows that no grain shows belong to nobody."""
-        columns, count = rows.columns, len(rows)
-        shown = np.isin(rows.reasons, _SHOWN)
-        accounts, publishers = columns.account_id * shown, columns.publisher_id * shown
-        link_day, link_hour = cut(columns.clicked_ms, accounts, self._account_zones)
-        settled = np.full(count, rows.settled_ms[-1] if count else 0)
-        affiliate_day, _ = cut(columns.clicked_ms, publishers, self._publisher_zones)
-        return pa.table(
-            {
-                "source": np.full(count, source, np.uint32),
-                "partition": np.full(count, lease.partition, np.uint16),
-                "offset": rows.offsets.astype(np.uint64),
-                "epoch": np.full(count, lease.epoch, np.uint64),
-                "expect": np.full(count, expect, np.uint64),
-                "log_time": pa.array(settled).cast(pa.timestamp("ms", "UTC")),
-                "crc": np.where(rows.offsets == tail.offset, tail.crc, 0).astype(np.uint32),
-                "records": rows.records.astype(np.uint64),
-                "reason": rows.reasons,
-                "verified": rows.verified,
-                "user": who.users,
-                "account_id": accounts.astype(np.uint64),
-                "domain": columns.domain.fill_null(""),
-                "link_id": columns.link_id.fill_null(""),
-                "link_day": link_day.astype(np.uint16),
-                "link_hour": link_hour.astype(np.uint8),
-                "publisher_id": publishers.astype(np.uint64),
-                "advertiser_id": columns.advertiser_id.astype(np.uint64),
-                "network_id": columns.network_id.astype(np.uint64),
-                "affiliate_day": affiliate_day.astype(np.uint16),
-            }
-        )
+    `expect` is the watermark that the insert is compared with, `tail` the last record of the batch.
+    """
+    columns, count = rows.columns, len(rows)
+    shown = np.isin(rows.reasons, _SHOWN)
+    accounts, publishers = columns.account_id * shown, columns.publisher_id * shown
+    link_day, link_hour = local_day_hour(columns.clicked_ms, accounts, zones.accounts)
+    settled = np.full(count, rows.settled_ms[-1] if count else 0)
+    affiliate_day, _ = local_day_hour(columns.clicked_ms, publishers, zones.publishers)
+    return pa.table(
+        {
+            "source": np.full(count, source, np.uint32),
+            "partition": np.full(count, lease.partition, np.uint16),
+            "offset": rows.offsets.astype(np.uint64),
+            "epoch": np.full(count, lease.epoch, np.uint64),
+            "expect": np.full(count, expect, np.uint64),
+            "log_time": pa.array(settled).cast(pa.timestamp("ms", "UTC")),
+            "crc": np.where(rows.offsets == tail.offset, tail.crc, 0).astype(np.uint32),
+            "records": rows.records.astype(np.uint64),
+            "reason": rows.reasons,
+            "verified": rows.verified,
+            "user": identities.users,
+            "account_id": accounts.astype(np.uint64),
+            "domain": columns.domain.fill_null(""),
+            "link_id": columns.link_id.fill_null(""),
+            "link_day": link_day.astype(np.uint16),
+            "link_hour": link_hour.astype(np.uint8),
+            "publisher_id": publishers.astype(np.uint64),
+            "advertiser_id": columns.advertiser_id.astype(np.uint64),
+            "network_id": columns.network_id.astype(np.uint64),
+            "affiliate_day": affiliate_day.astype(np.uint16),
+        }
+    )

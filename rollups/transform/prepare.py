@@ -19,9 +19,10 @@ from rollups.transform.decode import Reason, decode
 from rollups.transform.filters import admit
 from rollups.transform.identity import Identify
 from rollups.transform.isolation import Isolation
-from rollups.transform.landing import Columns
+from rollups.transform.landing import to_landing_table
 from rollups.transform.memory import PartitionMemory, SeenKeys
 from rollups.transform.seen import Seen
+from rollups.transform.timezones import TimeZones
 
 Held = tuple[Lease, LogBatch]
 
@@ -56,7 +57,7 @@ class Prepare:
         self,
         settings: Settings,
         source: int,
-        columns: Columns,
+        zones: TimeZones,
         seen: Seen,
         identify: Identify,
         now_ms: Callable[[], int] = wall_ms,
@@ -64,7 +65,7 @@ class Prepare:
         self.isolation = Isolation()
         self._settings = settings
         self._source = source
-        self._columns = columns
+        self._zones = zones
         self._identify = identify
         self._seen = seen
         self._now_ms = now_ms
@@ -120,7 +121,8 @@ class Prepare:
         """The landing row for offsets before `offset`, which the log no longer has."""
         decoded, _ = decode(LogBatch(lease.partition, Cursor(lease.next), lease.next, offset), 1, {})
         rows = decoded.rows
-        return self._columns.of(rows, self._identify.of(rows.columns), lease, self._source, expect=lease.next)
+        identities = self._identify.of(rows.columns)
+        return to_landing_table(rows, identities, self._zones, lease=lease, source=self._source, expect=lease.next)
 
     def _portion(
         self, lease: Lease, batch: LogBatch, memory: PartitionMemory, room: int
@@ -139,7 +141,7 @@ class Prepare:
             batch,
             dead_letters(decoded),
             seen,
-            self._columns.of(rows, who, lease, self._source, expect=batch.start, tail=tail),
+            to_landing_table(rows, who, self._zones, lease=lease, source=self._source, expect=batch.start, tail=tail),
             rows.settled_ms,
             {reason.name.lower(): counts[reason] for reason in Reason if counts[reason]},
             int(np.count_nonzero(~rows.verified & (rows.reasons == Reason.COUNTED))),

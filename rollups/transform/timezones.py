@@ -1,9 +1,10 @@
-"""Owners' time zones, and the cut of click times into their local days and hours."""
+"""Owners' time zones, and the local days and hours of clicks."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
 from zoneinfo import ZoneInfo, available_timezones
@@ -91,6 +92,22 @@ class OwnerZones:
         return zones
 
 
+@dataclass(frozen=True, slots=True)
+class TimeZones:
+    """The zones of the owners of clicks."""
+
+    accounts: OwnerZones
+    publishers: OwnerZones
+
+    @classmethod
+    def from_database(cls, db: ClickHouse) -> TimeZones:
+        return cls(OwnerZones(db, "accounts", "account_id"), OwnerZones(db, "publishers", "publisher_id"))
+
+    def refresh(self) -> None:
+        self.accounts.refresh()
+        self.publishers.refresh()
+
+
 @cache
 def _zone_names() -> frozenset[str]:
     return frozenset(available_timezones())
@@ -108,7 +125,7 @@ def _offset(zone: str, minute: int) -> int:
     return 0 if offset is None else int(offset.total_seconds())
 
 
-def cut(clicked_at_ms: Ints, owners: Ints, zones: OwnerZones) -> tuple[Ints, Ints]:
+def local_day_hour(clicked_at_ms: Ints, owners: Ints, zones: OwnerZones) -> tuple[Ints, Ints]:
     """Local day (days since 1970) and hour (0–23) of each click in its owner's zone."""
     seconds = clicked_at_ms // 1000
     local = np.empty_like(seconds)

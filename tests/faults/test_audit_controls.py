@@ -24,8 +24,8 @@ from rollups.consumer.faust_transport import BatchConsumerThread
 from rollups.consumer.partition_layout import Layout
 from rollups.delivery.claims import Claims
 from rollups.reporting import marks
+from rollups.transform import landing, prepare
 from rollups.transform.isolation import Isolation
-from rollups.transform.landing import Columns
 from rollups.transform.memory import PartitionMemory
 from tests.faults.conftest import Record
 from tests.support.kafka_broker import KafkaBroker, missing_reason, require
@@ -78,14 +78,14 @@ async def green(settings: Settings, db: ClickHouse, *, recount: bool = True) -> 
 
 
 def raise_for_poison(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = Columns.of
+    original = landing.to_landing_table
 
-    def poisoned(self: Columns, rows: Any, *arguments: Any, **options: Any) -> Any:
+    def poisoned(rows: Any, *arguments: Any, **options: Any) -> Any:
         if "poison" in rows.columns.link_id.to_pylist():
             raise ValueError("a defect that nobody knows of")
-        return original(self, rows, *arguments, **options)
+        return original(rows, *arguments, **options)
 
-    monkeypatch.setattr(Columns, "of", poisoned)
+    monkeypatch.setattr(prepare, "to_landing_table", poisoned)
 
 
 def never_isolate(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,7 +254,7 @@ def trust_assigned_ids(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def trusting(self: PartitionMemory, rows: Any, *arguments: Any) -> Any:
         rows.columns = replace(rows.columns, id_assigned=np.zeros(len(rows), bool))
-        return original(self, rows, *arguments)
+        return original(rows, *arguments)
 
     monkeypatch.setattr(PartitionMemory, "mark", trusting)
 

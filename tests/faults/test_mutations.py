@@ -13,35 +13,35 @@ import pytest
 from rollups.clickhouse import ClickHouse
 from rollups.delivery.insert import PINNED, insert_batch
 from rollups.delivery.markers import Markers
-from rollups.transform.landing import Columns
+from rollups.transform.timezones import TimeZones
 from tests.faults.conftest import Record
 from tests.faults.processes import ROOT, Strace, needs_strace
 from tests.faults.test_protocol import claim
 from tests.faults.views import NO_COMPARE, NO_FENCE, SLOW, changed_view
-from tests.unit.rollups.delivery.test_insert import SOURCE, columns, table, total
+from tests.unit.rollups.delivery.test_insert import SOURCE, table, total, zones
 
-__all__ = ["columns"]
+__all__ = ["zones"]
 
 WRONG = "control: {} taken out, counts must be wrong"
 
 
-def test_without_the_compare_a_batch_counts_twice(db: ClickHouse, columns: Columns, record: Record) -> None:
+def test_without_the_compare_a_batch_counts_twice(db: ClickHouse, zones: TimeZones, record: Record) -> None:
     with changed_view(db, NO_COMPARE):
         epoch, start, _ = claim(db)
         for _ in range(2):  # the first answer was lost
-            insert_batch(db, SOURCE, [0], table(columns, epoch, start, 20))
+            insert_batch(db, SOURCE, [0], table(zones, epoch, start, 20))
     assert total(db) == 40 != Markers(db, SOURCE).read()[0].next
     record(WRONG.format("the compare"), 1)
 
 
 def test_without_the_fence_a_zombie_and_its_successor_count_the_same(
-    db: ClickHouse, columns: Columns, record: Record
+    db: ClickHouse, zones: TimeZones, record: Record
 ) -> None:
     with changed_view(db, SLOW, NO_FENCE), ThreadPoolExecutor(2) as threads:
         zombie, _, _ = claim(db)
         successor, watermark, _ = claim(db)
         both = [
-            threads.submit(insert_batch, db, SOURCE, [0], table(columns, epoch, watermark, 20))
+            threads.submit(insert_batch, db, SOURCE, [0], table(zones, epoch, watermark, 20))
             for epoch in (zombie, successor)
         ]
         assert [outcome.result()[0].value for outcome in both] == ["applied", "applied"]
@@ -50,27 +50,27 @@ def test_without_the_fence_a_zombie_and_its_successor_count_the_same(
 
 
 def test_without_the_drain_an_insert_under_way_counts_again(
-    db: ClickHouse, columns: Columns, monkeypatch: pytest.MonkeyPatch, record: Record
+    db: ClickHouse, zones: TimeZones, monkeypatch: pytest.MonkeyPatch, record: Record
 ) -> None:
     monkeypatch.setattr(Markers, "drain", lambda *_: None)
     with changed_view(db, SLOW), ThreadPoolExecutor(1) as threads:
         epoch, start, _ = claim(db)
-        late = threads.submit(insert_batch, db, SOURCE, [0], table(columns, epoch, start, 20))
+        late = threads.submit(insert_batch, db, SOURCE, [0], table(zones, epoch, start, 20))
         time.sleep(0.2)
         successor, watermark, _ = claim(db)
-        insert_batch(db, SOURCE, [0], table(columns, successor, watermark, 20))
+        insert_batch(db, SOURCE, [0], table(zones, successor, watermark, 20))
         assert late.result()[0].value == "applied"
     assert total(db) == 40 != Markers(db, SOURCE).read()[0].next
     record(WRONG.format("the drain"), 1)
 
 
-def test_without_the_pinned_sizes_a_batch_is_several_parts(db: ClickHouse, columns: Columns, record: Record) -> None:
+def test_without_the_pinned_sizes_a_batch_is_several_parts(db: ClickHouse, zones: TimeZones, record: Record) -> None:
     """As under a profile with small blocks: marker and clicks commit apart, and a crash in between separates them."""
     epoch, start, _ = claim(db)
     db.command("SYSTEM STOP MERGES rollup")
     try:
         before = parts(db)
-        batch = table(columns, epoch, start, 150_000, links=150_000)
+        batch = table(zones, epoch, start, 150_000, links=150_000)
         unpinned = PINNED | {"min_insert_block_size_rows": 1000, "min_insert_block_size_bytes": 1000}
         db.insert_arrow("landing", batch, unpinned)
         assert parts(db) - before > 1

@@ -19,7 +19,6 @@ from rollups.installation import event_id_key
 from rollups.transform import decode, prepare
 from rollups.transform.click_columns import ClickColumns
 from rollups.transform.identity import Identify
-from rollups.transform.landing import Columns
 from rollups.transform.memory import PartitionMemory, SeenKeys
 from rollups.transform.seen import Seen
 from tests.faults.conftest import Record
@@ -84,7 +83,7 @@ STEPS: dict[str, tuple[Any, str, Callable[..., object]]] = {
     "admit": (prepare, "admit", lambda decoded, *_: poisonous(decoded.rows.columns)),
     "identify": (Identify, "of", lambda _, columns: poisonous(columns)),
     "mark": (PartitionMemory, "mark", lambda _, rows, *_more: poisonous(rows.columns)),
-    "columns": (Columns, "of", lambda _, rows, *_more: poisonous(rows.columns)),
+    "landing": (prepare, "to_landing_table", lambda rows, *_more, **_named: poisonous(rows.columns)),
     "seen": (Seen, "write", has_key),
     "bury": (Harness, "_bury", lambda *given: any(letter.error == "text_too_long" for letter in given[2])),
 }

@@ -16,21 +16,16 @@ from rollups.clickhouse import ClickHouse
 from rollups.delivery.insert import PINNED, Outcome, insert_batch
 from rollups.delivery.markers import Markers
 from rollups.migrations.migrate import migrate
-from rollups.transform.landing import Columns
-from rollups.transform.timezones import OwnerZones
+from rollups.transform.timezones import TimeZones
 from tests.faults.conftest import Record
 from tests.faults.processes import LONG
 from tests.faults.views import COMPARE, SLOW, changed_view
 from tests.support.chdb_server import start_chdb_server
-from tests.unit.rollups.delivery.test_insert import SOURCE, columns, table, total
+from tests.unit.rollups.delivery.test_insert import SOURCE, table, total, zones
 
-__all__ = ["columns"]
+__all__ = ["zones"]
 
 ROUNDS = 1000
-
-
-def columns_of(db: ClickHouse) -> Columns:
-    return Columns(OwnerZones(db, "accounts", "account_id"), OwnerZones(db, "publishers", "publisher_id"))
 
 
 def claim(db: ClickHouse, partition: int = 0) -> tuple[int, int, bool]:
@@ -42,7 +37,7 @@ def claim(db: ClickHouse, partition: int = 0) -> tuple[int, int, bool]:
     return epoch, marker.next, marker.epoch == epoch
 
 
-def test_of_two_claimers_exactly_one_can_insert(db: ClickHouse, columns: Columns, record: Record) -> None:
+def test_of_two_claimers_exactly_one_can_insert(db: ClickHouse, zones: TimeZones, record: Record) -> None:
     db.command("ALTER TABLE rollup MODIFY SETTING fsync_after_insert = 0, fsync_part_directory = 0")
     barrier = threading.Barrier(2)
 
@@ -51,7 +46,7 @@ def test_of_two_claimers_exactly_one_can_insert(db: ClickHouse, columns: Columns
         epoch, start, ours = claim(db)
         barrier.wait()
         assert start == watermark
-        return insert_batch(db, SOURCE, [0], table(columns, epoch, start, 1))[0] if ours else None
+        return insert_batch(db, SOURCE, [0], table(zones, epoch, start, 1))[0] if ours else None
 
     try:
         with ThreadPoolExecutor(2) as threads:
@@ -64,45 +59,45 @@ def test_of_two_claimers_exactly_one_can_insert(db: ClickHouse, columns: Columns
     record("two claimers in lock step: exactly one inserts", ROUNDS)
 
 
-def test_a_claim_ends_inserts_under_way_or_sees_them(db: ClickHouse, columns: Columns, record: Record) -> None:
+def test_a_claim_ends_inserts_under_way_or_sees_them(db: ClickHouse, zones: TimeZones, record: Record) -> None:
     """The successor takes the watermark while the zombie's insert, checked already, sleeps before its commit."""
     times = 30 if LONG else 10
     with changed_view(db, SLOW), ThreadPoolExecutor(1) as threads:
         for number in range(times):
             epoch, start, _ = claim(db)
-            late = threads.submit(insert_batch, db, SOURCE, [0], table(columns, epoch, start, 20))
+            late = threads.submit(insert_batch, db, SOURCE, [0], table(zones, epoch, start, 20))
             time.sleep(0.06 * number / times * 10)
             successor, watermark, ours = claim(db)
             assert ours
-            outcome, _ = insert_batch(db, SOURCE, [0], table(columns, successor, watermark, 20))
+            outcome, _ = insert_batch(db, SOURCE, [0], table(zones, successor, watermark, 20))
             assert outcome is Outcome.APPLIED
             assert late.result()[0] in ((Outcome.APPLIED,) if watermark > start else (Outcome.FENCED, Outcome.UNKNOWN))
     assert total(db) == Markers(db, SOURCE).read()[0].next
     record("a zombie's insert in flight while its successor claims", times)
 
 
-def test_a_zombie_is_fenced_however_much_came_between(db: ClickHouse, columns: Columns, record: Record) -> None:
+def test_a_zombie_is_fenced_however_much_came_between(db: ClickHouse, zones: TimeZones, record: Record) -> None:
     between = 20_000 if LONG else 500
     db.command("ALTER TABLE rollup MODIFY SETTING fsync_after_insert = 0, fsync_part_directory = 0")
     zombie, _, _ = claim(db)
-    held = table(columns, zombie, 0, 5)
+    held = table(zones, zombie, 0, 5)
     epoch, _, _ = claim(db)
     for start in range(between):
-        assert insert_batch(db, SOURCE, [0], table(columns, epoch, start, 1))[0] is Outcome.APPLIED
+        assert insert_batch(db, SOURCE, [0], table(zones, epoch, start, 1))[0] is Outcome.APPLIED
     db.command("ALTER TABLE rollup MODIFY SETTING fsync_after_insert = 1, fsync_part_directory = 1")
     assert insert_batch(db, SOURCE, [0], held)[0] is Outcome.FENCED
     assert total(db) == between
     record(f"a zombie's batch after {between} others", 1)
 
 
-def test_a_view_that_throws_leaves_nothing_in_any_grain(db: ClickHouse, columns: Columns, record: Record) -> None:
+def test_a_view_that_throws_leaves_nothing_in_any_grain(db: ClickHouse, zones: TimeZones, record: Record) -> None:
     epoch, _, _ = claim(db)
     poison = (COMPARE, f"{COMPARE} AND throwIf(offset = 15, 'POISON') = 0")
     with changed_view(db, poison):
-        outcome, why = insert_batch(db, SOURCE, [0], table(columns, epoch, 0, 20))
+        outcome, why = insert_batch(db, SOURCE, [0], table(zones, epoch, 0, 20))
         assert outcome is not Outcome.APPLIED, why
         assert db.query("SELECT count() FROM rollup WHERE grain != 'fence'") == [(0,)]
-    assert insert_batch(db, SOURCE, [0], table(columns, epoch, 0, 20))[0] is Outcome.APPLIED
+    assert insert_batch(db, SOURCE, [0], table(zones, epoch, 0, 20))[0] is Outcome.APPLIED
     assert total(db) == 20
     record("a materialized view that throws in mid-block", 1)
 
@@ -114,15 +109,15 @@ def test_an_answer_that_came_too_late(tmp_path: Path, record: Record) -> None:
         patient = ClickHouse(server.url)
         hasty = ClickHouse(server.url, timeout=1)
         migrate(patient)
-        columns = columns_of(patient)
+        zones = TimeZones.from_database(patient)
         with changed_view(patient, SLOW):
             start = 0
             for _ in range(times):
                 epoch, start, _ = claim(patient)
-                assert insert_batch(hasty, SOURCE, [0], table(columns, epoch, start, 60))[0] is Outcome.UNKNOWN
+                assert insert_batch(hasty, SOURCE, [0], table(zones, epoch, start, 60))[0] is Outcome.UNKNOWN
                 epoch, start, ours = claim(patient)
                 assert ours
-                assert insert_batch(patient, SOURCE, [0], table(columns, epoch, start, 60))[0] is Outcome.APPLIED
+                assert insert_batch(patient, SOURCE, [0], table(zones, epoch, start, 60))[0] is Outcome.APPLIED
             time.sleep(2)
         assert total(patient) == Markers(patient, SOURCE).read()[0].next
     record("a client that timed out while its insert went on", times)
@@ -133,9 +128,9 @@ def test_a_body_that_was_cut_off(tmp_path: Path, share: float, record: Record) -
     with start_chdb_server(tmp_path / "engine") as server:
         db = ClickHouse(server.url)
         migrate(db)
-        columns = columns_of(db)
+        zones = TimeZones.from_database(db)
         epoch, _, _ = claim(db)
-        batch = table(columns, epoch, 0, 5000, links=700)
+        batch = table(zones, epoch, 0, 5000, links=700)
         body = io.BytesIO()
         with pa.ipc.new_file(body, batch.schema) as writer:
             writer.write_table(batch)

@@ -15,10 +15,9 @@ from rollups.installation import event_id_key
 from rollups.pipeline import Pipeline
 from rollups.settings import Settings
 from rollups.transform.identity import Identify
-from rollups.transform.landing import Columns
 from rollups.transform.prepare import Prepare
 from rollups.transform.seen import Seen
-from rollups.transform.timezones import OwnerZones
+from rollups.transform.timezones import TimeZones
 from tests.support.log import MemoryLog
 
 SOURCE = 7
@@ -30,11 +29,10 @@ class Harness:
     def __init__(self, db: ClickHouse, log: MemoryLog, settings: Settings | None = None, source: int = SOURCE) -> None:
         self.db, self.log = db, log
         self.dead: list[tuple[int, DeadLetter]] = []
-        zones = OwnerZones(db, "accounts", "account_id"), OwnerZones(db, "publishers", "publisher_id")
         settings = settings or Settings(batch_linger_ms=0)
         self.seen = Seen(db, source, "clicks")
         identify = Identify(settings.visitor_secret, event_id_key(db))
-        self.prepare = Prepare(settings, source, Columns(*zones), self.seen, identify)
+        self.prepare = Prepare(settings, source, TimeZones.from_database(db), self.seen, identify)
         self.pipeline = Pipeline(settings, db, source, self.prepare, self.seen, self._bury)
         self.claims = Claims(Markers(db, source), log, self.pipeline)
         self.pipeline.claims = self.claims

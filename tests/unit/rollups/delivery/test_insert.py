@@ -12,19 +12,19 @@ from rollups.delivery.markers import Markers, insert_comment, next_epoch
 from rollups.model import Cursor, Lease, LogBatch, Records
 from rollups.transform.decode import decode
 from rollups.transform.identity import Identify
-from rollups.transform.landing import Columns
-from rollups.transform.timezones import OwnerZones
+from rollups.transform.landing import to_landing_table
+from rollups.transform.timezones import TimeZones
 from tests.support.log import LOG_TIME_MS, Record
 
 SOURCE = 9
 
 
 @pytest.fixture
-def columns(db: ClickHouse) -> Columns:
-    return Columns(OwnerZones(db, "accounts", "account_id"), OwnerZones(db, "publishers", "publisher_id"))
+def zones(db: ClickHouse) -> TimeZones:
+    return TimeZones.from_database(db)
 
 
-def table(columns: Columns, epoch: int, start: int, count: int, *, partition: int = 0, links: int = 1) -> pa.Table:
+def table(zones: TimeZones, epoch: int, start: int, count: int, *, partition: int = 0, links: int = 1) -> pa.Table:
     clicks = [
         Click(LOG_TIME_MS + n, account_id=1, domain="https://d.e", link_id=f"l{n % links}")
         for n in range(start, start + count)
@@ -33,7 +33,8 @@ def table(columns: Columns, epoch: int, start: int, count: int, *, partition: in
     batch = LogBatch(partition, Cursor(start), start, start + count, Records().add(records))
     rows = decode(batch, count, {})[0].rows
     who = Identify("secret", b"key").of(rows.columns)
-    return columns.of(rows, who, Lease(partition, epoch=epoch), SOURCE, expect=start)
+    lease = Lease(partition, epoch=epoch)
+    return to_landing_table(rows, who, zones, lease=lease, source=SOURCE, expect=start)
 
 
 def claimed(db: ClickHouse, *partitions: int) -> dict[int, int]:
@@ -55,57 +56,55 @@ def test_the_pinned_settings() -> None:
     }
 
 
-def test_an_insert_at_the_watermark_is_applied_and_moves_it(db: ClickHouse, columns: Columns) -> None:
+def test_an_insert_at_the_watermark_is_applied_and_moves_it(db: ClickHouse, zones: TimeZones) -> None:
     epoch = claimed(db, 0)[0]
-    assert insert_batch(db, SOURCE, [0], table(columns, epoch, 0, 10))[0] is Outcome.APPLIED
-    assert insert_batch(db, SOURCE, [0], table(columns, epoch, 10, 5))[0] is Outcome.APPLIED
+    assert insert_batch(db, SOURCE, [0], table(zones, epoch, 0, 10))[0] is Outcome.APPLIED
+    assert insert_batch(db, SOURCE, [0], table(zones, epoch, 10, 5))[0] is Outcome.APPLIED
     assert (total(db), Markers(db, SOURCE).read()[0].next) == (15, 15)
 
 
 @pytest.mark.parametrize("start", [0, 9, 11])
-def test_an_insert_elsewhere_is_stale_and_leaves_nothing(db: ClickHouse, columns: Columns, start: int) -> None:
+def test_an_insert_elsewhere_is_stale_and_leaves_nothing(db: ClickHouse, zones: TimeZones, start: int) -> None:
     epoch = claimed(db, 0)[0]
-    insert_batch(db, SOURCE, [0], table(columns, epoch, 0, 10))
-    outcome, why = insert_batch(db, SOURCE, [0], table(columns, epoch, start, 10))
+    insert_batch(db, SOURCE, [0], table(zones, epoch, 0, 10))
+    outcome, why = insert_batch(db, SOURCE, [0], table(zones, epoch, start, 10))
     assert (outcome, total(db)) == (Outcome.STALE, 10)
     assert "EXPECT" in why
 
 
-def test_an_insert_of_an_older_claim_is_fenced(db: ClickHouse, columns: Columns) -> None:
+def test_an_insert_of_an_older_claim_is_fenced(db: ClickHouse, zones: TimeZones) -> None:
     epoch = claimed(db, 0)[0]
     claimed(db, 0)
-    outcome, _ = insert_batch(db, SOURCE, [0], table(columns, epoch, 0, 10))
+    outcome, _ = insert_batch(db, SOURCE, [0], table(zones, epoch, 0, 10))
     assert (outcome, total(db)) == (Outcome.FENCED, 0)
 
 
-def test_one_bad_partition_refuses_the_whole_insert(db: ClickHouse, columns: Columns) -> None:
+def test_one_bad_partition_refuses_the_whole_insert(db: ClickHouse, zones: TimeZones) -> None:
     epochs = claimed(db, 0, 1)
-    both = pa.concat_tables(
-        [table(columns, epochs[0], 0, 10), table(columns, epochs[1] - (1 << 20), 0, 10, partition=1)]
-    )
+    both = pa.concat_tables([table(zones, epochs[0], 0, 10), table(zones, epochs[1] - (1 << 20), 0, 10, partition=1)])
     assert insert_batch(db, SOURCE, [0, 1], both)[0] is Outcome.FENCED
     assert (total(db), Markers(db, SOURCE).read()[0].next) == (0, 0)
 
 
-def test_without_a_claim_nothing_is_applied(db: ClickHouse, columns: Columns) -> None:
-    assert insert_batch(db, SOURCE, [0], table(columns, 1, 0, 10))[0] is Outcome.FENCED
+def test_without_a_claim_nothing_is_applied(db: ClickHouse, zones: TimeZones) -> None:
+    assert insert_batch(db, SOURCE, [0], table(zones, 1, 0, 10))[0] is Outcome.FENCED
 
 
-def test_another_source_has_markers_of_its_own(db: ClickHouse, columns: Columns) -> None:
+def test_another_source_has_markers_of_its_own(db: ClickHouse, zones: TimeZones) -> None:
     epoch = claimed(db, 0)[0]
-    insert_batch(db, SOURCE, [0], table(columns, epoch, 0, 10))
+    insert_batch(db, SOURCE, [0], table(zones, epoch, 0, 10))
     other = Markers(db, SOURCE + 1)
     assert other.read() == {}
     assert Markers(db, SOURCE).read()[0].next == 10
 
 
 @pytest.mark.parametrize(("count", "links"), [(1, 1), (5_000, 1), (200_000, 100_000)])
-def test_an_insert_is_one_part_whatever_its_size(db: ClickHouse, columns: Columns, count: int, links: int) -> None:
+def test_an_insert_is_one_part_whatever_its_size(db: ClickHouse, zones: TimeZones, count: int, links: int) -> None:
     epoch = claimed(db, 0)[0]
     db.command("SYSTEM STOP MERGES rollup")
     try:
         before = parts(db)
-        assert insert_batch(db, SOURCE, [0], table(columns, epoch, 0, count, links=links))[0] is Outcome.APPLIED
+        assert insert_batch(db, SOURCE, [0], table(zones, epoch, 0, count, links=links))[0] is Outcome.APPLIED
         assert parts(db) == before + 1
     finally:
         db.command("SYSTEM START MERGES rollup")

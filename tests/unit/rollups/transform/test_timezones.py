@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from rollups.clickhouse import ClickHouse, Row
 from rollups.transform import timezones as zones_module
-from rollups.transform.timezones import OwnerZones, cut
+from rollups.transform.timezones import OwnerZones, local_day_hour
 from tests.support import some
 
 ZONES = [
@@ -41,7 +41,7 @@ class Fixed(OwnerZones):
 @given(st.lists(st.tuples(st.integers(0, 4_000_000_000_000), st.integers(0, len(ZONES) - 1)), min_size=1, max_size=50))
 def test_days_and_hours_are_local(clicks: list[tuple[int, int]]) -> None:
     times, owners = (np.array(column, np.int64) for column in zip(*clicks, strict=True))
-    days, hours = cut(times, owners, Fixed())
+    days, hours = local_day_hour(times, owners, Fixed())
     for (at, owner), day, hour in some(zip(clicks, days.tolist(), hours.tolist(), strict=True)):
         local = datetime.fromtimestamp(at // 1000, ZoneInfo(ZONES[owner]))
         expected = (local.date() - datetime(1970, 1, 1).date()).days, local.hour
@@ -68,7 +68,7 @@ def at(text: str) -> int:
     ],
 )
 def test_both_sides_of_a_change(zone: str, utc: str, local: tuple[str, int]) -> None:
-    days, hours = cut(np.array([at(utc)]), np.array([ZONES.index(zone)]), Fixed())
+    days, hours = local_day_hour(np.array([at(utc)]), np.array([ZONES.index(zone)]), Fixed())
     assert (str(np.datetime64(0, "D") + int(days[0])), int(hours[0])) == local
 
 
