@@ -21,9 +21,8 @@ from rollups.delivery.claims import Claims, SourceReplaced
 from rollups.delivery.dead_letters import DeadLetter
 from rollups.delivery.insert import Outcome, insert_batch
 from rollups.model import Lease, LogBatch
-from rollups.settings import Settings
+from rollups.transform.batch_transformer import BatchTransformer, LeasedBatch, PreparedBatch
 from rollups.transform.memory import OutOfStep
-from rollups.transform.prepare import Held, Portion, Prepare
 from rollups.transform.seen import Seen
 
 log = logging.getLogger(__name__)
@@ -49,14 +48,14 @@ class Pipeline:
         settings: Settings,
         db: ClickHouse,
         source: int,
-        prepare: Prepare,
+        transformer: BatchTransformer,
         seen: Seen,
         bury: Callable[[int, list[DeadLetter]], Awaitable[None]],
     ) -> None:
         self._settings = settings
         self._db = db
         self._source = source
-        self._prepare = prepare
+        self._transformer = transformer
         self._seen = seen
         self._bury = bury
         self._guards: dict[int, PoisonGuard] = {}
@@ -66,7 +65,7 @@ class Pipeline:
         self._room = asyncio.Event()
         self.tally = Tally()
         self.claims: Claims
-        self.confirm: Callable[[list[Portion]], Awaitable[None]] = _as_prepared
+        self.confirm: Callable[[list[PreparedBatch]], Awaitable[None]] = _as_prepared
 
     # -- intake ---------------------------------------------------------------------------------------------
 
@@ -99,16 +98,16 @@ class Pipeline:
 
     def recall(self, lease: Lease) -> None:
         """Sees that what is remembered of the partition is of all records before `lease.next`. Blocks."""
-        self._prepare.recall(lease)
+        self._transformer.recall(lease)
 
     def claimed(self, lease: Lease) -> None:
         """What was pending of the partition is void."""
         self._pending.pop(lease.partition, None)
-        self._prepare.forget_all_but(self.claims.leases)
+        self._transformer.forget_all_but(self.claims.leases)
         self.tally.claims += 1
 
     def isolating(self) -> dict[int, str]:
-        return self._prepare.isolation.under_way()
+        return self._transformer.isolation.under_way()
 
     @property
     def idle(self) -> bool:
@@ -127,26 +126,26 @@ class Pipeline:
                 if not taken:
                     continue
                 started = time.monotonic()
-                prepared = await asyncio.to_thread(self._prepare.prepare, taken)
-                self._put_back(prepared.left)
+                result = await asyncio.to_thread(self._transformer.transform, taken)
+                self._put_back(result.remaining)
                 if inserting:
                     await inserting
-                for lease, batch, error in prepared.failed:
+                for lease, batch, error in result.failed:
                     self._start_over([(lease, batch)], *_named(error))
-                inserting = asyncio.create_task(self._apply(prepared.portions))
+                inserting = asyncio.create_task(self._apply(result.prepared))
                 await asyncio.sleep(linger - (time.monotonic() - started))
         finally:
             if inserting:
                 inserting.cancel()
 
-    def _take(self) -> list[Held]:
+    def _take(self) -> list[LeasedBatch]:
         self._arrived.clear()
         taken = [pair for pair in self._pending.values() if self.claims.holds(pair[0])]
         self._pending, self._pending_records, self._pending_bytes = {}, 0, 0
         self._room.set()
         return taken
 
-    def _put_back(self, left: list[Held]) -> None:
+    def _put_back(self, left: list[LeasedBatch]) -> None:
         """What did not fit goes before what has come of its partition since, and after what other partitions have."""
         for lease, batch in left:
             self._pending_records += len(batch.records)
@@ -157,83 +156,83 @@ class Pipeline:
         if left:
             self._arrived.set()
 
-    async def _apply(self, portions: list[Portion]) -> None:
+    async def _apply(self, batches: list[PreparedBatch]) -> None:
         """Those of which the lease still holds: what was prepared while the insert before it failed is void."""
-        portions = [portion for portion in portions if self.claims.holds(portion.lease) and self._is_sound(portion)]
-        buried = await asyncio.gather(*map(self._is_buried, portions))
-        portions = [portion for portion, done in zip(portions, buried, strict=True) if done]
-        suspected = [portion for portion in portions if self._is_suspected(portion.lease)]
-        sound = [portion for portion in portions if portion not in suspected]
-        for together in [sound, *([portion] for portion in suspected)]:
+        batches = [batch for batch in batches if self.claims.holds(batch.lease) and self._is_sound(batch)]
+        buried = await asyncio.gather(*map(self._is_buried, batches))
+        batches = [batch for batch, done in zip(batches, buried, strict=True) if done]
+        suspected = [batch for batch in batches if self._is_suspected(batch.lease)]
+        sound = [batch for batch in batches if batch not in suspected]
+        for together in [sound, *([batch] for batch in suspected)]:
             if together:
                 await self._insert(together)
 
     def _is_suspected(self, lease: Lease) -> bool:
-        return lease.failures > 0 or self._prepare.isolation.suspected(lease.partition)
+        return lease.failures > 0 or self._transformer.isolation.suspected(lease.partition)
 
-    async def _is_buried(self, portion: Portion) -> bool:
+    async def _is_buried(self, batch: PreparedBatch) -> bool:
         """Whether its dead letters are acknowledged. Others do not depend on them, nor wait for long."""
-        if not portion.dead:
+        if not batch.dead_letters:
             return True
         try:
             async with asyncio.timeout(_BURYING_SECONDS):
-                await self._bury(portion.lease.partition, portion.dead)
+                await self._bury(batch.lease.partition, batch.dead_letters)
         except Exception as error:
-            self._start_over([(portion.lease, portion.batch)], *_named(error))
+            self._start_over([(batch.lease, batch.fetched)], *_named(error))
             return False
         return True
 
-    async def _insert(self, portions: list[Portion]) -> None:
+    async def _insert(self, batches: list[PreparedBatch]) -> None:
         try:
-            await self.confirm(portions)
+            await self.confirm(batches)
         except Exception as error:  # it is of the topic and the database, not of what the batch holds
-            self._start_over([(p.lease, p.batch) for p in portions], Outcome.UNKNOWN, _named(error)[1])
+            self._start_over([(batch.lease, batch.fetched) for batch in batches], Outcome.UNKNOWN, _named(error)[1])
             return
         try:
-            seen = [(portion.lease.partition, portion.batch.end, portion.seen) for portion in portions]
+            seen = [(batch.lease.partition, batch.fetched.end, batch.seen) for batch in batches]
             await asyncio.to_thread(self._seen.write, seen)
-            partitions = [portion.lease.partition for portion in portions]
-            table = pa.concat_tables([portion.table for portion in portions])
+            partitions = [batch.lease.partition for batch in batches]
+            table = pa.concat_tables([batch.table for batch in batches])
             outcome, why = await asyncio.to_thread(insert_batch, self._db, self._source, partitions, table)
         except Exception as error:
             outcome, why = _named(error)
         if outcome is not Outcome.APPLIED:
-            self._start_over([(portion.lease, portion.batch) for portion in portions], outcome, why)
+            self._start_over([(batch.lease, batch.fetched) for batch in batches], outcome, why)
             return
         self.tally.inserts[outcome.value] += 1
-        for portion in portions:
-            self._applied(portion)
+        for batch in batches:
+            self._applied(batch)
 
-    def _start_over(self, held: list[Held], outcome: Outcome, why: str) -> None:
+    def _start_over(self, held: list[LeasedBatch], outcome: Outcome, why: str) -> None:
         """Claims again what was not applied. What was refused is taken apart, so that only its poison is left out."""
         self.tally.inserts[outcome.value] += 1
         for lease, batch in held:
             after = None
             if outcome is Outcome.FENCED:  # the group may have given it to another; the next heartbeat would tell
                 after = self._settings.heartbeat_seconds
-            elif outcome is Outcome.REFUSED and self._prepare.isolation.failed(
+            elif outcome is Outcome.REFUSED and self._transformer.isolation.failed(
                 batch.partition, batch.start, batch.end, batch.records.offsets, why
             ):
                 after = _ISOLATING_PAUSE
             self.claims.fail(lease, f"insert {outcome.value}: {why[:300]}", after=after)
 
-    def _is_sound(self, portion: Portion) -> bool:
-        guard = self._guards.setdefault(portion.lease.partition, PoisonGuard(self._settings.poison_share))
-        if why := guard.objection(portion.batch.records.offsets, releases_fault(portion.dead)):
-            self.claims.halt(portion.lease, why)
+    def _is_sound(self, batch: PreparedBatch) -> bool:
+        guard = self._guards.setdefault(batch.lease.partition, PoisonGuard(self._settings.poison_share))
+        if why := guard.objection(batch.fetched.records.offsets, releases_fault(batch.dead_letters)):
+            self.claims.halt(batch.lease, why)
         return not why
 
-    def _applied(self, portion: Portion) -> None:
-        lease, batch = portion.lease, portion.batch
-        lease.next, lease.failures = batch.end, 0
-        self._prepare.isolation.applied(lease.partition, batch.end)
-        self._guards[lease.partition].note(batch.records.offsets, releases_fault(portion.dead))
-        self.tally.events.update(portion.events)
-        self.tally.unverified += portion.unverified
+    def _applied(self, batch: PreparedBatch) -> None:
+        lease, fetched = batch.lease, batch.fetched
+        lease.next, lease.failures = fetched.end, 0
+        self._transformer.isolation.applied(lease.partition, fetched.end)
+        self._guards[lease.partition].note(fetched.records.offsets, releases_fault(batch.dead_letters))
+        self.tally.events.update(batch.events)
+        self.tally.unverified += batch.unverified
 
     def skip_to(self, lease: Lease, offset: int) -> None:
         """Accounts for offsets before `offset`, which the log no longer has, as one gap. Blocks."""
-        table = self._prepare.gap(lease, offset)
+        table = self._transformer.gap_table(lease, offset)
         outcome, why = insert_batch(self._db, self._source, [lease.partition], table)
         if outcome is not Outcome.APPLIED:
             raise RuntimeError(f"the gap before offset {offset} was not written: {why}")
@@ -249,5 +248,5 @@ def _named(error: Exception) -> tuple[Outcome, str]:
     return Outcome.REFUSED if refused else Outcome.UNKNOWN, f"{type(error).__name__}: {error}"
 
 
-async def _as_prepared(portions: list[Portion]) -> None:
+async def _as_prepared(batches: list[PreparedBatch]) -> None:
     """Nobody has anything to add to what was prepared."""

@@ -25,9 +25,8 @@ from rollups.kafka_log.broker_clock import BrokerClock
 from rollups.model import Lease, State
 from rollups.pipeline import Pipeline, Tally
 from rollups.reporting.reporter import Reporter
-from rollups.settings import Settings
-from rollups.transform.identity import Identify, identify_as
-from rollups.transform.prepare import Portion, Prepare
+from rollups.transform.batch_transformer import BatchTransformer, PreparedBatch
+from rollups.transform.identity import IdentityHasher
 from rollups.transform.seen import Seen
 from rollups.transform.timezones import TimeZones
 from rollups.waiting import every, wait_for_clickhouse
@@ -113,7 +112,7 @@ class Session:
     """One Faust app with its pipeline and claims, for one incarnation of the topic."""
 
     def __init__(
-        self, settings: Settings, db: ClickHouse, endpoint: Endpoint, topic: Topic, tally: Tally, identify: Identify
+        self, settings: Settings, db: ClickHouse, endpoint: Endpoint, topic: Topic, tally: Tally, hasher: IdentityHasher
     ) -> None:
         self._settings = settings
         self._endpoint = endpoint
@@ -124,8 +123,8 @@ class Session:
         self._markers = Markers(db, source)
         self._seen = Seen(db, source, settings.topic)
         self._clock = BrokerClock(partial(append_time, settings), db)
-        self._prepare = Prepare(settings, source, self._zones, self._seen, identify, self._clock.now_ms)
-        self._pipeline = Pipeline(settings, db, source, self._prepare, self._seen, self._bury)
+        self._transformer = BatchTransformer(settings, source, self._zones, self._seen, hasher, self._clock.now_ms)
+        self._pipeline = Pipeline(settings, db, source, self._transformer, self._seen, self._bury)
         self._pipeline.tally = tally
         self._app: ClickApp = build_app(settings, self._pipeline)
         self._log = FaustLog(settings, self._app, self._identity, source)
@@ -143,19 +142,19 @@ class Session:
         await ensure_topics(settings)
         endpoint = Endpoint(db, settings.clickhouse_server)
         await asyncio.to_thread(endpoint.check, MANY_CONNECTIONS)
-        identify = await asyncio.to_thread(identify_as, db, settings.visitor_secret)
-        return cls(settings, db, endpoint, await Topic.open(settings, db), tally, identify)
+        hasher = await asyncio.to_thread(IdentityHasher.from_database, db, settings.visitor_secret)
+        return cls(settings, db, endpoint, await Topic.open(settings, db), tally, hasher)
 
     async def _identity(self) -> int:
         """The source that the topic is by now, once the database was found to be the same server."""
         await asyncio.to_thread(self._endpoint.check, FEW_CONNECTIONS)
         return await self._topic.identity(self._claims.leases)
 
-    async def _confirm(self, portions: list[Portion]) -> None:
+    async def _confirm(self, batches: list[PreparedBatch]) -> None:
         if await self._topic.identity(self._claims.leases) != self._topic.source:
             raise SourceReplaced(f"topic {self._settings.topic} was made again")
-        self._topic.mark(portions)
-        self._reporter.about_to_apply(portions)
+        self._topic.mark(batches)
+        self._reporter.about_to_apply(batches)
 
     async def run(self, stop: asyncio.Event) -> None:
         tasks: list[asyncio.Task[Any]] = []
@@ -223,7 +222,7 @@ class Session:
         return self._reporter.late_seconds()
 
     def remembered(self) -> tuple[int, int]:
-        return self._prepare.remembered()
+        return self._transformer.remembered()
 
     async def _revoked(self, _app: Any, revoked: set[Any], **_: Any) -> None:
         partitions = list(self._claims.leases)

@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 
 from rollups.clickhouse import ClickHouse
+from rollups.transform.batch_transformer import PreparedBatch
 from rollups.transform.decode import Reason
-from rollups.transform.prepare import Portion
 
 log = logging.getLogger(__name__)
 
@@ -86,12 +86,12 @@ class Layout:
             ["source", "partitions", "noted_at", "unverified_until"],
         )
 
-    def mark(self, portion: Portion) -> None:
+    def mark(self, batch: PreparedBatch) -> None:
         """Takes back that clicks were verified whose key may have been in another partition."""
-        moved = portion.settled_ms < self._unverified_until_ms
+        moved = batch.settled_ms < self._unverified_until_ms
         if not moved.any():
             return
-        verified = portion.table["verified"].to_numpy() & ~moved
-        place = portion.table.schema.get_field_index("verified")
-        portion.table = portion.table.set_column(place, "verified", pa.array(verified))
-        portion.unverified = int(np.count_nonzero(~verified & (portion.table["reason"].to_numpy() == Reason.COUNTED)))
+        verified = batch.table["verified"].to_numpy() & ~moved
+        place = batch.table.schema.get_field_index("verified")
+        batch.table = batch.table.set_column(place, "verified", pa.array(verified))
+        batch.unverified = int(np.count_nonzero(~verified & (batch.table["reason"].to_numpy() == Reason.COUNTED)))

@@ -10,8 +10,7 @@ from ingest.kafka.admin import TopicWatcher
 from rollups.clickhouse import ClickHouse
 from rollups.consumer.partition_layout import Layout
 from rollups.delivery.sources import register_source, source_number
-from rollups.settings import Settings
-from rollups.transform.prepare import Portion
+from rollups.transform.batch_transformer import PreparedBatch
 
 log = logging.getLogger(__name__)
 
@@ -48,10 +47,10 @@ class Topic:
             await asyncio.to_thread(self._layout.note, partitions)
         return source_number(found.cluster_id, self._name, found.topic_id)
 
-    def mark(self, portions: Iterable[Portion]) -> None:
+    def mark(self, batches: Iterable[PreparedBatch]) -> None:
         """To be called after `identity` was, and that after the records were fetched: they show no newer layout."""
-        for portion in portions:
-            self._layout.mark(portion)
+        for batch in batches:
+            self._layout.mark(batch)
 
     async def close(self) -> None:
         await self._watch.close()

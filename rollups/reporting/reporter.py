@@ -10,7 +10,7 @@ from rollups.delivery.claims import Claims
 from rollups.reporting.lateness import Lateness
 from rollups.reporting.marks import Marks
 from rollups.reporting.partition_states import OK, Condition, PartitionStates
-from rollups.transform.prepare import Portion
+from rollups.transform.batch_transformer import PreparedBatch
 
 
 class Reporter:
@@ -22,9 +22,9 @@ class Reporter:
         self._marks = Marks(db, source)
         self._lateness = Lateness()
 
-    def about_to_apply(self, portions: Iterable[Portion]) -> None:
-        for portion in portions:
-            self._marks.take(portion.lease.partition, portion.batch.records)
+    def about_to_apply(self, batches: Iterable[PreparedBatch]) -> None:
+        for batch in batches:
+            self._marks.take(batch.lease.partition, batch.fetched.records)
 
     def note_ends(self, ends: Mapping[int, int]) -> None:
         """Takes in where the logs of partitions end now."""

@@ -25,17 +25,17 @@ class Identities:
     clicked_ms: NDArray[np.int64]
     ids: Hashes
     users: Hashes
-    places: Hashes  # the link, or the affiliate placement of a click without one
+    targets: Hashes  # the link, or the affiliate placement of a click without one
 
     def repeat_keys(self, seconds: int) -> Hashes:
         """Equal for clicks of one user on one link in one slot of so many seconds of click time; never 0."""
         slots = (self.clicked_ms // (seconds * 1000)).astype(np.uint64)
-        keys = _mixed(self.users ^ _mixed(self.places ^ _mixed(slots)))
+        keys = _mixed(self.users ^ _mixed(self.targets ^ _mixed(slots)))
         keys[keys == 0] = 1
         return keys
 
 
-class Identify:
+class IdentityHasher:
     """Keyed hashes: neither addresses nor visitor ids leave the worker, and nobody can make two collide.
 
     Users hang on the visitor secret, event ids on a key of the database alone: they are known when the secret changes.
@@ -48,8 +48,18 @@ class Identify:
         self._event_id, self._owned_id = (_key(what + event_id_key) for what in (b"event id\0", b"owned id\0"))
         self._addresses = AddressHasher(visitor_secret)
 
-    def of(self, columns: ClickColumns) -> Identities:
-        return Identities(columns.clicked_ms, self._ids(columns), self._users(columns), self._places(columns))
+    @classmethod
+    def from_database(cls, db: ClickHouse, visitor_secret: str) -> IdentityHasher:
+        """With the database's key for event ids. Logs a warning if the secret has changed. Blocks.
+
+        ClickHouseError if `migrate` has not run.
+        """
+        key = event_id_key(db)
+        note_visitor_secret(db, visitor_secret, key)
+        return cls(visitor_secret, key)
+
+    def hash_clicks(self, columns: ClickColumns) -> Identities:
+        return Identities(columns.clicked_ms, self._ids(columns), self._users(columns), self._targets(columns))
 
     def _ids(self, columns: ClickColumns) -> Hashes:
         """Of the event id and the owners of the click: another owner's event is another event."""
@@ -76,7 +86,7 @@ class Identify:
         users[rows] = _hashes(addresses, self._address)
         return users
 
-    def _places(self, columns: ClickColumns) -> Hashes:
+    def _targets(self, columns: ClickColumns) -> Hashes:
         links, domains = _hashes(columns.link_id, self._other), _hashes(columns.domain, self._other)
         accounts, publishers, advertisers, networks = (
             ids.astype(np.uint64)
@@ -84,16 +94,6 @@ class Identify:
         )
         linked = _mixed(links ^ _mixed(domains ^ _mixed(accounts)))
         return np.where(links != 0, linked, _mixed(publishers ^ _mixed(advertisers ^ _mixed(networks))))
-
-
-def identify_as(db: ClickHouse, visitor_secret: str) -> Identify:
-    """How events and users are told apart in this database; says if the secret is another than before. Blocks.
-
-    ClickHouseError if `migrate` has not run.
-    """
-    key = event_id_key(db)
-    note_visitor_secret(db, visitor_secret, key)
-    return Identify(visitor_secret, key)
 
 
 def _key(secret: bytes) -> tuple[int, int]:

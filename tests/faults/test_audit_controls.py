@@ -24,7 +24,7 @@ from rollups.consumer.faust_transport import BatchConsumerThread
 from rollups.consumer.partition_layout import Layout
 from rollups.delivery.claims import Claims
 from rollups.reporting import marks
-from rollups.transform import landing, prepare
+from rollups.transform import batch_transformer, landing
 from rollups.transform.isolation import Isolation
 from rollups.transform.memory import PartitionMemory
 from tests.faults.conftest import Record
@@ -85,7 +85,7 @@ def raise_for_poison(monkeypatch: pytest.MonkeyPatch) -> None:
             raise ValueError("a defect that nobody knows of")
         return original(rows, *arguments, **options)
 
-    monkeypatch.setattr(prepare, "to_landing_table", poisoned)
+    monkeypatch.setattr(batch_transformer, "to_landing_table", poisoned)
 
 
 def never_isolate(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from rollups.clickhouse import ClickHouse
 from rollups.delivery.insert import Outcome, insert_batch
 from rollups.delivery.markers import Markers
 from rollups.model import Cursor, Lease, State
-from rollups.transform.prepare import Portion
+from rollups.transform.batch_transformer import PreparedBatch
 from tests.faults.conftest import Record
 from tests.faults.processes import LONG
 from tests.faults.world import differences, served_counts, truth
@@ -33,7 +33,7 @@ class Schedules(RuleBasedStateMachine):
             self.db.command(f"TRUNCATE TABLE {table}")
         self.log = MemoryLog({0: []})
         self.workers = [self.fresh(), self.fresh()]
-        self.held: list[list[Portion]] = [[], []]  # prepared: the next one while the first is under way
+        self.held: list[list[PreparedBatch]] = [[], []]  # prepared: the next one while the first is under way
 
     def fresh(self) -> Harness:
         return Harness(self.db, self.log, Settings(batch_linger_ms=0))
@@ -63,9 +63,9 @@ class Schedules(RuleBasedStateMachine):
             return
         if lease.cursor.position >= self.log.end(0):
             return
-        [portion] = worker.prepare.prepare([(lease, self.log.fetch(lease, most))]).portions
-        worker.seen.write([(0, portion.batch.end, portion.seen)])
-        self.held[number].append(portion)
+        [batch] = worker.transformer.transform([(lease, self.log.fetch(lease, most))]).prepared
+        worker.seen.write([(0, batch.fetched.end, batch.seen)])
+        self.held[number].append(batch)
 
     @rule(number=WORKERS, answered=st.booleans())
     def insert(self, number: int, answered: bool) -> None:
@@ -73,10 +73,10 @@ class Schedules(RuleBasedStateMachine):
         worker = self.workers[number]
         if not self.held[number]:
             return
-        portion = self.held[number].pop(0)
-        outcome, _ = insert_batch(self.db, SOURCE, [0], portion.table)
+        batch = self.held[number].pop(0)
+        outcome, _ = insert_batch(self.db, SOURCE, [0], batch.table)
         if outcome is Outcome.APPLIED and answered:
-            portion.lease.next = portion.batch.end
+            batch.lease.next = batch.fetched.end
         else:
             worker.claims.leases, self.held[number] = {}, []
 

@@ -16,9 +16,9 @@ from ingest.event import Click, parse_record
 from rollups.audit import audit
 from rollups.clickhouse import ClickHouse, ClickHouseError
 from rollups.installation import event_id_key
-from rollups.transform import decode, prepare
+from rollups.transform import batch_transformer, decode
 from rollups.transform.click_columns import ClickColumns
-from rollups.transform.identity import Identify
+from rollups.transform.identity import IdentityHasher
 from rollups.transform.memory import PartitionMemory, SeenKeys
 from rollups.transform.seen import Seen
 from tests.faults.conftest import Record
@@ -69,7 +69,11 @@ def refuse_insert(monkeypatch: pytest.MonkeyPatch, db: ClickHouse) -> None:
 def poison_key(db: ClickHouse) -> int:
     click = parse_record(json.dumps(value(0, event_id="poison")).encode())
     assert isinstance(click, Click)
-    return int(Identify(Settings().visitor_secret, event_id_key(db)).of(ClickColumns.from_clicks([click])).ids[0])
+    return int(
+        IdentityHasher(Settings().visitor_secret, event_id_key(db))
+        .hash_clicks(ClickColumns.from_clicks([click]))
+        .ids[0]
+    )
 
 
 def has_key(seen: Seen, batches: list[tuple[int, int, list[SeenKeys]]]) -> bool:
@@ -80,10 +84,10 @@ def has_key(seen: Seen, batches: list[tuple[int, int, list[SeenKeys]]]) -> bool:
 # Where each step is entered, and how it knows the record by what it is given.
 STEPS: dict[str, tuple[Any, str, Callable[..., object]]] = {
     "decode": (decode, "parse_record", lambda raw: raw and b"poison" in raw),
-    "admit": (prepare, "admit", lambda decoded, *_: poisonous(decoded.rows.columns)),
-    "identify": (Identify, "of", lambda _, columns: poisonous(columns)),
+    "admit": (batch_transformer, "admit", lambda decoded, *_: poisonous(decoded.rows.columns)),
+    "identify": (IdentityHasher, "hash_clicks", lambda _, columns: poisonous(columns)),
     "mark": (PartitionMemory, "mark", lambda _, rows, *_more: poisonous(rows.columns)),
-    "landing": (prepare, "to_landing_table", lambda rows, *_more, **_named: poisonous(rows.columns)),
+    "landing": (batch_transformer, "to_landing_table", lambda rows, *_more, **_named: poisonous(rows.columns)),
     "seen": (Seen, "write", has_key),
     "bury": (Harness, "_bury", lambda *given: any(letter.error == "text_too_long" for letter in given[2])),
 }

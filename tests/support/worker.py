@@ -13,9 +13,8 @@ from rollups.delivery.dead_letters import DeadLetter
 from rollups.delivery.markers import Markers
 from rollups.installation import event_id_key
 from rollups.pipeline import Pipeline
-from rollups.settings import Settings
-from rollups.transform.identity import Identify
-from rollups.transform.prepare import Prepare
+from rollups.transform.batch_transformer import BatchTransformer
+from rollups.transform.identity import IdentityHasher
 from rollups.transform.seen import Seen
 from rollups.transform.timezones import TimeZones
 from tests.support.log import MemoryLog
@@ -31,9 +30,9 @@ class Harness:
         self.dead: list[tuple[int, DeadLetter]] = []
         settings = settings or Settings(batch_linger_ms=0)
         self.seen = Seen(db, source, "clicks")
-        identify = Identify(settings.visitor_secret, event_id_key(db))
-        self.prepare = Prepare(settings, source, TimeZones.from_database(db), self.seen, identify)
-        self.pipeline = Pipeline(settings, db, source, self.prepare, self.seen, self._bury)
+        hasher = IdentityHasher(settings.visitor_secret, event_id_key(db))
+        self.transformer = BatchTransformer(settings, source, TimeZones.from_database(db), self.seen, hasher)
+        self.pipeline = Pipeline(settings, db, source, self.transformer, self.seen, self._bury)
         self.claims = Claims(Markers(db, source), log, self.pipeline)
         self.pipeline.claims = self.claims
 

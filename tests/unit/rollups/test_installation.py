@@ -12,7 +12,7 @@ from rollups.clickhouse import ClickHouse, ClickHouseError
 from rollups.installation import ensure_event_id_key, event_id_key
 from rollups.migrations.migrate import migrate
 from rollups.transform.click_columns import ClickColumns
-from rollups.transform.identity import identify_as
+from rollups.transform.identity import IdentityHasher
 
 CLICK = Click(1_767_225_600_000, event_id="e", account_id=1, domain="d.e", link_id="a", ip="192.0.2.1")
 
@@ -27,7 +27,7 @@ def fresh(db: ClickHouse) -> Iterator[ClickHouse]:
 
 def test_the_key_is_made_once(fresh: ClickHouse) -> None:
     with pytest.raises(ClickHouseError, match="run `clickmill migrate`"):
-        identify_as(fresh, "secret")
+        IdentityHasher.from_database(fresh, "secret")
     migrate(fresh)
     key = event_id_key(fresh)
     migrate(fresh)
@@ -50,7 +50,9 @@ def test_another_secret_is_said_once(fresh: ClickHouse, caplog: pytest.LogCaptur
     with caplog.at_level(logging.WARNING):
         for secret in ("one", "one", "two", "two", "one"):
             caplog.clear()
-            ids.add(int(identify_as(fresh, secret).of(ClickColumns.from_clicks([CLICK])).ids[0]))
+            ids.add(
+                int(IdentityHasher.from_database(fresh, secret).hash_clicks(ClickColumns.from_clicks([CLICK])).ids[0])
+            )
             said.append(len(caplog.records))
             assert all("CLICKMILL_VISITOR_SECRET" in record.message for record in caplog.records)
     assert said == [0, 0, 1, 0, 1]

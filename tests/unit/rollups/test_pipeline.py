@@ -267,7 +267,7 @@ def test_the_next_owner_remembers_what_was_applied_and_nothing_else(db: ClickHou
             await until(lambda: worker.claims.leases[0].next == 2)
             lease = worker.claims.leases[0]
             await asyncio.to_thread(Markers(db, SOURCE).raise_fences, [0])
-            await worker.pipeline._apply(worker.prepare.prepare([(lease, log.fetch(lease))]).portions)
+            await worker.pipeline._apply(worker.transformer.transform([(lease, log.fetch(lease))]).prepared)
             assert worker.pipeline.tally.inserts["fenced"] == 1  # it dies between `seen` and the clicks of a batch
 
     asyncio.run(cut_off())

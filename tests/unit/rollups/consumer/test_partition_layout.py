@@ -10,7 +10,7 @@ import pytest
 
 from rollups.clickhouse import ClickHouse
 from rollups.consumer.partition_layout import Layout
-from rollups.transform.prepare import Portion
+from rollups.transform.batch_transformer import PreparedBatch
 from tests.support.live import ledger
 from tests.support.log import MemoryLog
 from tests.support.worker import SOURCE, harness
@@ -31,9 +31,9 @@ def know(db: ClickHouse, source: int, first_seen: datetime) -> None:
 
 
 async def consumed(db: ClickHouse, log: MemoryLog, known: Layout, source: int = SOURCE) -> None:
-    async def confirm(portions: list[Portion]) -> None:
-        for portion in portions:
-            known.mark(portion)
+    async def confirm(batches: list[PreparedBatch]) -> None:
+        for batch in batches:
+            known.mark(batch)
 
     known.note(len(log.partitions))  # as a claim does before it raises the fence
     async with harness(db, log, source=source) as worker:

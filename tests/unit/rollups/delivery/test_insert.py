@@ -11,7 +11,7 @@ from rollups.delivery.insert import PINNED, Outcome, insert_batch
 from rollups.delivery.markers import Markers, insert_comment, next_epoch
 from rollups.model import Cursor, Lease, LogBatch, Records
 from rollups.transform.decode import decode
-from rollups.transform.identity import Identify
+from rollups.transform.identity import IdentityHasher
 from rollups.transform.landing import to_landing_table
 from rollups.transform.timezones import TimeZones
 from tests.support.log import LOG_TIME_MS, Record
@@ -32,7 +32,7 @@ def table(zones: TimeZones, epoch: int, start: int, count: int, *, partition: in
     records = [Record(n, encode(click), LOG_TIME_MS) for n, click in enumerate(clicks, start)]
     batch = LogBatch(partition, Cursor(start), start, start + count, Records().add(records))
     rows = decode(batch, count, {})[0].rows
-    who = Identify("secret", b"key").of(rows.columns)
+    who = IdentityHasher("secret", b"key").hash_clicks(rows.columns)
     lease = Lease(partition, epoch=epoch)
     return to_landing_table(rows, who, zones, lease=lease, source=SOURCE, expect=start)
 

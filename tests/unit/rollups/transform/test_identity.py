@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from ingest.event import Click
 from ingest.event.addresses import AddressHasher
 from rollups.transform.click_columns import BLANK, ClickColumns
-from rollups.transform.identity import Identify, Identities
+from rollups.transform.identity import Identities, IdentityHasher
 
 MS = 1_767_225_600_000
 
 
 def identities(*clicks: Click, secret: str = "secret", key: bytes = b"key of event ids") -> Identities:
-    return Identify(secret, key).of(ClickColumns.from_clicks(list(clicks)))
+    return IdentityHasher(secret, key).hash_clicks(ClickColumns.from_clicks(list(clicks)))
 
 
 def test_users_are_hashed_with_the_secret() -> None:

@@ -1,4 +1,4 @@
-"""From fetched records to what one insert needs: decode, admit, identify, mark, columns."""
+"""From fetched records to what one insert needs: decode, classify, hash identities, mark duplicates, landing table."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from rollups.settings import Settings
 from rollups.transform.click_columns import Ints
 from rollups.transform.decode import Reason, decode
 from rollups.transform.filters import admit
-from rollups.transform.identity import Identify
+from rollups.transform.identity import IdentityHasher
 from rollups.transform.isolation import Isolation
 from rollups.transform.landing import to_landing_table
 from rollups.transform.memory import PartitionMemory, SeenKeys
 from rollups.transform.seen import Seen
 from rollups.transform.timezones import TimeZones
 
-Held = tuple[Lease, LogBatch]
+LeasedBatch = tuple[Lease, LogBatch]
 
 
 @dataclass(slots=True, eq=False)
-class Portion:
-    """What one insert takes of one partition."""
+class PreparedBatch:
+    """One partition's part of an insert."""
 
     lease: Lease
-    batch: LogBatch
-    dead: list[DeadLetter]
+    fetched: LogBatch
+    dead_letters: list[DeadLetter]
     seen: list[SeenKeys]
     table: pa.Table
     settled_ms: Ints  # of each row of the table, up to when the log had come
@@ -42,16 +42,16 @@ class Portion:
 
 
 @dataclass(slots=True)
-class Prepared:
-    """What became of batches: what can be inserted, what did not fit, and what failed."""
+class TransformResult:
+    """What can be inserted, what did not fit, and what failed."""
 
-    portions: list[Portion] = field(default_factory=list)
-    left: list[Held] = field(default_factory=list)
+    prepared: list[PreparedBatch] = field(default_factory=list)
+    remaining: list[LeasedBatch] = field(default_factory=list)
     failed: list[tuple[Lease, LogBatch, Exception]] = field(default_factory=list)
 
 
-class Prepare:
-    """Keeps the memory of each partition in step with what it has prepared."""
+class BatchTransformer:
+    """Keeps the memory of each partition in step with the batches that it has transformed."""
 
     def __init__(
         self,
@@ -59,14 +59,14 @@ class Prepare:
         source: int,
         zones: TimeZones,
         seen: Seen,
-        identify: Identify,
+        identity_hasher: IdentityHasher,
         now_ms: Callable[[], int] = wall_ms,
     ) -> None:
         self.isolation = Isolation()
         self._settings = settings
         self._source = source
         self._zones = zones
-        self._identify = identify
+        self._identity_hasher = identity_hasher
         self._seen = seen
         self._now_ms = now_ms
         self._memory: dict[int, PartitionMemory] = {}
@@ -89,61 +89,63 @@ class Prepare:
         kinds = [kind for memory in list(self._memory.values()) for kind in memory.kinds.values()]
         return sum(map(len, kinds)), sum(kind.nbytes for kind in kinds)
 
-    def prepare(self, batches: Iterable[Held]) -> Prepared:
+    def transform(self, batches: Iterable[LeasedBatch]) -> TransformResult:
         """As many clicks as one insert may hold, of those partitions that are still remembered. One that fails holds
         up no other. No garbage is collected: that would walk every event."""
         memories = self._memory  # replaced as a whole where partitions go
-        prepared, room = Prepared(), self._settings.batch_max_events
+        result, room = TransformResult(), self._settings.batch_max_events
         gc.disable()
         try:
             for lease, batch in batches:
                 if lease.partition not in memories:
                     continue
                 if room <= 0:
-                    prepared.left.append((lease, batch))
+                    result.remaining.append((lease, batch))
                     continue
                 batch, rest = batch.cut(self.isolation.most(lease.partition) or len(batch.records))
                 try:
-                    portion, excess = self._portion(lease, batch, memories[lease.partition], room)
+                    prepared, excess = self._transform_batch(lease, batch, memories[lease.partition], room)
                 except Exception as error:
-                    prepared.failed.append((lease, batch, error))
+                    result.failed.append((lease, batch, error))
                     continue
-                prepared.portions.append(portion)
-                room -= len(portion.table)
+                result.prepared.append(prepared)
+                room -= len(prepared.table)
                 left = excess.joined(rest) if excess else rest
                 if left:
-                    prepared.left.append((lease, left))
+                    result.remaining.append((lease, left))
         finally:
             gc.enable()
-        return prepared
+        return result
 
-    def gap(self, lease: Lease, offset: int) -> pa.Table:
+    def gap_table(self, lease: Lease, offset: int) -> pa.Table:
         """The landing row for offsets before `offset`, which the log no longer has."""
         decoded, _ = decode(LogBatch(lease.partition, Cursor(lease.next), lease.next, offset), 1, {})
         rows = decoded.rows
-        identities = self._identify.of(rows.columns)
+        identities = self._identity_hasher.hash_clicks(rows.columns)
         return to_landing_table(rows, identities, self._zones, lease=lease, source=self._source, expect=lease.next)
 
-    def _portion(
+    def _transform_batch(
         self, lease: Lease, batch: LogBatch, memory: PartitionMemory, room: int
-    ) -> tuple[Portion, LogBatch | None]:
+    ) -> tuple[PreparedBatch, LogBatch | None]:
         """The first clicks of a batch, and what is left of it."""
         now_ms = self._now_ms()
         decoded, rest = decode(batch, room, self.isolation.poison(lease.partition), memory.clock, now_ms)
         admit(decoded, now_ms, self._settings.future_tolerance_minutes * 60_000)
         rows, batch, clock = decoded.rows, decoded.batch, decoded.times.after
-        who = self._identify.of(rows.columns)
-        seen = memory.mark(rows, who, batch, clock)
+        identities = self._identity_hasher.hash_clicks(rows.columns)
+        seen = memory.mark(rows, identities, batch, clock)
         tail = tail_of(batch.records, clock.settled_ms)
         counts = np.bincount(rows.reasons, minlength=len(Reason)).tolist()
-        portion = Portion(
-            lease,
-            batch,
-            dead_letters(decoded),
-            seen,
-            to_landing_table(rows, who, self._zones, lease=lease, source=self._source, expect=batch.start, tail=tail),
-            rows.settled_ms,
-            {reason.name.lower(): counts[reason] for reason in Reason if counts[reason]},
-            int(np.count_nonzero(~rows.verified & (rows.reasons == Reason.COUNTED))),
+        prepared = PreparedBatch(
+            lease=lease,
+            fetched=batch,
+            dead_letters=dead_letters(decoded),
+            seen=seen,
+            table=to_landing_table(
+                rows, identities, self._zones, lease=lease, source=self._source, expect=batch.start, tail=tail
+            ),
+            settled_ms=rows.settled_ms,
+            events={reason.name.lower(): counts[reason] for reason in Reason if counts[reason]},
+            unverified=int(np.count_nonzero(~rows.verified & (rows.reasons == Reason.COUNTED))),
         )
-        return portion, rest
+        return prepared, rest
