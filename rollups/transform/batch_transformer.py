@@ -16,7 +16,7 @@ from rollups.model import Cursor, Lease, LogBatch
 from rollups.settings import Settings
 from rollups.transform.click_columns import Ints
 from rollups.transform.decode import Reason, decode
-from rollups.transform.filters import admit
+from rollups.transform.filters import classify
 from rollups.transform.identity import IdentityHasher
 from rollups.transform.isolation import Isolation
 from rollups.transform.landing import to_landing_table
@@ -130,7 +130,7 @@ class BatchTransformer:
         """The first clicks of a batch, and what is left of it."""
         now_ms = self._now_ms()
         decoded, rest = decode(batch, room, self.isolation.poison(lease.partition), memory.clock, now_ms)
-        admit(decoded, now_ms, self._settings.future_tolerance_minutes * 60_000)
+        classify(decoded, now_ms, self._settings.future_tolerance_minutes * 60_000)
         rows, batch, clock = decoded.rows, decoded.batch, decoded.times.after
         identities = self._identity_hasher.hash_clicks(rows.columns)
         seen = memory.mark(rows, identities, batch, clock)

@@ -12,7 +12,7 @@ from rollups.transform.click_columns import Mask, by_value
 from rollups.transform.decode import Decoded, Reason
 
 
-def admit(decoded: Decoded, now_ms: int, future_tolerance_ms: int) -> None:
+def classify(decoded: Decoded, now_ms: int, future_tolerance_ms: int) -> None:
     """Marks clicks from the future (dead letters), bots and prefetches.
 
     A click is compared with the time at which the log took it in, so that a replay decides the same; `now_ms`, the

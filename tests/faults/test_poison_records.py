@@ -84,7 +84,7 @@ def has_key(seen: Seen, batches: list[tuple[int, int, list[SeenKeys]]]) -> bool:
 # Where each step is entered, and how it knows the record by what it is given.
 STEPS: dict[str, tuple[Any, str, Callable[..., object]]] = {
     "decode": (decode, "parse_record", lambda raw: raw and b"poison" in raw),
-    "admit": (batch_transformer, "admit", lambda decoded, *_: poisonous(decoded.rows.columns)),
+    "classify": (batch_transformer, "classify", lambda decoded, *_: poisonous(decoded.rows.columns)),
     "identify": (IdentityHasher, "hash_clicks", lambda _, columns: poisonous(columns)),
     "mark": (PartitionMemory, "mark", lambda _, rows, *_more: poisonous(rows.columns)),
     "landing": (batch_transformer, "to_landing_table", lambda rows, *_more, **_named: poisonous(rows.columns)),

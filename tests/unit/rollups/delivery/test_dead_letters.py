@@ -16,7 +16,7 @@ from ingest.event.addresses import AddressHasher
 from rollups.delivery.dead_letters import DeadLetter, RecordTooLarge, dead_letters, publish
 from rollups.model import Cursor, LogBatch, Records
 from rollups.transform.decode import Decoded, Reason, decode
-from rollups.transform.filters import admit
+from rollups.transform.filters import classify
 from tests.support import some
 from tests.support.log import LOG_TIME_MS, Record
 
@@ -33,7 +33,7 @@ def decoded(*values: object, most: int = MANY, poison: dict[int, str] | None = N
 def letters(*values: object) -> list[DeadLetter]:
     found, rest = decoded(*values)
     assert rest is None
-    admit(found, LOG_TIME_MS, 0)
+    classify(found, LOG_TIME_MS, 0)
     return dead_letters(found)
 
 
@@ -81,7 +81,7 @@ def test_a_worker_whose_clock_is_behind_takes_no_click_for_one_of_the_future() -
     records = Records().add([Record(0, json.dumps(GOOD).encode(), LOG_TIME_MS)])  # with the broker's stamp
     behind_ms = LOG_TIME_MS - 7_200_000
     found, _ = decode(LogBatch(0, Cursor(0), 0, 1, records), MANY, {}, now_ms=behind_ms)
-    admit(found, behind_ms, 0)
+    classify(found, behind_ms, 0)
     assert dead_letters(found) == []
     assert found.rows.settled_ms.tolist() == [behind_ms], "as-of is never above what is known of the time"
 
