@@ -18,7 +18,7 @@ class State(StrEnum):
 
 
 @dataclass(eq=False, slots=True)
-class Cursor:
+class FetchPosition:
     """A place that fetching goes on from. A new one is made at every seek: a batch of an older one is void."""
 
     position: int
@@ -33,7 +33,7 @@ class Lease:
     epoch: int = 0
     next: int = 0
     tail: int = 0
-    cursor: Cursor | None = None
+    cursor: FetchPosition | None = None
     settled_ms: int = (
         0  # up to when the log had come at `next`, as far as it was noted (rollups/kafka_log/timestamps.py)
     )
@@ -92,28 +92,28 @@ class Records:
 
 
 @dataclass(slots=True)
-class LogBatch:
+class FetchedBatch:
     """Records of one partition as one fetch returned them: everything that the log has in [start, end).
 
     Offsets between `start` and `end` without a record (transaction markers, compaction) are gaps.
     """
 
     partition: int
-    cursor: Cursor
+    cursor: FetchPosition
     start: int
     end: int
     records: Records = field(default_factory=Records)
 
-    def cut(self, count: int) -> tuple[LogBatch, LogBatch | None]:
+    def cut(self, count: int) -> tuple[FetchedBatch, FetchedBatch | None]:
         """The first `count` records (at least one), and what is left, if anything is."""
         if count >= len(self.records):
             return self, None
         end = self.records.offsets[count - 1] + 1
-        head = LogBatch(self.partition, self.cursor, self.start, end, self.records.between(0, count))
+        head = FetchedBatch(self.partition, self.cursor, self.start, end, self.records.between(0, count))
         rest = self.records.between(count, len(self.records))
-        return head, LogBatch(self.partition, self.cursor, end, self.end, rest)
+        return head, FetchedBatch(self.partition, self.cursor, end, self.end, rest)
 
-    def joined(self, following: LogBatch | None) -> LogBatch:
+    def joined(self, following: FetchedBatch | None) -> FetchedBatch:
         """This batch and the one that follows it, as one."""
         if following:
             self.records.extend(following.records)

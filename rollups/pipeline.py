@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from rollups.clickhouse import ClickHouse, ClickHouseError
-from rollups.delivery.circuit_breaker import PoisonGuard, releases_fault
+from rollups.delivery.circuit_breaker import CircuitBreaker, release_faults
 from rollups.delivery.claims import Claims, SourceReplaced
 from rollups.delivery.dead_letters import DeadLetter
 from rollups.delivery.insert import Outcome, insert_batch
-from rollups.model import Lease, LogBatch
+from rollups.model import FetchedBatch, Lease
 from rollups.transform.batch_transformer import BatchTransformer, LeasedBatch, PreparedBatch
 from rollups.transform.memory import OutOfStep
 from rollups.transform.seen import Seen
@@ -58,8 +58,8 @@ class Pipeline:
         self._transformer = transformer
         self._seen = seen
         self._bury = bury
-        self._guards: dict[int, PoisonGuard] = {}
-        self._pending: dict[int, tuple[Lease, LogBatch]] = {}
+        self._guards: dict[int, CircuitBreaker] = {}
+        self._pending: dict[int, tuple[Lease, FetchedBatch]] = {}
         self._pending_records = self._pending_bytes = 0
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
@@ -69,7 +69,7 @@ class Pipeline:
 
     # -- intake ---------------------------------------------------------------------------------------------
 
-    async def put(self, batch: LogBatch) -> None:
+    async def put(self, batch: FetchedBatch) -> None:
         """Takes a fetched batch in, waiting while as much as one insert holds is pending already."""
         while self._pending_records >= self._settings.batch_max_events or self._pending_bytes >= _MOST_BYTES:
             self._room.clear()
@@ -217,8 +217,8 @@ class Pipeline:
             self.claims.fail(lease, f"insert {outcome.value}: {why[:300]}", after=after)
 
     def _is_sound(self, batch: PreparedBatch) -> bool:
-        guard = self._guards.setdefault(batch.lease.partition, PoisonGuard(self._settings.poison_share))
-        if why := guard.objection(batch.fetched.records.offsets, releases_fault(batch.dead_letters)):
+        guard = self._guards.setdefault(batch.lease.partition, CircuitBreaker(self._settings.poison_share))
+        if why := guard.objection(batch.fetched.records.offsets, release_faults(batch.dead_letters)):
             self.claims.halt(batch.lease, why)
         return not why
 
@@ -226,7 +226,7 @@ class Pipeline:
         lease, fetched = batch.lease, batch.fetched
         lease.next, lease.failures = fetched.end, 0
         self._transformer.isolation.applied(lease.partition, fetched.end)
-        self._guards[lease.partition].note(fetched.records.offsets, releases_fault(batch.dead_letters))
+        self._guards[lease.partition].note(fetched.records.offsets, release_faults(batch.dead_letters))
         self.tally.events.update(batch.events)
         self.tally.unverified += batch.unverified
 

@@ -17,7 +17,7 @@ from rollups.consumer.faust_transport import BatchSchema, ClickApp
 from rollups.delivery.claims import SourceReplaced
 from rollups.delivery.dead_letters import RecordTooLarge
 from rollups.kafka_log.tail import fingerprint
-from rollups.model import Cursor
+from rollups.model import FetchPosition
 from rollups.pipeline import Pipeline
 from rollups.settings import Settings
 
@@ -121,7 +121,7 @@ class FaustLog:
         self._read_back_seconds = _READ_BACK_SECONDS if in_time else longer
         return {partition: found[partition] for partition in whole}
 
-    async def seek(self, cursors: Mapping[int, Cursor]) -> None:
+    async def seek(self, cursors: Mapping[int, FetchPosition]) -> None:
         topic = self._app.clicks_topic
         await self._app.consumer._thread.seek_cursors({TP(topic, p): cursor for p, cursor in cursors.items()})
 

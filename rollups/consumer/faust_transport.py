@@ -20,7 +20,7 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, T
 from faust.types import TP, ConsumerMessage
 
 from rollups.kafka_log.broker_clock import wall_ms
-from rollups.model import Cursor, LogBatch, Records
+from rollups.model import FetchPosition, FetchedBatch, Records
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class BatchSchema(Schema):  # type: ignore[misc]
 class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._cursors: dict[TP, Cursor] = {}
+        self._cursors: dict[TP, FetchPosition] = {}
 
     def _create_worker_consumer(self, transport: Transport) -> Any:
         consumer = super()._create_worker_consumer(transport)
@@ -82,7 +82,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         active_partitions: set[TP] | None,
         timeout: float | None = None,
         max_records: Any = None,
-    ) -> dict[TP, list[LogBatch]]:
+    ) -> dict[TP, list[FetchedBatch]]:
         wanted = [tp for tp in self._cursors if active_partitions is None or tp in active_partitions]
         if not self.consumer.flow_active or not wanted:
             await asyncio.sleep(0.05)
@@ -103,16 +103,16 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
             return {}
         return {tp: [self._batch(consumer, tp, records)] for tp, [records] in fetched.items() if tp in self._cursors}
 
-    def _batch(self, consumer: Any, tp: TP, records: Records) -> LogBatch:
+    def _batch(self, consumer: Any, tp: TP, records: Records) -> FetchedBatch:
         cursor = self._cursors[tp]
         start, cursor.position = cursor.position, _state(consumer, tp).position
-        return LogBatch(tp.partition, cursor, start, cursor.position, records)
+        return FetchedBatch(tp.partition, cursor, start, cursor.position, records)
 
-    async def seek_cursors(self, cursors: Mapping[TP, Cursor]) -> None:
+    async def seek_cursors(self, cursors: Mapping[TP, FetchPosition]) -> None:
         """Fetching of these partitions goes on at their cursors, and of no others."""
         await self.call_thread(self._seek_cursors, cursors)
 
-    async def _seek_cursors(self, cursors: Mapping[TP, Cursor]) -> None:
+    async def _seek_cursors(self, cursors: Mapping[TP, FetchPosition]) -> None:
         consumer = self._ensure_consumer()
         for tp, cursor in cursors.items():
             if tp in consumer.assignment():
@@ -176,10 +176,10 @@ class BatchConsumer(Consumer):  # type: ignore[misc]
     def _new_consumer_thread(self) -> BatchConsumerThread:
         return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
-    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, list[LogBatch]]:
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, list[FetchedBatch]]:
         return await self._thread.getmany(active_partitions, timeout)  # type: ignore[no-any-return]
 
-    def _to_message(self, tp: TP, record: LogBatch) -> ConsumerMessage:
+    def _to_message(self, tp: TP, record: FetchedBatch) -> ConsumerMessage:
         # Faust drops a message whose offset is below one it has delivered; after a seek back that must not happen.
         number, generation = next(self._numbers), self.app.consumer_generation_id
         return ConsumerMessage(

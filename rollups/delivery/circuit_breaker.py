@@ -18,7 +18,7 @@ _BY_VISITORS = {Fault.TEXT_TOO_LONG, Fault.TOO_LARGE}
 Slices = deque[tuple[int, int]]  # (records, dead ones)
 
 
-class PoisonGuard:
+class CircuitBreaker:
     """Watches the share of records with dead letters among the last 10,000 of a partition."""
 
     def __init__(self, most: float) -> None:
@@ -43,7 +43,7 @@ class PoisonGuard:
             _moved(self._window, taken)
 
 
-def releases_fault(letters: Iterable[DeadLetter]) -> list[int]:
+def release_faults(letters: Iterable[DeadLetter]) -> list[int]:
     """The offsets of those letters that tell of a bad release."""
     return [letter.offset for letter in letters if letter.error not in _BY_VISITORS]
 

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from rollups.clickhouse import ClickHouseError, ClickHouseUnavailable
 from rollups.delivery.markers import Marker, Markers
-from rollups.model import Cursor, Lease, State
+from rollups.model import FetchPosition, Lease, State
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class Log(Protocol):
         A partition is absent if its log ends before, or does not answer in time.
         """
 
-    async def seek(self, cursors: Mapping[int, Cursor]) -> None:
+    async def seek(self, cursors: Mapping[int, FetchPosition]) -> None:
         """Fetching of these partitions goes on at their cursors."""
 
 
@@ -173,7 +173,7 @@ class Claims:
         won = [lease for lease in won if lease.partition in same]
         ready = [lease for lease in won if lease.state is State.CLAIMING and self.leases.get(lease.partition) is lease]
         for lease in ready:
-            lease.tail, lease.cursor = lease.next, Cursor(lease.next)
+            lease.tail, lease.cursor = lease.next, FetchPosition(lease.next)
         await self._log.seek({lease.partition: lease.cursor for lease in ready if lease.cursor})
         for lease in ready:
             lease.state = State.READY
@@ -249,7 +249,7 @@ class Claims:
 
     async def reseek(self, lease: Lease) -> None:
         """Fetch again from the tail, after Faust dropped a batch on its way."""
-        lease.cursor = Cursor(lease.tail)
+        lease.cursor = FetchPosition(lease.tail)
         await self._log.seek({lease.partition: lease.cursor})
 
 

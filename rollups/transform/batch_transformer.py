@@ -12,8 +12,7 @@ import pyarrow as pa
 from rollups.delivery.dead_letters import DeadLetter, dead_letters
 from rollups.kafka_log.broker_clock import wall_ms
 from rollups.kafka_log.tail import tail_of
-from rollups.model import Cursor, Lease, LogBatch
-from rollups.settings import Settings
+from rollups.model import FetchPosition, FetchedBatch, Lease
 from rollups.transform.click_columns import Ints
 from rollups.transform.decode import Reason, decode
 from rollups.transform.filters import classify
@@ -24,7 +23,7 @@ from rollups.transform.memory import PartitionMemory, SeenKeys
 from rollups.transform.seen import Seen
 from rollups.transform.timezones import TimeZones
 
-LeasedBatch = tuple[Lease, LogBatch]
+LeasedBatch = tuple[Lease, FetchedBatch]
 
 
 @dataclass(slots=True, eq=False)
@@ -32,7 +31,7 @@ class PreparedBatch:
     """One partition's part of an insert."""
 
     lease: Lease
-    fetched: LogBatch
+    fetched: FetchedBatch
     dead_letters: list[DeadLetter]
     seen: list[SeenKeys]
     table: pa.Table
@@ -47,7 +46,7 @@ class TransformResult:
 
     prepared: list[PreparedBatch] = field(default_factory=list)
     remaining: list[LeasedBatch] = field(default_factory=list)
-    failed: list[tuple[Lease, LogBatch, Exception]] = field(default_factory=list)
+    failed: list[tuple[Lease, FetchedBatch, Exception]] = field(default_factory=list)
 
 
 class BatchTransformer:
@@ -119,14 +118,14 @@ class BatchTransformer:
 
     def gap_table(self, lease: Lease, offset: int) -> pa.Table:
         """The landing row for offsets before `offset`, which the log no longer has."""
-        decoded, _ = decode(LogBatch(lease.partition, Cursor(lease.next), lease.next, offset), 1, {})
+        decoded, _ = decode(FetchedBatch(lease.partition, FetchPosition(lease.next), lease.next, offset), 1, {})
         rows = decoded.rows
         identities = self._identity_hasher.hash_clicks(rows.columns)
         return to_landing_table(rows, identities, self._zones, lease=lease, source=self._source, expect=lease.next)
 
     def _transform_batch(
-        self, lease: Lease, batch: LogBatch, memory: PartitionMemory, room: int
-    ) -> tuple[PreparedBatch, LogBatch | None]:
+        self, lease: Lease, batch: FetchedBatch, memory: PartitionMemory, room: int
+    ) -> tuple[PreparedBatch, FetchedBatch | None]:
         """The first clicks of a batch, and what is left of it."""
         now_ms = self._now_ms()
         decoded, rest = decode(batch, room, self.isolation.poison(lease.partition), memory.clock, now_ms)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ingest.event import MAX_RECORD_EVENTS, UNPARSABLE, Click, Fault, Rejected, decode_record, parse_record, validate
 from rollups.kafka_log.timestamps import LATEST, LogClock, LogTimes
-from rollups.model import LogBatch, Records
+from rollups.model import FetchedBatch, Records
 from rollups.transform.click_columns import BLANK, ClickColumns, Ints, Mask
 
 
@@ -58,7 +58,7 @@ Problem = tuple[Reason, str, str]  # (reason, error, message)
 class Decoded:
     """A batch as rows: how many stand for each of its records, and why some of them are dead letters, by row."""
 
-    batch: LogBatch
+    batch: FetchedBatch
     rows: Rows
     counts: Ints
     problems: dict[int, Problem]
@@ -66,8 +66,8 @@ class Decoded:
 
 
 def decode(
-    batch: LogBatch, most: int, poison: Mapping[int, str], clock: LogClock | None = None, now_ms: int = LATEST
-) -> tuple[Decoded, LogBatch | None]:
+    batch: FetchedBatch, most: int, poison: Mapping[int, str], clock: LogClock | None = None, now_ms: int = LATEST
+) -> tuple[Decoded, FetchedBatch | None]:
     """Rows for exactly the offsets of the batch, in log order, and what is left of it once there are `most` clicks.
 
     A record is taken whole, so there may be up to MAX_RECORD_EVENTS more. `poison` says why records at some offsets

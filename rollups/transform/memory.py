@@ -8,8 +8,7 @@ import numpy as np
 
 from rollups.compiled.hash_set import Keys, Mask
 from rollups.kafka_log.timestamps import LogClock
-from rollups.model import LogBatch
-from rollups.settings import Settings
+from rollups.model import FetchedBatch
 from rollups.transform.decode import Reason, Rows
 from rollups.transform.dedupe import KeyMemory, Taken
 from rollups.transform.identity import Identities
@@ -41,7 +40,7 @@ class PartitionMemory:
         self.clock = LogClock.at(settled_ms)
         self.kinds = {kind: KeyMemory(self._horizon, settings.dedupe_max_keys) for kind in ("id", "repeat")}
 
-    def mark(self, rows: Rows, who: Identities, batch: LogBatch, clock: LogClock) -> list[SeenKeys]:
+    def mark(self, rows: Rows, who: Identities, batch: FetchedBatch, clock: LogClock) -> list[SeenKeys]:
         """Gives duplicates and repeats their reason, and says which rows could not be verified.
 
         `clock` is the one after the batch.

@@ -13,7 +13,7 @@ from rollups.audit import audit
 from rollups.clickhouse import ClickHouse
 from rollups.delivery.insert import Outcome, insert_batch
 from rollups.delivery.markers import Markers
-from rollups.model import Cursor, Lease, State
+from rollups.model import FetchPosition, Lease, State
 from rollups.transform.batch_transformer import PreparedBatch
 from tests.faults.conftest import Record
 from tests.faults.processes import LONG
@@ -49,7 +49,7 @@ class Schedules(RuleBasedStateMachine):
         epoch = markers.raise_fences([0])[0]
         markers.drain([0])
         start = markers.read()[0].next
-        lease = Lease(0, State.READY, epoch, start, start, Cursor(start))
+        lease = Lease(0, State.READY, epoch, start, start, FetchPosition(start))
         worker.claims.leases = {0: lease}
         worker.pipeline.recall(lease)
         self.held[number] = []

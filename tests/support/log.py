@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from rollups.delivery.claims import SourceReplaced
 from rollups.kafka_log.tail import fingerprint
-from rollups.model import LOG_APPEND_TIME, Cursor, Lease, LogBatch, Records
+from rollups.model import LOG_APPEND_TIME, FetchPosition, FetchedBatch, Lease, Records
 
 LOG_TIME_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 
@@ -29,7 +29,7 @@ class MemoryLog:
 
     partitions: dict[int, list[Record]] = field(default_factory=dict)
     first: dict[int, int] = field(default_factory=dict)
-    sought: dict[int, Cursor] = field(default_factory=dict)
+    sought: dict[int, FetchPosition] = field(default_factory=dict)
     replaced: bool = False
     slow: set[int] = field(default_factory=set)  # partitions that do not show in time what they have
 
@@ -66,14 +66,14 @@ class MemoryLog:
             if end <= self.end(partition) and partition not in self.slow
         }
 
-    async def seek(self, cursors: Mapping[int, Cursor]) -> None:
+    async def seek(self, cursors: Mapping[int, FetchPosition]) -> None:
         self.sought.update(cursors)
 
-    def fetch(self, lease: Lease, most: int | None = None) -> LogBatch:
+    def fetch(self, lease: Lease, most: int | None = None) -> FetchedBatch:
         """What a fetch from the lease's cursor returns; moves the cursor."""
         assert lease.cursor is not None
         start = lease.cursor.position
         skip = start - self.first.get(lease.partition, 0)
         records = self.partitions.get(lease.partition, [])[skip:][:most]
         lease.cursor.position = start + len(records)
-        return LogBatch(lease.partition, lease.cursor, start, start + len(records), Records().add(records))
+        return FetchedBatch(lease.partition, lease.cursor, start, start + len(records), Records().add(records))

@@ -14,7 +14,7 @@ from ingest.collector import parse_body
 from ingest.event import MAX_EVENT_ID, MAX_ID, MAX_LINK_ID, MAX_VISITOR_ID, Click, clicked_at_ms, decode_record
 from ingest.event.validation import LATEST_MS, MAX_DOMAIN
 from ingest.kafka.records import RecordPacker
-from rollups.model import Cursor, LogBatch, Records
+from rollups.model import FetchPosition, FetchedBatch, Records
 from rollups.settings import Settings
 from rollups.transform.decode import Reason, decode
 from tests.support import some
@@ -56,7 +56,7 @@ def test_what_the_collector_takes_the_worker_takes_as_the_same(body: bytes) -> N
     taken = [msgspec.structs.replace(click) for click in clicks]
     values = [record.value for record in PACKER.pack_many(clicks, 1)]
     records = [Record(offset, value) for offset, value in enumerate(values)]
-    found, _ = decode(LogBatch(0, Cursor(0), 0, len(records), Records().add(records)), len(clicks) + 1, {})
+    found, _ = decode(FetchedBatch(0, FetchPosition(0), 0, len(records), Records().add(records)), len(clicks) + 1, {})
     assert found.problems == {}
     assert found.rows.reasons.tolist() == [Reason.COUNTED] * len(taken)
     again = [item for value in values for item in decode_record(value)]

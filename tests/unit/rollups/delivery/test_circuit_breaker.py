@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from rollups.delivery.circuit_breaker import PoisonGuard, releases_fault
+from rollups.delivery.circuit_breaker import CircuitBreaker, release_faults
 from rollups.delivery.dead_letters import DeadLetter
 from rollups.transform.decode import Reason
 
 
-def taken(guard: PoisonGuard, start: int, count: int, dead: int, batch: int) -> str:
+def taken(guard: CircuitBreaker, start: int, count: int, dead: int, batch: int) -> str:
     """Offers records of which the last are dead, in batches; the first objection."""
     for first in range(start, start + count, batch):
         offsets = list(range(first, min(first + batch, start + count)))
@@ -22,13 +22,13 @@ def taken(guard: PoisonGuard, start: int, count: int, dead: int, batch: int) -> 
 
 @pytest.mark.parametrize("batch", [50, 1_000, 200_000])
 def test_a_bad_release_stops_after_the_window_whatever_came_before(batch: int) -> None:
-    assert taken(PoisonGuard(0.5), 0, 200_000, 4_000, batch) == ""
-    assert "of the last 10000 records are poison" in taken(PoisonGuard(0.5), 0, 200_000, 9_000, batch)
+    assert taken(CircuitBreaker(0.5), 0, 200_000, 4_000, batch) == ""
+    assert "of the last 10000 records are poison" in taken(CircuitBreaker(0.5), 0, 200_000, 9_000, batch)
 
 
 def test_a_few_records_say_nothing() -> None:
-    assert taken(PoisonGuard(0.5), 0, 999, 999, 10) == ""
-    assert taken(PoisonGuard(0.5), 0, 1_000, 1_000, 10) != ""
+    assert taken(CircuitBreaker(0.5), 0, 999, 999, 10) == ""
+    assert taken(CircuitBreaker(0.5), 0, 1_000, 1_000, 10) != ""
 
 
 def test_what_visitors_send_stops_nobody_and_what_is_ours_does() -> None:
@@ -36,10 +36,10 @@ def test_what_visitors_send_stops_nobody_and_what_is_ours_does() -> None:
         DeadLetter(offset, Reason.INVALID, error, "", b"", None, None)
         for offset, error in enumerate(["text_too_long", "not_json", "too_large", "undecodable"])
     ]
-    assert releases_fault(letters) == [1, 3]
+    assert release_faults(letters) == [1, 3]
 
 
 def test_a_batch_that_is_tried_again_counts_once() -> None:
-    guard = PoisonGuard(0.5)
+    guard = CircuitBreaker(0.5)
     for _ in range(100):
         assert guard.objection(list(range(100)), range(60)) == ""

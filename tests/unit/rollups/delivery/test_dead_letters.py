@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ingest.event import MAX_RECORD_EVENTS, Click, decode_record
 from ingest.event.addresses import AddressHasher
 from rollups.delivery.dead_letters import DeadLetter, RecordTooLarge, dead_letters, publish
-from rollups.model import Cursor, LogBatch, Records
+from rollups.model import FetchPosition, FetchedBatch, Records
 from rollups.transform.decode import Decoded, Reason, decode
 from rollups.transform.filters import classify
 from tests.support import some
@@ -24,10 +24,12 @@ GOOD = {"clicked_at": LOG_TIME_MS, "account_id": 1, "domain": "d.e", "link_id": 
 MANY = 10**9
 
 
-def decoded(*values: object, most: int = MANY, poison: dict[int, str] | None = None) -> tuple[Decoded, LogBatch | None]:
+def decoded(
+    *values: object, most: int = MANY, poison: dict[int, str] | None = None
+) -> tuple[Decoded, FetchedBatch | None]:
     raws = [value if isinstance(value, bytes | None) else json.dumps(value).encode() for value in values]
     records = [Record(offset, raw, LOG_TIME_MS, b"k") for offset, raw in enumerate(raws)]
-    return decode(LogBatch(0, Cursor(0), 0, len(records), Records().add(records)), most, poison or {})
+    return decode(FetchedBatch(0, FetchPosition(0), 0, len(records), Records().add(records)), most, poison or {})
 
 
 def letters(*values: object) -> list[DeadLetter]:
@@ -80,7 +82,7 @@ def test_an_array_is_taken_apart_once_however_many_items_are_from_the_future() -
 def test_a_worker_whose_clock_is_behind_takes_no_click_for_one_of_the_future() -> None:
     records = Records().add([Record(0, json.dumps(GOOD).encode(), LOG_TIME_MS)])  # with the broker's stamp
     behind_ms = LOG_TIME_MS - 7_200_000
-    found, _ = decode(LogBatch(0, Cursor(0), 0, 1, records), MANY, {}, now_ms=behind_ms)
+    found, _ = decode(FetchedBatch(0, FetchPosition(0), 0, 1, records), MANY, {}, now_ms=behind_ms)
     classify(found, behind_ms, 0)
     assert dead_letters(found) == []
     assert found.rows.settled_ms.tolist() == [behind_ms], "as-of is never above what is known of the time"

@@ -9,7 +9,7 @@ from ingest.event import Click, encode
 from rollups.clickhouse import ClickHouse
 from rollups.delivery.insert import PINNED, Outcome, insert_batch
 from rollups.delivery.markers import Markers, insert_comment, next_epoch
-from rollups.model import Cursor, Lease, LogBatch, Records
+from rollups.model import FetchPosition, FetchedBatch, Lease, Records
 from rollups.transform.decode import decode
 from rollups.transform.identity import IdentityHasher
 from rollups.transform.landing import to_landing_table
@@ -30,7 +30,7 @@ def table(zones: TimeZones, epoch: int, start: int, count: int, *, partition: in
         for n in range(start, start + count)
     ]
     records = [Record(n, encode(click), LOG_TIME_MS) for n, click in enumerate(clicks, start)]
-    batch = LogBatch(partition, Cursor(start), start, start + count, Records().add(records))
+    batch = FetchedBatch(partition, FetchPosition(start), start, start + count, Records().add(records))
     rows = decode(batch, count, {})[0].rows
     who = IdentityHasher("secret", b"key").hash_clicks(rows.columns)
     lease = Lease(partition, epoch=epoch)
