@@ -75,7 +75,7 @@ class Pipeline:
             self._room.clear()
             await self._room.wait()
         lease = self.claims.leases.get(batch.partition)
-        if lease is None or not lease.ready or batch.cursor is not lease.cursor:
+        if lease is None or not lease.ready or batch.position is not lease.position:
             return  # fetched for a claim or a position that is over; its records come again
         if batch.start != lease.tail:
             log.info(

@@ -85,7 +85,7 @@ async def _consume(db: ClickHouse, world: World, options: argparse.Namespace) ->
         while any(lease.next < world.log.end(p) for p, lease in worker.claims.leases.items()):
             for partition in list(worker.claims.leases):
                 lease = worker.claims.leases[partition]
-                if lease.ready and lease.cursor and lease.cursor.position < world.log.end(partition):
+                if lease.ready and lease.position and lease.position.offset < world.log.end(partition):
                     await worker.pipeline.put(world.log.fetch(lease, dice.randint(1, options.most)))
             await asyncio.sleep(0.002)
             if options.once and worker.pipeline.tally.inserts["fenced"]:

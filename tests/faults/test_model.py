@@ -59,9 +59,9 @@ class Schedules(RuleBasedStateMachine):
     def fetch(self, number: int, most: int) -> None:
         """Takes a batch in and notes its keys; what comes of it is up to the next steps."""
         worker, lease = self.workers[number], self.workers[number].claims.leases.get(0)
-        if lease is None or lease.cursor is None or len(self.held[number]) == 2:
+        if lease is None or lease.position is None or len(self.held[number]) == 2:
             return
-        if lease.cursor.position >= self.log.end(0):
+        if lease.position.offset >= self.log.end(0):
             return
         [batch] = worker.transformer.transform([(lease, self.log.fetch(lease, most))]).prepared
         worker.seen.write([(0, batch.fetched.end, batch.seen)])

@@ -48,7 +48,7 @@ class Harness:
         while True:
             for partition in list(self.claims.leases):
                 lease = self.claims.leases[partition]
-                if lease.ready and lease.cursor and lease.cursor.position < self.log.end(partition):
+                if lease.ready and lease.position and lease.position.offset < self.log.end(partition):
                     await self.pipeline.put(self.log.fetch(lease, most))
             await asyncio.sleep(0.01)
             leases = self.claims.leases.values()

@@ -222,8 +222,8 @@ def test_gaps_in_the_log_are_accounted_for(db: ClickHouse) -> None:
             await worker.claim({0})
             lease = worker.claims.leases[0]
             batch = log.fetch(lease)
-            assert lease.cursor is not None
-            batch.end = lease.cursor.position = 5
+            assert lease.position is not None
+            batch.end = lease.position.offset = 5
             await worker.pipeline.put(batch)
             while lease.next < 5:
                 await asyncio.sleep(0.01)

@@ -72,9 +72,9 @@ def test_a_record_in_place_of_a_gap_stops_it_too(db: ClickHouse) -> None:
         async with harness(db, log) as worker:
             await worker.claim({0})
             lease = worker.claims.leases[0]
-            assert lease.cursor is not None
+            assert lease.position is not None
             batch = log.fetch(lease, most=0)
-            batch.end = lease.cursor.position = 14  # offsets 10 to 13 hold no record
+            batch.end = lease.position.offset = 14  # offsets 10 to 13 hold no record
             await worker.pipeline.put(batch)
             await until(lambda: lease.next == 14)
 
