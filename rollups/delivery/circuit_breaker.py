@@ -25,7 +25,7 @@ class CircuitBreaker:
         self._most = most
         self._window: Slices = deque()
 
-    def objection(self, offsets: Sequence[int], dead: Iterable[int]) -> str:
+    def trip_reason(self, offsets: Sequence[int], dead: Iterable[int]) -> str:
         """Why records at these offsets must not be taken, some of them dead; empty if they may."""
         window = self._window.copy()
         for taken in _slices(offsets, set(dead)):

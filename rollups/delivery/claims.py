@@ -219,7 +219,7 @@ class Claims:
         for lease in leases:
             partition, watermark = lease.partition, markers[lease.partition].next
             if partition in found:
-                if why := there[partition].objection(found[partition]):
+                if why := there[partition].mismatch(found[partition]):
                     self._halt(lease, why)
             elif partition in ends and ends[partition][1] < watermark:
                 self._halt(lease, f"the log ends at {ends[partition][1]}, before the watermark {watermark}")

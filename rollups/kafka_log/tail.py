@@ -29,7 +29,7 @@ class Tail:
         """[start, end) of what has to be looked at: the record, and that none follows it below the watermark."""
         return self.offset, min(watermark, self.offset + _FAR)
 
-    def objection(self, found: Mapping[int, int]) -> str:
+    def mismatch(self, found: Mapping[int, int]) -> str:
         """Why the log is another one, empty if it is not; `found` are CRCs by offset of what it has in the stretch."""
         if found == {self.offset: self.crc}:
             return ""
