@@ -21,6 +21,7 @@ from rollups.delivery.claims import Claims, SourceReplaced
 from rollups.delivery.dead_letters import DeadLetter
 from rollups.delivery.insert import Outcome, insert_batch
 from rollups.model import FetchedBatch, Lease
+from rollups.settings import Settings
 from rollups.transform.batch_transformer import BatchTransformer, LeasedBatch, PreparedBatch
 from rollups.transform.memory import OutOfStep
 from rollups.transform.seen import Seen

@@ -25,6 +25,7 @@ from rollups.kafka_log.broker_clock import BrokerClock
 from rollups.model import Lease, State
 from rollups.pipeline import Pipeline, Tally
 from rollups.reporting.reporter import Reporter
+from rollups.settings import Settings
 from rollups.transform.batch_transformer import BatchTransformer, PreparedBatch
 from rollups.transform.identity import IdentityHasher
 from rollups.transform.seen import Seen

@@ -10,6 +10,7 @@ from ingest.kafka.admin import TopicWatcher
 from rollups.clickhouse import ClickHouse
 from rollups.consumer.partition_layout import Layout
 from rollups.delivery.sources import register_source, source_number
+from rollups.settings import Settings
 from rollups.transform.batch_transformer import PreparedBatch
 
 log = logging.getLogger(__name__)

@@ -13,6 +13,7 @@ from rollups.delivery.dead_letters import DeadLetter
 from rollups.delivery.markers import Markers
 from rollups.installation import event_id_key
 from rollups.pipeline import Pipeline
+from rollups.settings import Settings
 from rollups.transform.batch_transformer import BatchTransformer
 from rollups.transform.identity import IdentityHasher
 from rollups.transform.seen import Seen
