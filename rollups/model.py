@@ -19,9 +19,9 @@ class State(StrEnum):
 
 @dataclass(eq=False, slots=True)
 class FetchPosition:
-    """A place that fetching goes on from. A new one is made at every seek: a batch of an older one is void."""
+    """Where fetching goes on. A seek makes a new one: a batch of an older position is void."""
 
-    position: int
+    offset: int
 
 
 @dataclass(eq=False, slots=True)
@@ -33,7 +33,7 @@ class Lease:
     epoch: int = 0
     next: int = 0
     tail: int = 0
-    cursor: FetchPosition | None = None
+    position: FetchPosition | None = None
     settled_ms: int = (
         0  # up to when the log had come at `next`, as far as it was noted (rollups/kafka_log/timestamps.py)
     )
@@ -99,7 +99,7 @@ class FetchedBatch:
     """
 
     partition: int
-    cursor: FetchPosition
+    position: FetchPosition
     start: int
     end: int
     records: Records = field(default_factory=Records)
@@ -109,9 +109,9 @@ class FetchedBatch:
         if count >= len(self.records):
             return self, None
         end = self.records.offsets[count - 1] + 1
-        head = FetchedBatch(self.partition, self.cursor, self.start, end, self.records.between(0, count))
+        head = FetchedBatch(self.partition, self.position, self.start, end, self.records.between(0, count))
         rest = self.records.between(count, len(self.records))
-        return head, FetchedBatch(self.partition, self.cursor, end, self.end, rest)
+        return head, FetchedBatch(self.partition, self.position, end, self.end, rest)
 
     def joined(self, following: FetchedBatch | None) -> FetchedBatch:
         """This batch and the one that follows it, as one."""

@@ -219,7 +219,7 @@ class Pipeline:
 
     def _is_sound(self, batch: PreparedBatch) -> bool:
         guard = self._guards.setdefault(batch.lease.partition, CircuitBreaker(self._settings.poison_share))
-        if why := guard.objection(batch.fetched.records.offsets, release_faults(batch.dead_letters)):
+        if why := guard.trip_reason(batch.fetched.records.offsets, release_faults(batch.dead_letters)):
             self.claims.halt(batch.lease, why)
         return not why
 

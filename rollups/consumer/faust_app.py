@@ -121,12 +121,12 @@ class FaustLog:
         self._read_back_seconds = _READ_BACK_SECONDS if in_time else longer
         return {partition: found[partition] for partition in whole}
 
-    async def seek(self, cursors: Mapping[int, FetchPosition]) -> None:
+    async def seek(self, positions: Mapping[int, FetchPosition]) -> None:
         topic = self._app.clicks_topic
-        await self._app.consumer._thread.seek_cursors({TP(topic, p): cursor for p, cursor in cursors.items()})
+        await self._app.consumer._thread.seek_positions({TP(topic, p): position for p, position in positions.items()})
 
     async def forget(self, partitions: Iterable[int]) -> None:
-        await self._app.consumer._thread.forget_cursors(self._tps(partitions))
+        await self._app.consumer._thread.forget_positions(self._tps(partitions))
 
     async def empty_tails(self) -> dict[int, tuple[int, int]]:
         return await self._app.consumer._thread.empty_tails()  # type: ignore[no-any-return]

@@ -1,8 +1,8 @@
 """Faust's Kafka transport, with two things changed: a message is a whole fetched batch, and positions are ours.
 
-Faust hands over one record at a time and starts at the group's committed offset. Here one message is everything one
-fetch returned of a partition, and fetching goes on only where a claim has said (`Cursor`), so the committed offset is
-advisory. All cursor state is touched in the consumer's own thread, between two awaits.
+Faust hands over one record at a time and starts at the committed offset of the group. Here one message is everything
+that one fetch returned of a partition, and fetching goes on only where a claim has sought (`FetchPosition`), so the
+committed offset is advisory. Only the consumer's own thread touches positions, between two awaits.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, T
 from faust.types import TP, ConsumerMessage
 
 from rollups.kafka_log.broker_clock import wall_ms
-from rollups.model import FetchPosition, FetchedBatch, Records
+from rollups.model import FetchedBatch, FetchPosition, Records
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class FetchResults(dict[TP, Any]):
 
 
 class BatchSchema(Schema):  # type: ignore[misc]
-    """The value of a message is a LogBatch already."""
+    """The value of a message is a FetchedBatch already."""
 
     def loads_key(self, app: Any, message: Any, **_: Any) -> Any:
         return None
@@ -62,7 +62,7 @@ class BatchSchema(Schema):  # type: ignore[misc]
 class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._cursors: dict[TP, FetchPosition] = {}
+        self._positions: dict[TP, FetchPosition] = {}
 
     def _create_worker_consumer(self, transport: Transport) -> Any:
         consumer = super()._create_worker_consumer(transport)
@@ -83,7 +83,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         timeout: float | None = None,
         max_records: Any = None,
     ) -> dict[TP, list[FetchedBatch]]:
-        wanted = [tp for tp in self._cursors if active_partitions is None or tp in active_partitions]
+        wanted = [tp for tp in self._positions if active_partitions is None or tp in active_partitions]
         if not self.consumer.flow_active or not wanted:
             await asyncio.sleep(0.05)
             return {}
@@ -95,36 +95,36 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         except NoOffsetForPartitionError:
             return {}  # a partition that is assigned and not claimed yet has no position
         except OffsetOutOfRangeError as error:
-            refused = {tp for tp in self._cursors if tp in error.args[0]}
+            refused = {tp for tp in self._positions if tp in error.args[0]}
             for tp in refused:
-                del self._cursors[tp]  # until a claim seeks again
+                del self._positions[tp]  # until a claim seeks again
             app = self.consumer.app
             self.parent_loop.call_soon_threadsafe(app.on_out_of_range, {tp.partition for tp in refused})
             return {}
-        return {tp: [self._batch(consumer, tp, records)] for tp, [records] in fetched.items() if tp in self._cursors}
+        return {tp: [self._batch(consumer, tp, records)] for tp, [records] in fetched.items() if tp in self._positions}
 
     def _batch(self, consumer: Any, tp: TP, records: Records) -> FetchedBatch:
-        cursor = self._cursors[tp]
-        start, cursor.position = cursor.position, _state(consumer, tp).position
-        return FetchedBatch(tp.partition, cursor, start, cursor.position, records)
+        position = self._positions[tp]
+        start, position.offset = position.offset, _state(consumer, tp).position
+        return FetchedBatch(tp.partition, position, start, position.offset, records)
 
-    async def seek_cursors(self, cursors: Mapping[TP, FetchPosition]) -> None:
-        """Fetching of these partitions goes on at their cursors, and of no others."""
-        await self.call_thread(self._seek_cursors, cursors)
+    async def seek_positions(self, positions: Mapping[TP, FetchPosition]) -> None:
+        """Fetching of these partitions goes on there, and of no others."""
+        await self.call_thread(self._seek_positions, positions)
 
-    async def _seek_cursors(self, cursors: Mapping[TP, FetchPosition]) -> None:
+    async def _seek_positions(self, positions: Mapping[TP, FetchPosition]) -> None:
         consumer = self._ensure_consumer()
-        for tp, cursor in cursors.items():
+        for tp, position in positions.items():
             if tp in consumer.assignment():
-                consumer.seek(tp, cursor.position)
-                self._cursors[tp] = cursor
+                consumer.seek(tp, position.offset)
+                self._positions[tp] = position
 
-    async def forget_cursors(self, tps: Iterable[TP]) -> None:
-        await self.call_thread(self._forget_cursors, set(tps))
+    async def forget_positions(self, tps: Iterable[TP]) -> None:
+        await self.call_thread(self._forget_positions, set(tps))
 
-    async def _forget_cursors(self, tps: set[TP]) -> None:
+    async def _forget_positions(self, tps: set[TP]) -> None:
         for tp in tps:
-            self._cursors.pop(tp, None)
+            self._positions.pop(tp, None)
 
     async def empty_tails(self) -> dict[int, tuple[int, int]]:
         """(position, milliseconds since) of each partition of which the last fetch found nothing more."""
@@ -133,12 +133,12 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
     async def _empty_tails(self) -> dict[int, tuple[int, int]]:
         consumer, now_ms = self._ensure_consumer(), wall_ms()
         tails = {}
-        for tp, cursor in self._cursors.items():
+        for tp, position in self._positions.items():
             state = _state(consumer, tp)
             if state is None or not state.timestamp or state.timestamp > now_ms:  # our clock has been set back
                 continue
-            if state.highwater == cursor.position == state.position:
-                tails[tp.partition] = (cursor.position, now_ms - state.timestamp)
+            if state.highwater == position.offset == state.position:
+                tails[tp.partition] = (position.offset, now_ms - state.timestamp)
         return tails
 
     async def high_watermarks(self) -> dict[int, int]:
@@ -147,7 +147,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
 
     async def _high_watermarks(self) -> dict[int, int]:
         consumer = self._ensure_consumer()
-        states = {tp.partition: _state(consumer, tp) for tp in self._cursors}
+        states = {tp.partition: _state(consumer, tp) for tp in self._positions}
         return {partition: state.highwater for partition, state in states.items() if state and state.highwater}
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:

@@ -45,8 +45,8 @@ class Log(Protocol):
         A partition is absent if its log ends before, or does not answer in time.
         """
 
-    async def seek(self, cursors: Mapping[int, FetchPosition]) -> None:
-        """Fetching of these partitions goes on at their cursors."""
+    async def seek(self, positions: Mapping[int, FetchPosition]) -> None:
+        """Fetching of these partitions goes on there."""
 
 
 class Owner(Protocol):
@@ -173,8 +173,8 @@ class Claims:
         won = [lease for lease in won if lease.partition in same]
         ready = [lease for lease in won if lease.state is State.CLAIMING and self.leases.get(lease.partition) is lease]
         for lease in ready:
-            lease.tail, lease.cursor = lease.next, FetchPosition(lease.next)
-        await self._log.seek({lease.partition: lease.cursor for lease in ready if lease.cursor})
+            lease.tail, lease.position = lease.next, FetchPosition(lease.next)
+        await self._log.seek({lease.partition: lease.position for lease in ready if lease.position})
         for lease in ready:
             lease.state = State.READY
             self._owner.claimed(lease)
@@ -249,8 +249,8 @@ class Claims:
 
     async def reseek(self, lease: Lease) -> None:
         """Fetch again from the tail, after Faust dropped a batch on its way."""
-        lease.cursor = FetchPosition(lease.tail)
-        await self._log.seek({lease.partition: lease.cursor})
+        lease.position = FetchPosition(lease.tail)
+        await self._log.seek({lease.partition: lease.position})
 
 
 def _pause(failures: int) -> float:

@@ -12,7 +12,8 @@ import pyarrow as pa
 from rollups.delivery.dead_letters import DeadLetter, dead_letters
 from rollups.kafka_log.broker_clock import wall_ms
 from rollups.kafka_log.tail import tail_of
-from rollups.model import FetchPosition, FetchedBatch, Lease
+from rollups.model import FetchedBatch, FetchPosition, Lease
+from rollups.settings import Settings
 from rollups.transform.click_columns import Ints
 from rollups.transform.decode import Reason, decode
 from rollups.transform.filters import classify

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from rollups.delivery.claims import SourceReplaced
 from rollups.kafka_log.tail import fingerprint
-from rollups.model import LOG_APPEND_TIME, FetchPosition, FetchedBatch, Lease, Records
+from rollups.model import LOG_APPEND_TIME, FetchedBatch, FetchPosition, Lease, Records
 
 LOG_TIME_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 
@@ -66,14 +66,14 @@ class MemoryLog:
             if end <= self.end(partition) and partition not in self.slow
         }
 
-    async def seek(self, cursors: Mapping[int, FetchPosition]) -> None:
-        self.sought.update(cursors)
+    async def seek(self, positions: Mapping[int, FetchPosition]) -> None:
+        self.sought.update(positions)
 
     def fetch(self, lease: Lease, most: int | None = None) -> FetchedBatch:
-        """What a fetch from the lease's cursor returns; moves the cursor."""
-        assert lease.cursor is not None
-        start = lease.cursor.position
+        """What a fetch from the lease's position returns; moves the position."""
+        assert lease.position is not None
+        start = lease.position.offset
         skip = start - self.first.get(lease.partition, 0)
         records = self.partitions.get(lease.partition, [])[skip:][:most]
-        lease.cursor.position = start + len(records)
-        return FetchedBatch(lease.partition, lease.cursor, start, start + len(records), Records().add(records))
+        lease.position.offset = start + len(records)
+        return FetchedBatch(lease.partition, lease.position, start, start + len(records), Records().add(records))

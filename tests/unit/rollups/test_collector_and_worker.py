@@ -14,7 +14,7 @@ from ingest.collector import parse_body
 from ingest.event import MAX_EVENT_ID, MAX_ID, MAX_LINK_ID, MAX_VISITOR_ID, Click, clicked_at_ms, decode_record
 from ingest.event.validation import LATEST_MS, MAX_DOMAIN
 from ingest.kafka.records import RecordPacker
-from rollups.model import FetchPosition, FetchedBatch, Records
+from rollups.model import FetchedBatch, FetchPosition, Records
 from rollups.settings import Settings
 from rollups.transform.decode import Reason, decode
 from tests.support import some

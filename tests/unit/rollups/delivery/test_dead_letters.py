@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ingest.event import MAX_RECORD_EVENTS, Click, decode_record
 from ingest.event.addresses import AddressHasher
 from rollups.delivery.dead_letters import DeadLetter, RecordTooLarge, dead_letters, publish
-from rollups.model import FetchPosition, FetchedBatch, Records
+from rollups.model import FetchedBatch, FetchPosition, Records
 from rollups.transform.decode import Decoded, Reason, decode
 from rollups.transform.filters import classify
 from tests.support import some

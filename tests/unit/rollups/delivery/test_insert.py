@@ -9,7 +9,7 @@ from ingest.event import Click, encode
 from rollups.clickhouse import ClickHouse
 from rollups.delivery.insert import PINNED, Outcome, insert_batch
 from rollups.delivery.markers import Markers, insert_comment, next_epoch
-from rollups.model import FetchPosition, FetchedBatch, Lease, Records
+from rollups.model import FetchedBatch, FetchPosition, Lease, Records
 from rollups.transform.decode import decode
 from rollups.transform.identity import IdentityHasher
 from rollups.transform.landing import to_landing_table
