@@ -18,7 +18,7 @@ from api.admin.audit import audit_router
 from api.admin.endpoints import admin_router
 from api.catalog.catalog import Catalog
 from api.clicks.cursor import Cursors
-from api.clicks.endpoint import clicks_router
+from api.clicks.endpoint import ClicksEndpoint
 from api.health import Ready, health_router
 from api.http.middleware import install_middleware
 from api.http.openapi import Documented, schema_router
@@ -27,11 +27,11 @@ from api.mcp.endpoint import McpEndpoint
 from api.query.change_detection import ChangeDetector
 from api.query.response_cache import ResponseCache
 from api.settings import Settings
-from api.statistics.clicks_by_date import clicks_by_date_router
-from api.statistics.clicks_by_group import clicks_by_group_router
-from api.statistics.clicks_by_hour import clicks_by_hour_router
+from api.statistics.clicks_by_date import ClicksByDate
+from api.statistics.clicks_by_group import ClicksByGroup
+from api.statistics.clicks_by_hour import ClicksByHour
 from api.statistics.common import Statistics
-from api.statistics.group_list import group_list_router
+from api.statistics.group_list import GroupList
 from api.statistics.queries import ClickCounts
 from rollups.clickhouse import ClickHouse
 
@@ -81,12 +81,12 @@ def create_app(
     app.state.metrics = metrics  # of this process, for whoever serves them
     app.state.limiter = limiter
     install_middleware(app, settings)
-    app.include_router(clicks_router(reader, keys, catalog, cache, Cursors(settings.admin_key)))
+    app.include_router(ClicksEndpoint(reader, keys, catalog, cache, Cursors(settings.admin_key)).router())
     statistics = Statistics(settings, keys, limiter, catalog, cache)
-    app.include_router(clicks_by_hour_router(statistics, counts))
-    app.include_router(clicks_by_date_router(statistics, counts))
-    app.include_router(clicks_by_group_router(statistics, counts, reader))
-    app.include_router(group_list_router(statistics, reader))
+    app.include_router(ClicksByHour(statistics, counts).router())
+    app.include_router(ClicksByDate(statistics, counts).router())
+    app.include_router(ClicksByGroup(statistics, counts, reader).router())
+    app.include_router(GroupList(statistics, reader).router())
     app.include_router(discovery_router(app.openapi))
     app.router.routes.append(Route("/mcp", mcp))
     app.include_router(admin_router(keys, catalog, cache))

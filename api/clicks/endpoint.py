@@ -12,9 +12,9 @@ from api.catalog.catalog import Catalog
 from api.clicks.cursor import Cursors
 from api.clicks.export import Exports
 from api.clicks.formats import FORMATS, preferred_media_type
-from api.clicks.openapi import ANSWERS, PARAMETERS, ClickPage
-from api.clicks.parameters import ClicksQuery, bound_to, clicks_meta, parse_clicks_query
-from api.clicks.queries import position_after, read_page, read_walk, with_names
+from api.clicks.openapi import PARAMETERS, RESPONSES, ClickPage
+from api.clicks.parameters import ClicksQuery, clicks_meta, cursor_scope, parse_clicks_query
+from api.clicks.queries import position_after, read_page, read_page_after, with_names
 from api.http.conditional import VARY, JsonBody, conditional_response, day_has_ended
 from api.http.headers import request_id
 from api.http.openapi import CLICKS_SECURITY, JSON
@@ -24,41 +24,46 @@ from rollups.clickhouse import ClickHouse
 _LAST_ZONE = timezone(timedelta(hours=-12))  # a listing may be of publishers in every zone: over here, over everywhere
 
 
-def clicks_router(db: ClickHouse, keys: KeyRing, catalog: Catalog, cache: ResponseCache, cursors: Cursors) -> APIRouter:
-    router = APIRouter(tags=["clicks"])
-    exports = Exports(db, catalog, cache.executor)
+class ClicksEndpoint:
+    def __init__(self, db: ClickHouse, keys: KeyRing, catalog: Catalog, cache: ResponseCache, cursors: Cursors) -> None:
+        self._db = db
+        self._keys = keys
+        self._catalog = catalog
+        self._cache = cache
+        self._cursors = cursors
+        self._exports = Exports(db, catalog, cache.executor)
 
-    @router.get(
-        "/api/v1/clicks",
-        operation_id="listClicks",
-        summary="Daily clicks by advertiser, publisher and network",
-        response_model=ClickPage,
-        responses=ANSWERS,
-        openapi_extra={"parameters": PARAMETERS, "security": CLICKS_SECURITY},
-    )
-    async def list_clicks(request: Request) -> Response:
-        principal = await clicks_caller(request, keys)
-        query = parse_clicks_query(request.query_params, principal, cursors)
+    def router(self) -> APIRouter:
+        router = APIRouter(tags=["clicks"])
+        router.get(
+            "/api/v1/clicks",
+            operation_id="listClicks",
+            summary="Daily clicks by advertiser, publisher and network",
+            response_model=ClickPage,
+            responses=RESPONSES,
+            openapi_extra={"parameters": PARAMETERS, "security": CLICKS_SECURITY},
+        )(self.list_clicks)
+        return router
+
+    async def list_clicks(self, request: Request) -> Response:
+        principal = await clicks_caller(request, self._keys)
+        query = parse_clicks_query(request.query_params, principal, self._cursors)
         media_type = preferred_media_type(request.headers.getlist("accept"), (JSON, *FORMATS))
         if media_type != JSON:
-            headers = {**await cache.as_of(), "Cache-Control": "private, no-store", "Vary": VARY}
-            return await exports.start(query, media_type, headers, request_id(request))
-
-        # The query names the publisher in effect: who shares a query may see the same.
-        body, header = await cache.get(
-            ("clicks", query), query.end, lambda: JsonBody.of(page(db, catalog, cursors, query)), lambda body: body.size
+            headers = {**await self._cache.as_of(), "Cache-Control": "private, no-store", "Vary": VARY}
+            return await self._exports.start(query, media_type, headers, request_id(request))
+        # The query holds the publisher in effect, so callers with equal queries may see the same response.
+        body, header = await self._cache.get(
+            ("clicks", query), query.end, lambda: JsonBody.of(self._page(query)), lambda body: body.size
         )
         return conditional_response(request, body, header, closed=day_has_ended(query.end, _LAST_ZONE))
 
-    return router
-
-
-def page(db: ClickHouse, catalog: Catalog, cursors: Cursors, query: ClicksQuery) -> ClickPage:
-    if query.after is None:
-        rows, total = read_page(db, query)
-        return {"data": with_names(rows, catalog), "meta": clicks_meta(query, total)}
-    rows, total, more = read_walk(db, query, query.after)
-    meta = clicks_meta(query, total)
-    listing = bound_to(query.start, query.end, query.publisher_id)
-    meta["next_cursor"] = cursors.write(position_after(rows[-1], query.page + 1), listing) if more else None
-    return {"data": with_names(rows, catalog), "meta": meta}
+    def _page(self, query: ClicksQuery) -> ClickPage:
+        if query.after is None:
+            rows, total = read_page(self._db, query)
+            return {"data": with_names(rows, self._catalog), "meta": clicks_meta(query, total)}
+        rows, total, more = read_page_after(self._db, query, query.after)
+        meta = clicks_meta(query, total)
+        listing = cursor_scope(query.start, query.end, query.publisher_id)
+        meta["next_cursor"] = self._cursors.write(position_after(rows[-1], query.page + 1), listing) if more else None
+        return {"data": with_names(rows, self._catalog), "meta": meta}

@@ -76,13 +76,13 @@ PARAMETERS = [
 ]
 
 
-def _answers() -> Responses:
-    answers = answered(
+def _responses() -> Responses:
+    responses = answered(
         "A page of the listing: newest day first, most clicks first. With a cursor, and in every other format, rows "
         "of a day are by advertiser, publisher and network. The other formats hold the whole range.",
         _EXAMPLES,
     )
-    answers[200]["content"] |= {
+    responses[200]["content"] |= {
         "text/csv": {"schema": {"type": "string"}, "examples": {"file": {"value": _CSV_EXAMPLE}}},
         "application/x-ndjson": {
             "schema": {"type": "string", "description": "A ClickRow a line."},
@@ -90,7 +90,7 @@ def _answers() -> Responses:
         },
         "application/vnd.apache.parquet": {"schema": {"type": "string", "format": "binary"}},
     }
-    return {**answers, **refused(400)}
+    return {**responses, **refused(400)}
 
 
-ANSWERS = _answers()
+RESPONSES = _responses()

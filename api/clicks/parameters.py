@@ -66,7 +66,7 @@ def parse_clicks_query(parameters: Mapping[str, str], principal: Principal, curs
     publisher_id = principal.publisher_id if principal.role == "publisher" else _integer(parameters, "publisher_id")
     page = _integer(parameters, "page")
     sizes = [size for name in ("per_page", "limit") if (size := _integer(parameters, name)) is not None]
-    after = _position(parameters, cursors, bound_to(start, end, publisher_id))
+    after = _position(parameters, cursors, cursor_scope(start, end, publisher_id))
     return ClicksQuery(
         start=start,
         end=end,
@@ -77,7 +77,7 @@ def parse_clicks_query(parameters: Mapping[str, str], principal: Principal, curs
     )
 
 
-def bound_to(start: date, end: date, publisher_id: int | None) -> str:
+def cursor_scope(start: date, end: date, publisher_id: int | None) -> str:
     """What a cursor is good for: one range and one scope."""
     return f"{start} {end} {publisher_id}"
 

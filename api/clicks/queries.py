@@ -41,7 +41,7 @@ def read_page(db: ClickHouse, query: ClicksQuery) -> tuple[list[Row], int]:
     return _read(db, query, tail, size, first=query.page == 1)
 
 
-def read_walk(db: ClickHouse, query: ClicksQuery, after: Position) -> tuple[list[Row], int, bool]:
+def read_page_after(db: ClickHouse, query: ClicksQuery, after: Position) -> tuple[list[Row], int, bool]:
     """The page behind a position, by identity; how many rows the listing has in all; whether more follow."""
     tail = f"WHERE {_AFTER_POSITION} {_BY_IDENTITY} LIMIT {{size:UInt64}}"
     size = {"size": query.per_page + 1}

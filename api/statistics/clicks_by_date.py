@@ -69,6 +69,26 @@ class ClicksByDate:
         self._statistics = statistics
         self._counts = counts
 
+    def router(self) -> APIRouter:
+        router = statistics_router()
+        router.get(
+            "/api/statistics/v2/clicks-by-date",
+            operation_id="clicksByDate",
+            summary="Clicks and unique users by day",
+            response_model=DailyAnswer,
+            responses=documented_responses([_V2], *StatisticsCode),
+            openapi_extra={"parameters": [*RANGE, *SCOPE, *FILL_DAYS]},
+        )(self.v2)
+        router.get(
+            "/api/statistics/v1/clicks-by-date",
+            operation_id="clicksByDateV1",
+            summary="Clicks and unique users of a link by day. Business and up",
+            response_model=LinkDailyAnswer,
+            responses=documented_responses([_V1], *StatisticsCode),
+            openapi_extra={"parameters": [*RANGE, *LINK, *FILL_DAYS]},
+        )(self.v1)
+        return router
+
     async def v1(self, request: Request) -> Response:
         async with self._statistics.caller(request) as caller:
             caller.require_first_version()
@@ -109,24 +129,3 @@ class ClicksByDate:
         if fill:
             listed |= {day for day in days.all() if local_hours(day, caller.zone)}
         return [(day, found.get(day, NO_CLICKS)) for day in sorted(listed)]
-
-
-def clicks_by_date_router(statistics: Statistics, counts: ClickCounts) -> APIRouter:
-    router, handlers = statistics_router(), ClicksByDate(statistics, counts)
-    router.get(
-        "/api/statistics/v2/clicks-by-date",
-        operation_id="clicksByDate",
-        summary="Clicks and unique users by day",
-        response_model=DailyAnswer,
-        responses=documented_responses([_V2], *StatisticsCode),
-        openapi_extra={"parameters": [*RANGE, *SCOPE, *FILL_DAYS]},
-    )(handlers.v2)
-    router.get(
-        "/api/statistics/v1/clicks-by-date",
-        operation_id="clicksByDateV1",
-        summary="Clicks and unique users of a link by day. Business and up",
-        response_model=LinkDailyAnswer,
-        responses=documented_responses([_V1], *StatisticsCode),
-        openapi_extra={"parameters": [*RANGE, *LINK, *FILL_DAYS]},
-    )(handlers.v1)
-    return router

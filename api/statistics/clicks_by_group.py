@@ -67,6 +67,26 @@ class ClicksByGroup:
         self._counts = counts
         self._db = db
 
+    def router(self) -> APIRouter:
+        router = statistics_router()
+        router.get(
+            "/api/link/v2/clicks-by-group",
+            operation_id="clicksByGroup",
+            summary="Clicks and unique users by group over several days. Premium and up",
+            response_model=GroupClicksAnswer,
+            responses=documented_responses(_EXAMPLE, *_CODES, StatisticsCode.RANGE),
+            openapi_extra={"parameters": [*RANGE, *_GROUPS, *PAGES]},
+        )(self.v2)
+        router.get(
+            "/api/link/v1/clicks-by-group",
+            operation_id="clicksByGroupV1",
+            summary="Clicks and unique users by group of a day. Premium and up",
+            response_model=GroupClicksAnswer,
+            responses=documented_responses(_EXAMPLE, *_CODES),
+            openapi_extra={"parameters": [*YMD, *_GROUPS, *_ALIAS, *PAGES]},
+        )(self.v1)
+        return router
+
     async def v1(self, request: Request) -> Response:
         async with self._statistics.caller(request) as caller:
             _check_plan(caller)
@@ -104,24 +124,3 @@ class ClicksByGroup:
 def _check_plan(caller: Caller) -> None:
     if not caller.plan.whole_account:
         raise caller.not_in_plan("clicks by group")
-
-
-def clicks_by_group_router(statistics: Statistics, counts: ClickCounts, db: ClickHouse) -> APIRouter:
-    router, handlers = statistics_router(), ClicksByGroup(statistics, counts, db)
-    router.get(
-        "/api/link/v2/clicks-by-group",
-        operation_id="clicksByGroup",
-        summary="Clicks and unique users by group over several days. Premium and up",
-        response_model=GroupClicksAnswer,
-        responses=documented_responses(_EXAMPLE, *_CODES, StatisticsCode.RANGE),
-        openapi_extra={"parameters": [*RANGE, *_GROUPS, *PAGES]},
-    )(handlers.v2)
-    router.get(
-        "/api/link/v1/clicks-by-group",
-        operation_id="clicksByGroupV1",
-        summary="Clicks and unique users by group of a day. Premium and up",
-        response_model=GroupClicksAnswer,
-        responses=documented_responses(_EXAMPLE, *_CODES),
-        openapi_extra={"parameters": [*YMD, *_GROUPS, *_ALIAS, *PAGES]},
-    )(handlers.v1)
-    return router

@@ -98,6 +98,34 @@ class ClicksByHour:
         self._statistics = statistics
         self._counts = counts
 
+    def router(self) -> APIRouter:
+        router = statistics_router()
+        router.get(
+            "/api/statistics/v2/clicks-by-hour",
+            operation_id="clicksByHour",
+            summary="Clicks and unique users by hour of a day",
+            response_model=HourlyAnswer,
+            responses=documented_responses([_V2], *_CODES),
+            openapi_extra={"parameters": [*YMD, *SCOPE, *FILL_HOURS]},
+        )(self.v2)
+        router.get(
+            "/api/statistics/v1/clicks-by-hour",
+            operation_id="clicksByHourV1",
+            summary="Clicks and unique users of a link by hour of a day. Business and up",
+            response_model=LinkHourlyAnswer,
+            responses=documented_responses([_V1], *_CODES),
+            openapi_extra={"parameters": [*YMD, *LINK, *FILL_HOURS]},
+        )(self.v1)
+        router.get(
+            "/api/statistics/v3/clicks-by-hour",
+            operation_id="clicksByHourV3",
+            summary="Clicks and unique users by hour of several days",
+            response_model=StatusHourlyAnswer,
+            responses=documented_responses([_V3], *_CODES, StatisticsCode.RANGE),
+            openapi_extra={"parameters": [*RANGE, *SCOPE, *FILL_HOURS]},
+        )(self.v3)
+        return router
+
     async def v1(self, request: Request) -> Response:
         async with self._statistics.caller(request) as caller:
             caller.require_first_version()
@@ -150,35 +178,6 @@ class ClicksByHour:
         if fill:
             listed |= {(day, local.hour) for day in days.all() for local in local_hours(day, caller.zone)}
         return [(day, hour, found.get((day, hour), NO_CLICKS)) for day, hour in sorted(listed)]
-
-
-def clicks_by_hour_router(statistics: Statistics, counts: ClickCounts) -> APIRouter:
-    router, handlers = statistics_router(), ClicksByHour(statistics, counts)
-    router.get(
-        "/api/statistics/v2/clicks-by-hour",
-        operation_id="clicksByHour",
-        summary="Clicks and unique users by hour of a day",
-        response_model=HourlyAnswer,
-        responses=documented_responses([_V2], *_CODES),
-        openapi_extra={"parameters": [*YMD, *SCOPE, *FILL_HOURS]},
-    )(handlers.v2)
-    router.get(
-        "/api/statistics/v1/clicks-by-hour",
-        operation_id="clicksByHourV1",
-        summary="Clicks and unique users of a link by hour of a day. Business and up",
-        response_model=LinkHourlyAnswer,
-        responses=documented_responses([_V1], *_CODES),
-        openapi_extra={"parameters": [*YMD, *LINK, *FILL_HOURS]},
-    )(handlers.v1)
-    router.get(
-        "/api/statistics/v3/clicks-by-hour",
-        operation_id="clicksByHourV3",
-        summary="Clicks and unique users by hour of several days",
-        response_model=StatusHourlyAnswer,
-        responses=documented_responses([_V3], *_CODES, StatisticsCode.RANGE),
-        openapi_extra={"parameters": [*RANGE, *SCOPE, *FILL_HOURS]},
-    )(handlers.v3)
-    return router
 
 
 class Statuses:

@@ -119,6 +119,26 @@ class GroupList:
         self._statistics = statistics
         self._db = db
 
+    def router(self) -> APIRouter:
+        router = statistics_router()
+        router.get(
+            "/api/link-group/v2/list",
+            operation_id="listGroups",
+            summary="Groups of links, page by page",
+            response_model=GroupPageAnswer,
+            responses=documented_responses({"extra": _PAGE, "list": [_ITEM]}, *_CODES),
+            openapi_extra={"parameters": [*_FILTERS, *PAGES]},
+        )(self.v2)
+        router.get(
+            "/api/link-group/v1/list",
+            operation_id="listGroupsV1",
+            summary="The first 30 groups of links",
+            response_model=GroupListAnswer,
+            responses=documented_responses([_ITEM], *_CODES),
+            openapi_extra={"parameters": _FILTERS},
+        )(self.v1)
+        return router
+
     async def v1(self, request: Request) -> Response:
         caller = await self._statistics.account(request)
         only, part = _filters(request.query_params)
@@ -145,24 +165,3 @@ def _filters(parameters: QueryParams) -> tuple[int | None, str]:
     """The id of the only group asked for, if any, and the part of a name."""
     group = single_value(parameters, "grpIdx")
     return None if group is None else parse_group(group), single_value(parameters, "nm") or ""
-
-
-def group_list_router(statistics: Statistics, db: ClickHouse) -> APIRouter:
-    router, handlers = statistics_router(), GroupList(statistics, db)
-    router.get(
-        "/api/link-group/v2/list",
-        operation_id="listGroups",
-        summary="Groups of links, page by page",
-        response_model=GroupPageAnswer,
-        responses=documented_responses({"extra": _PAGE, "list": [_ITEM]}, *_CODES),
-        openapi_extra={"parameters": [*_FILTERS, *PAGES]},
-    )(handlers.v2)
-    router.get(
-        "/api/link-group/v1/list",
-        operation_id="listGroupsV1",
-        summary="The first 30 groups of links",
-        response_model=GroupListAnswer,
-        responses=documented_responses([_ITEM], *_CODES),
-        openapi_extra={"parameters": _FILTERS},
-    )(handlers.v1)
-    return router
