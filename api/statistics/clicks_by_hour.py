@@ -158,9 +158,10 @@ class ClicksByHour:
             lambda hours: len(hours) * _ROW_BYTES,
         )
         as_of = datetime.fromisoformat(header[HEADER]).timestamp() if HEADER in header else None
-        status = Statuses(caller.zone, as_of, time.time())
+        now = time.time()
         rows: list[StatusHourRow] = [
-            {**_row(day, hour, count), "status": status.of(day, hour)} for day, hour, count in hours
+            {**_row(day, hour, count), "status": hour_status(day, hour, caller.zone, as_of=as_of, now=now)}
+            for day, hour, count in hours
         ]
         closed = day_has_ended(days.last, caller.zone) and all(row["status"] == "final" for row in rows)
         return conditional_response(request, JsonBody.of(envelope(rows)), header, closed=closed)
@@ -180,28 +181,20 @@ class ClicksByHour:
         return [(day, hour, found.get((day, hour), NO_CLICKS)) for day, hour in sorted(listed)]
 
 
-class Statuses:
-    """Which hours are final: those that ended before the click time `as_of` up to which everything is counted.
+def hour_status(day: date, hour: int, zone: ZoneInfo, *, as_of: float | None, now: float) -> HourStatus:
+    """`final` once all clicks of the hour are counted: it ended before the click time `as_of` (None: unknown).
 
-    Times are seconds since 1970; `as_of` is None while nobody knows, and no hour is final then.
+    Times are seconds since 1970.
     """
-
-    def __init__(self, zone: ZoneInfo, as_of: float | None, now: float) -> None:
-        self._zone = zone
-        self._as_of = as_of
-        self._now = now
-
-    def of(self, day: date, hour: int) -> HourStatus:
-        there = next((local for local in local_hours(day, self._zone) if local.hour == hour), None)
-        starts, ends = (there.starts, there.ends) if there else self._around(day, hour)
-        if starts > self._now:
-            return "future"
-        return "final" if self._as_of is not None and ends <= self._as_of else "open"
-
-    def _around(self, day: date, hour: int) -> tuple[int, int]:
-        """Of an hour that the day does not have, but that has clicks from before the account changed its zone."""
-        starts = int(datetime(day.year, day.month, day.day, hour, tzinfo=self._zone).timestamp())
-        return starts, starts + 3600
+    local = next((local for local in local_hours(day, zone) if local.hour == hour), None)
+    if local:
+        starts, ends = local.starts, local.ends
+    else:  # clicks from before the account changed its zone, in an hour that the day does not have in the new one
+        starts = int(datetime(day.year, day.month, day.day, hour, tzinfo=zone).timestamp())
+        ends = starts + 3600
+    if starts > now:
+        return "future"
+    return "final" if as_of is not None and ends <= as_of else "open"
 
 
 def _row(day: date, hour: int, count: ClickCount) -> HourRow:

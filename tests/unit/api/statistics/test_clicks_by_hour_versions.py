@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from api.dates import local_hours
-from api.statistics.clicks_by_hour import Statuses
+from api.statistics.clicks_by_hour import hour_status
 from rollups.clickhouse import ClickHouse
 from tests.support import some
 from tests.support.clock import Clock
@@ -168,7 +168,7 @@ def test_an_hour_is_future_until_it_starts_and_final_once_everything_of_it_is_co
     zone: str, day: str, hour: int, starts: str, ends: str
 ) -> None:
     def status(as_of: float | None, now: float) -> str:
-        return Statuses(ZoneInfo(zone), as_of, now).of(date.fromisoformat(day), hour)
+        return hour_status(date.fromisoformat(day), hour, ZoneInfo(zone), as_of=as_of, now=now)
 
     assert status(at(starts) - 2, at(starts) - 1) == "future"
     assert status(at(starts) - 2, at(starts)) == "open"
