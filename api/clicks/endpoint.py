@@ -54,7 +54,10 @@ class ClicksEndpoint:
             return await self._exports.start(query, media_type, headers, request_id(request))
         # The query holds the publisher in effect, so callers with equal queries may see the same response.
         body, header = await self._cache.get(
-            ("clicks", query), query.end, lambda: JsonBody.of(self._page(query)), lambda body: body.size
+            ("clicks", query),
+            lambda: JsonBody.of(self._page(query)),
+            last_day=query.end,
+            size=lambda body: body.size,
         )
         return conditional_response(request, body, header, closed=day_has_ended(query.end, _LAST_ZONE))
 

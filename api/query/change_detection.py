@@ -1,4 +1,4 @@
-"""What has changed in the database, looked up at most twice a second: the base of every answer from memory."""
+"""Change detection: which responses may have changed since the last poll of the database, and the data watermark."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from api.dates import iso_utc
 from rollups.clickhouse import ClickHouse
 
 HEADER = "X-Data-As-Of"
-NOTHING, EVERYTHING = date.max, date.min
 
 _AS_OF = """
 SELECT toUnixTimestamp64Milli(min(as_of)) FROM watermarks
@@ -21,8 +20,8 @@ WHERE source = (
 )
 """
 
-# Parts of a table are never changed in place: other parts, other content. An insert makes the part with the next block
-# number, and a merge keeps the highest of its parts; a Replicated table numbers parts before they can be seen.
+# Parts of a table are immutable, so the same parts hold the same rows. An insert makes the part with the next block
+# number, and a merge keeps the highest one of its parts; a Replicated table numbers parts before they are visible.
 _PARTS = """
 SELECT table, groupBitXor(cityHash64(name)), maxIf(max_block_number, engine NOT LIKE 'Replicated%') FROM system.parts
 WHERE active AND database = currentDatabase()
@@ -30,7 +29,7 @@ WHERE active AND database = currentDatabase()
 GROUP BY table
 """
 
-# One statement, so one list of parts: what it does not see yet has a higher number than what it returns.
+# One statement, so one list of parts: a part that it does not see has a higher number than the one that it returns.
 _CHANGED_DAYS = """
 SELECT max(toInt64(splitByChar('_', _part)[3])), min(day) FROM rollup
 WHERE toInt64(splitByChar('_', _part)[3]) > {block:Int64} AND grain IN ('link_hour', 'account_hour', 'affiliate_day')
@@ -39,45 +38,46 @@ WHERE toInt64(splitByChar('_', _part)[3]) > {block:Int64} AND grain IN ('link_ho
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What one poll found.
+    """What one poll found, compared with the snapshot before it.
 
-    `header` says up to which time of the log everything is counted, in what is read after this poll as well as in
-    what an earlier one has found and this one has not found changed. Days before `changed_from` have not changed
-    since the poll before.
+    `header` says up to which time of the log every click is counted, both in queries after the poll and in earlier
+    responses that it does not invalidate.
     """
 
-    header: Mapping[str, str]
-    changed_from: date
-    catalog_changed: bool
-    block: int = 0  # the newest of the rollups that was seen, 0 if they do not tell
-    catalog: Mapping[str, int] = field(default_factory=dict)  # what stands for the content of each table
+    header: Mapping[str, str] = field(default_factory=dict)
+    changed_from: date | None = None  # the first day with new clicks; None: there are none
+    all_changed: bool = False  # or cannot be told
+    catalog_changed: bool = False
+    block: int = 0
+    catalog: Mapping[str, int] = field(default_factory=dict)
+
+    def invalidates(self, last_day: date | None) -> bool:
+        """Whether a response about days up to `last_day` may have changed. None: it depends on the catalogue only."""
+        if self.all_changed:
+            return True
+        return self.changed_from is not None and last_day is not None and last_day >= self.changed_from
 
 
 class ChangeDetector:
-    """Looks at the database. May block on ClickHouse."""
+    """Polls the database for changes. Blocks."""
 
     def __init__(self, db: ClickHouse, topic: str) -> None:
         self._db = db
         self._topic = topic
 
     def poll(self, before: Snapshot | None) -> Snapshot:
-        # The time first: what is read later holds at least that much.
+        # The time first: later queries see at least the clicks up to it.
         milliseconds = self._db.query(_AS_OF, {"topic": self._topic})[0][0]
         header = {HEADER: iso_utc(min(milliseconds / 1000, time.time()))} if milliseconds else {}
         parts = {table: (content, block) for table, content, block in self._db.query(_PARTS)}
         _, block = parts.pop("rollup", (0, 0))
         catalog = {table: content for table, (content, _) in parts.items()}
-        if before is None or catalog != before.catalog:
-            return Snapshot(header, EVERYTHING, True, block, catalog)
-        changed_from, block = self._changed(before.block, block)
-        return Snapshot(header, changed_from, False, block, catalog)
-
-    def _changed(self, seen: int, block: int) -> tuple[date, int]:
-        """The first day that changed after the block `seen`, and the newest block now. There is no block number in
-        an empty table, nor in one whose parts say nothing: a Distributed or Replicated one."""
-        if not seen or not block:
-            return EVERYTHING, block
-        if block <= seen:
-            return NOTHING, seen
-        latest, day = self._db.query(_CHANGED_DAYS, {"block": seen})[0]
-        return (day, latest) if latest else (NOTHING, block)  # no rows: parts with markers only
+        catalog_changed = before is None or catalog != before.catalog
+        # An empty, Distributed or Replicated table has no block number.
+        if before is None or catalog_changed or not before.block or not block:
+            return Snapshot(header, all_changed=True, catalog_changed=catalog_changed, block=block, catalog=catalog)
+        if block <= before.block:
+            return Snapshot(header, block=before.block, catalog=catalog)
+        latest, day = self._db.query(_CHANGED_DAYS, {"block": before.block})[0]
+        # No rows: the parts hold markers only.
+        return Snapshot(header, changed_from=day if latest else None, block=latest or block, catalog=catalog)

@@ -1,4 +1,4 @@
-"""Responses that are made once for all who ask the same at the same time, and reused as long as they are true."""
+"""A response cache: one query for concurrent requests of the same key, and entries that last until data changes."""
 
 from __future__ import annotations
 
@@ -17,35 +17,34 @@ from api.query.executor import QueryExecutor, database_timeout, retrieve_excepti
 from rollups.clickhouse import ClickHouse
 
 POLL_SECONDS = 0.5
-KEPT_SECONDS = 60.0  # also what no poll can tell: rows that their age deletes, parts removed by hand
-KEPT_BYTES = 64 * 1024 * 1024
-KEY_BYTES = 800  # what an answer takes beside its body: its key, and its place in the memory
-_POLLS = 64
+ENTRY_SECONDS = 60.0  # for changes that no poll detects: rows deleted by their age, parts removed by hand
+MOST_BYTES = 64 * 1024 * 1024
+ENTRY_BYTES = 800  # of an entry besides its body
+_POLLS = 64  # that are remembered
 
-Made = TypeVar("Made")
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _Entry:
     value: Any
-    last_day: date
-    until: float
+    last_day: date | None
+    expires: float
     size: int
 
 
 @dataclass(frozen=True, slots=True)
-class _Polled:
+class _Poll:
     number: int
     at: float
     snapshot: Snapshot
 
 
 class ResponseCache:
-    """For one event loop. What is asked is looked up under its key, which holds everything that the answer depends on,
-    the scope of the caller above all.
+    """For one event loop. A key holds everything that the response depends on, the scope of the caller above all.
 
-    An answer was true at most `POLL_SECONDS` before its request came: what is older than the last poll is what that
-    poll has found unchanged. Errors reach all who wait for the answer and are not kept.
+    A response is at most `POLL_SECONDS` older than its request: entries from before the last poll are those that it
+    found unchanged. An error reaches all requests that wait for it and is not cached.
     """
 
     def __init__(
@@ -60,106 +59,112 @@ class ResponseCache:
         self.executor = QueryExecutor(db)
         self._on_catalog_change = on_catalog_change
         self._clock = clock
-        self._kept: OrderedDict[Hashable, _Kept] = OrderedDict()
-        self._bytes = 0
-        self._making: dict[Hashable, asyncio.Task[Any]] = {}
-        self._waiting: Counter[asyncio.Task[Any]] = Counter()
-        self._polls: deque[_Polled] = deque(maxlen=_POLLS)
-        self._due = True
+        self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
+        self.size = 0  # in bytes, estimated
+        self._tasks: dict[Hashable, asyncio.Task[Any]] = {}
+        self._waiters: Counter[asyncio.Task[Any]] = Counter()
+        self._polls: deque[_Poll] = deque(maxlen=_POLLS)
+        self._stale = True
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._entries
 
     def mark_stale(self) -> None:
-        """The next request looks at the database first: somebody has just changed it here. Thread-safe."""
-        self._due = True
+        """The next request polls first, since this process has just changed the database. Thread-safe."""
+        self._stale = True
 
     async def get(
-        self, key: Hashable, last_day: date, make: Callable[[], Made], size: Callable[[Made], int]
-    ) -> tuple[Made, Mapping[str, str]]:
-        """The answer, and the header that is true for it. `make` runs in a thread; `last_day` is its last day."""
-        seen = await self._snapshot()
-        if kept := self._kept.get(key):
-            if self._clock() < kept.until:
-                self._kept.move_to_end(key)
-                return kept.value, seen.snapshot.header
+        self, key: Hashable, read: Callable[[], Value], *, last_day: date | None, size: Callable[[Value], int]
+    ) -> tuple[Value, Mapping[str, str]]:
+        """The value of `read`, called in a thread or cached, and the header that holds for it.
+
+        `last_day` is the last day that the value depends on, None if it depends on the catalogue only; `size` gives
+        its bytes. Raises ClickHouseUnavailable if the database does not respond, and the errors of `read`.
+        """
+        poll = await self._current_poll()
+        if entry := self._entries.get(key):
+            if self._clock() < entry.expires:
+                self._entries.move_to_end(key)
+                return entry.value, poll.snapshot.header
             self._drop(key)
 
-        async def made() -> Made:
-            value = await self.executor.run(make)
-            self._keep(key, _Kept(value, last_day, seen.at + KEPT_SECONDS, size(value) + KEY_BYTES), seen)
+        async def read_and_store() -> Value:
+            value = await self.executor.run(read)
+            self._store(key, _Entry(value, last_day, poll.at + ENTRY_SECONDS, size(value) + ENTRY_BYTES), poll)
             return value
 
-        return await self._waited_for((seen.number, key), made), seen.snapshot.header
-
-    async def _waited_for(self, key: Hashable, make: Callable[[], Coroutine[Any, Any, Made]]) -> Made:
-        """What is made; it is called off when the last who waits for it has left."""
-        task = self._started(key, make)
-        self._waiting[task] += 1
-        try:
-            value: Made = await asyncio.shield(task)
-            return value
-        finally:
-            self._waiting[task] -= 1
-            if not self._waiting[task]:
-                del self._waiting[task]
-                if not task.done():
-                    del self._making[key]  # nobody joins what is being called off
-                    task.cancel()
+        return await self._share((poll.number, key), read_and_store), poll.snapshot.header
 
     async def as_of(self) -> Mapping[str, str]:
-        """The header that is true for what is read from now on, for an answer too long to be remembered."""
-        return (await self._snapshot()).snapshot.header
+        """The header that holds for queries from now on, for a response that is not cached."""
+        return (await self._current_poll()).snapshot.header
 
-    async def _snapshot(self) -> _Polled:
-        """The last poll, begun at most `POLL_SECONDS` ago. Under steady traffic nobody waits: it is renewed earlier."""
+    async def _share(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, Value]]) -> Value:
+        """The result of the task of this key, which is cancelled when its last waiter leaves."""
+        task = self._task(key, work)
+        self._waiters[task] += 1
+        try:
+            value: Value = await asyncio.shield(task)
+            return value
+        finally:
+            self._waiters[task] -= 1
+            if not self._waiters[task]:
+                del self._waiters[task]
+                if not task.done():
+                    del self._tasks[key]  # no request joins a cancelled task
+                    task.cancel()
+
+    async def _current_poll(self) -> _Poll:
+        """A poll that began at most `POLL_SECONDS` ago. Traffic renews it earlier, in the background."""
         arrived = self._clock()
-        while self._due or not self._polls or arrived - self._polls[-1].at >= POLL_SECONDS:
+        while self._stale or not self._polls or arrived - self._polls[-1].at >= POLL_SECONDS:
             async with database_timeout(self._db, "answer"):
-                await asyncio.shield(self._started("poll", self._poll_now))
+                await asyncio.shield(self._task("poll", self._poll))
         if arrived - self._polls[-1].at >= POLL_SECONDS / 2:
-            self._started("poll", self._poll_now)
+            self._task("poll", self._poll)
         return self._polls[-1]
 
-    async def _poll_now(self) -> _Polled:
+    async def _poll(self) -> None:
         before = self._polls[-1] if self._polls else None
-        self._due, at = False, self._clock()
+        self._stale, at = False, self._clock()
         try:
             snapshot = await to_thread.run_sync(self._detector.poll, before.snapshot if before else None)
         except BaseException:
-            self._due = True
+            self._stale = True
             raise
         if snapshot.catalog_changed:
             self._on_catalog_change()
-        for key, kept in list(self._kept.items()):
-            if kept.last_day >= snapshot.changed_from or kept.until <= at:
+        for key, entry in list(self._entries.items()):
+            if snapshot.invalidates(entry.last_day) or entry.expires <= at:
                 self._drop(key)
-        self._polls.append(_Polled(before.number + 1 if before else 1, at, snapshot))
-        return self._polls[-1]
+        self._polls.append(_Poll(before.number + 1 if before else 1, at, snapshot))
 
-    def _started(self, key: Hashable, make: Callable[[], Coroutine[Any, Any, Any]]) -> asyncio.Task[Any]:
-        """The task that makes it, one for all who ask while it is under way."""
+    def _task(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, Any]]) -> asyncio.Task[Any]:
+        """The task of this key, started unless it is under way."""
 
         async def run() -> Any:
             try:
-                return await make()
-            finally:  # in its last step, not in a callback: who waits in a loop would find it again
-                if self._making.get(key) is asyncio.current_task():
-                    del self._making[key]
+                return await work()
+            finally:  # in its last step, not in a callback: a waiter in a loop would find the finished task again
+                if self._tasks.get(key) is asyncio.current_task():
+                    del self._tasks[key]
 
-        if key not in self._making:
-            self._making[key] = asyncio.ensure_future(run())
-            self._making[key].add_done_callback(retrieve_exception)
-        return self._making[key]
+        if key not in self._tasks:
+            self._tasks[key] = asyncio.ensure_future(run())
+            self._tasks[key].add_done_callback(retrieve_exception)
+        return self._tasks[key]
 
-    def _keep(self, key: Hashable, kept: _Kept, seen: _Polled) -> None:
-        """Keeps what was read after the poll `seen`, unless later looks found it changed or are too many to tell."""
-        later = [other.snapshot for other in self._polls if other.number > seen.number]
-        if len(later) == _POLLS or any(kept.last_day >= snapshot.changed_from for snapshot in later):
+    def _store(self, key: Hashable, entry: _Entry, poll: _Poll) -> None:
+        """Stores an entry read after `poll`, unless later polls invalidate it or are too many to tell."""
+        later = [other.snapshot for other in self._polls if other.number > poll.number]
+        if len(later) == _POLLS or any(snapshot.invalidates(entry.last_day) for snapshot in later):
             return
         self._drop(key)
-        self._kept[key] = kept
-        self._bytes += kept.size
-        while self._bytes > KEPT_BYTES:
-            self._drop(next(iter(self._kept)))
+        self._entries[key] = entry
+        self.size += entry.size
+        while self.size > MOST_BYTES:
+            self._drop(next(iter(self._entries)))
 
     def _drop(self, key: Hashable) -> None:
-        if dropped := self._kept.pop(key, None):
-            self._bytes -= dropped.size
+        if dropped := self._entries.pop(key, None):
+            self.size -= dropped.size

@@ -153,9 +153,9 @@ class ClicksByHour:
         """Caches the counts only: the status of an hour changes with every poll of the database."""
         hours, header = await self._statistics.cache.get(
             ("hours-with-status", scope, days, caller.account_id, caller.zone),
-            days.last,
             lambda: self._hours(caller, scope, days, fill=True),
-            lambda hours: len(hours) * _ROW_BYTES,
+            last_day=days.last,
+            size=lambda hours: len(hours) * _ROW_BYTES,
         )
         as_of = datetime.fromisoformat(header[HEADER]).timestamp() if HEADER in header else None
         now = time.time()

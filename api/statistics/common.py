@@ -20,7 +20,6 @@ from api.catalog.catalog import Catalog
 from api.http.conditional import JsonBody, conditional_response, day_has_ended
 from api.http.errors import StatisticsCode, StatisticsError
 from api.http.openapi import Responses, answered
-from api.query.change_detection import EVERYTHING
 from api.query.response_cache import ResponseCache
 from api.settings import Settings
 from ingest.settings import split_list
@@ -69,24 +68,31 @@ class Statistics:
         """The caller of a call that every plan has."""
         account_id = await statistics_caller(request, self._keys, self._blocked)
         account, _ = await self.cache.get(
-            ("account", account_id), EVERYTHING, lambda: self._catalog.account(account_id), lambda _: _ACCOUNT_BYTES
+            ("account", account_id),
+            lambda: self._catalog.account(account_id),
+            last_day=None,
+            size=lambda _: _ACCOUNT_BYTES,
         )
         await self._limiter.count_account(account_id, account.plan)
         return Caller(account_id, account.plan, account.zone)
 
     async def respond(
-        self, request: Request, caller: Caller, last_day: date, read: Callable[..., Any], *arguments: Hashable
+        self, request: Request, caller: Caller, last_day: date | None, read: Callable[..., Any], *arguments: Hashable
     ) -> Response:
-        """The result of `read(caller, *arguments)` in the envelope; `last_day` is the last day that it depends on.
+        """The result of `read(caller, *arguments)` in the envelope; `last_day` is the last day that it depends on,
+        None if it depends on the catalogue only.
 
         `read` runs in a thread unless the response is cached. The function, its arguments and the caller's account and
         time zone are the cache key.
         """
         key = (read, arguments, caller.account_id, caller.zone)
         body, header = await self.cache.get(
-            key, last_day, lambda: JsonBody.of(envelope(read(caller, *arguments))), lambda body: body.size
+            key,
+            lambda: JsonBody.of(envelope(read(caller, *arguments))),
+            last_day=last_day,
+            size=lambda body: body.size,
         )
-        closed = last_day is not EVERYTHING and day_has_ended(last_day, caller.zone)
+        closed = last_day is not None and day_has_ended(last_day, caller.zone)
         return conditional_response(request, body, header, closed=closed)
 
 

@@ -12,7 +12,6 @@ from typing_extensions import TypedDict
 
 from api.http.errors import StatisticsCode
 from api.http.parameters import described
-from api.query.change_detection import EVERYTHING
 from api.statistics.common import Caller, Statistics, documented_responses, statistics_router
 from api.statistics.parameters import PAGES, not_found, parse_group, parse_page, single_value
 from api.statistics.queries import PAGE_SIZE, Group, Page, read_groups
@@ -142,13 +141,13 @@ class GroupList:
     async def v1(self, request: Request) -> Response:
         caller = await self._statistics.account(request)
         only, part = _filters(request.query_params)
-        return await self._statistics.respond(request, caller, EVERYTHING, self._first_groups, only, part)
+        return await self._statistics.respond(request, caller, None, self._first_groups, only, part)
 
     async def v2(self, request: Request) -> Response:
         caller = await self._statistics.account(request)
         only, part = _filters(request.query_params)
         page = parse_page(request.query_params)
-        return await self._statistics.respond(request, caller, EVERYTHING, self._page, only, part, page)
+        return await self._statistics.respond(request, caller, None, self._page, only, part, page)
 
     def _first_groups(self, caller: Caller, only: int | None, part: str) -> list[GroupItem]:
         return self._page(caller, only, part, 1)["list"]

@@ -17,8 +17,8 @@ from api.clicks.parameters import ClicksQuery
 from api.dates import parse_day
 from api.http.conditional import JsonBody, day_has_ended
 from api.query import response_cache as cache_module
-from api.query.change_detection import EVERYTHING, HEADER, NOTHING, ChangeDetector, Snapshot
-from api.query.response_cache import KEPT_SECONDS, KEY_BYTES, POLL_SECONDS, ResponseCache
+from api.query.change_detection import HEADER, ChangeDetector, Snapshot
+from api.query.response_cache import ENTRY_BYTES, ENTRY_SECONDS, POLL_SECONDS, ResponseCache
 from rollups.clickhouse import ClickHouse
 from tests.support.clock import Clock
 from tests.support.seed import (
@@ -105,9 +105,9 @@ def test_nothing_is_kept_for_longer_than_a_minute(db: ClickHouse, api: Callers, 
     insert_daily(db, [Daily(CLOSED), Daily(LATER)])
     assert daily_total(api) == 1
     db.command("ALTER TABLE rollup DELETE WHERE day = '2026-03-31' SETTINGS mutations_sync = 1")
-    clock.now += KEPT_SECONDS
+    clock.now += ENTRY_SECONDS
     assert daily_total(api) == 0
-    assert KEPT_SECONDS <= 60
+    assert ENTRY_SECONDS <= 60
 
 
 def test_names_plans_and_groups_change_within_half_a_second(db: ClickHouse, api: Callers, clock: Clock) -> None:
@@ -180,7 +180,7 @@ def test_a_store_that_is_away_answers_503_and_what_follows_is_right(db: ClickHou
     numbers = iter(range(1, 9))
 
     async def ask() -> int:
-        return (await cache.get("key", date(2026, 3, 31), lambda: next(numbers), lambda _: 1))[0]
+        return (await cache.get("key", lambda: next(numbers), last_day=date(2026, 3, 31), size=lambda _: 1))[0]
 
     assert asyncio.run(ask()) == 1
     upsert(db, networks=[{"network_id": 1, "name": "changed"}])
@@ -247,13 +247,13 @@ def test_a_day_is_over_when_it_is_over_in_its_zone() -> None:
 
 
 class Script(ChangeDetector):
-    """Looks that are written down beforehand; afterwards nothing changes."""
+    """Snapshots in this order; afterwards nothing changes."""
 
-    def __init__(self, *changes: date) -> None:
-        self._changes = list(changes)
+    def __init__(self, *snapshots: Snapshot) -> None:
+        self._snapshots = list(snapshots)
 
     def poll(self, before: Snapshot | None) -> Snapshot:
-        return Snapshot({}, self._changes.pop(0) if self._changes else NOTHING, catalog_changed=False)
+        return self._snapshots.pop(0) if self._snapshots else Snapshot()
 
 
 def test_who_asks_the_same_at_once_shares_one_query(clock: Clock) -> None:
@@ -264,8 +264,8 @@ def test_who_asks_the_same_at_once_shares_one_query(clock: Clock) -> None:
         return 7
 
     async def ask_often() -> list[tuple[int, Any]]:
-        cache = ResponseCache(Away(), Script(EVERYTHING), lambda: None, clock)
-        return await asyncio.gather(*(cache.get("key", date.min, make, lambda _: 1) for _ in range(9)))
+        cache = ResponseCache(Away(), Script(), lambda: None, clock)
+        return await asyncio.gather(*(cache.get("key", make, last_day=None, size=lambda _: 1) for _ in range(9)))
 
     assert [value for value, _ in asyncio.run(ask_often())] == [7] * 9
     assert len(made) == 1
@@ -280,19 +280,18 @@ def test_nobody_joins_an_answer_that_the_last_has_left(clock: Clock) -> None:
         return 1
 
     async def ask() -> int:
-        cache = ResponseCache(Away(), Script(EVERYTHING), lambda: None, clock)
-        leaving = [asyncio.ensure_future(cache.get("key", date.min, slow, lambda _: 1)) for _ in range(2)]
+        cache = ResponseCache(Away(), Script(), lambda: None, clock)
+        leaving = [asyncio.ensure_future(cache.get("key", slow, last_day=None, size=lambda _: 1)) for _ in range(2)]
         await asyncio.to_thread(began.wait, 10)
         leaving[0].cancel()
         await asyncio.sleep(0)
-        assert cache._making, "the other still waits"
+        assert not leaving[1].done(), "the other still waits"
         leaving[1].cancel()
         await asyncio.wait(leaving)
-        value, _ = await cache.get("key", date.min, lambda: 2, lambda _: 1)
+        value, _ = await cache.get("key", lambda: 2, last_day=None, size=lambda _: 1)
         go_on.set()
         while len(asyncio.all_tasks()) > 1:
             await asyncio.sleep(0.01)
-        assert cache._making == {}
         return value
 
     assert asyncio.run(ask()) == 2
@@ -300,7 +299,9 @@ def test_nobody_joins_an_answer_that_the_last_has_left(clock: Clock) -> None:
 
 @pytest.mark.parametrize(("changed", "kept"), [(date(2026, 3, 31), False), (date(2026, 4, 1), True)])
 def test_what_changed_while_it_was_read_is_not_kept(clock: Clock, changed: date, kept: bool) -> None:
-    cache = ResponseCache(Away(), Script(EVERYTHING, changed), lambda: None, clock)
+    cache = ResponseCache(
+        Away(), Script(Snapshot(all_changed=True), Snapshot(changed_from=changed)), lambda: None, clock
+    )
 
     async def ask() -> None:
         reading, go_on = asyncio.Event(), asyncio.Event()
@@ -310,15 +311,15 @@ def test_what_changed_while_it_was_read_is_not_kept(clock: Clock, changed: date,
             loop.call_soon_threadsafe(reading.set)
             return asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result()
 
-        asked = asyncio.ensure_future(cache.get("slow", date(2026, 3, 31), slow, lambda _: 1))
+        asked = asyncio.ensure_future(cache.get("slow", slow, last_day=date(2026, 3, 31), size=lambda _: 1))
         await reading.wait()
         clock.now += POLL_SECONDS
-        await cache.get("other", date.min, lambda: 1, lambda _: 1)
+        await cache.get("other", lambda: 1, last_day=None, size=lambda _: 1)
         go_on.set()
         await asked
 
     asyncio.run(ask())
-    assert ("slow" in cache._kept) == kept
+    assert ("slow" in cache) == kept
 
 
 @pytest.mark.timeout(20)
@@ -331,7 +332,7 @@ def test_who_comes_as_a_slow_look_ends_does_not_wait_for_it_again(clock: Clock) 
 
         def poll(self, before: Snapshot | None) -> Snapshot:
             clock.now += POLL_SECONDS
-            return Snapshot({}, EVERYTHING, catalog_changed=before is None)
+            return Snapshot(all_changed=True, catalog_changed=before is None)
 
     late: list[asyncio.Future[tuple[int, Any]]] = []
 
@@ -339,7 +340,7 @@ def test_who_comes_as_a_slow_look_ends_does_not_wait_for_it_again(clock: Clock) 
         cache = ResponseCache(Away(), Slow(), lambda: late.append(asyncio.ensure_future(asked())), clock)
 
         async def asked() -> tuple[int, Any]:
-            return await cache.get("key", date.min, lambda: 7, lambda _: 1)
+            return await cache.get("key", lambda: 7, last_day=None, size=lambda _: 1)
 
         assert (await asked())[0] == 7
         assert (await late[0])[0] == 7
@@ -348,21 +349,21 @@ def test_who_comes_as_a_slow_look_ends_does_not_wait_for_it_again(clock: Clock) 
 
 
 def test_the_first_requests_may_come_together(clock: Clock) -> None:
-    cache = ResponseCache(Away(), Script(EVERYTHING), lambda: None, clock)
+    cache = ResponseCache(Away(), Script(), lambda: None, clock)
 
     async def ask() -> list[tuple[int, Any]]:
-        first = asyncio.ensure_future(cache.get("a", date.min, lambda: 7, lambda _: 1))
+        first = asyncio.ensure_future(cache.get("a", lambda: 7, last_day=None, size=lambda _: 1))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        return [*await asyncio.gather(first, cache.get("b", date.min, lambda: 7, lambda _: 1))]
+        return [*await asyncio.gather(first, cache.get("b", lambda: 7, last_day=None, size=lambda _: 1))]
 
     assert [value for value, _ in asyncio.run(ask())] == [7, 7]
 
 
 def test_a_caller_that_leaves_stops_nobodys_answer(clock: Clock) -> None:
     async def leave() -> tuple[int, Any]:
-        cache = ResponseCache(Away(), Script(EVERYTHING), lambda: None, clock)
-        calls = [asyncio.ensure_future(cache.get("key", date.min, lambda: 7, lambda _: 1)) for _ in range(2)]
+        cache = ResponseCache(Away(), Script(), lambda: None, clock)
+        calls = [asyncio.ensure_future(cache.get("key", lambda: 7, last_day=None, size=lambda _: 1)) for _ in range(2)]
         await asyncio.sleep(0)
         calls[0].cancel()
         return await calls[1]
@@ -371,25 +372,28 @@ def test_a_caller_that_leaves_stops_nobodys_answer(clock: Clock) -> None:
 
 
 def test_the_memory_is_bounded(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache_module, "KEPT_BYTES", 10 + 2 * KEY_BYTES)
-    cache = ResponseCache(Away(), Script(EVERYTHING), lambda: None, clock)
+    monkeypatch.setattr(cache_module, "MOST_BYTES", 10 + 2 * ENTRY_BYTES)
+    cache = ResponseCache(Away(), Script(), lambda: None, clock)
 
     async def ask() -> None:
         for key in range(9):
-            await cache.get(key, date.min, lambda: 1, lambda _: 4)
+            await cache.get(key, lambda: 1, last_day=None, size=lambda _: 4)
 
     asyncio.run(ask())
-    assert (list(cache._kept), cache._bytes) == ([7, 8], 8 + 2 * KEY_BYTES)
+    assert ([key for key in range(9) if key in cache], cache.size) == ([7, 8], 8 + 2 * ENTRY_BYTES)
 
 
 def test_the_memory_counts_what_it_takes(clock: Clock) -> None:
-    cache, answers = ResponseCache(Away(), Script(EVERYTHING), lambda: None, clock), 2_000
+    cache, answers = ResponseCache(Away(), Script(), lambda: None, clock), 2_000
 
     async def ask() -> None:
         for number in range(answers):
             query = ClicksQuery(date(2026, 3, 1), date(2026, 3, 31), number, 1, 100)
             await cache.get(
-                ("clicks", query), query.end, lambda: JsonBody.of({"data": [], "meta": {}}), lambda body: body.size
+                ("clicks", query),
+                lambda: JsonBody.of({"data": [], "meta": {}}),
+                last_day=query.end,
+                size=lambda body: body.size,
             )
 
     tracemalloc.start()
@@ -400,17 +404,42 @@ def test_the_memory_counts_what_it_takes(clock: Clock) -> None:
         taken = tracemalloc.get_traced_memory()[0] - before
     finally:
         tracemalloc.stop()
-    assert len(cache._kept) == answers
-    assert taken / 1.5 < cache._bytes < taken * 3
+    assert cache.size > answers * ENTRY_BYTES
+    assert taken / 1.5 < cache.size < taken * 3
 
 
 def test_what_is_too_old_is_not_kept_until_somebody_asks(clock: Clock) -> None:
-    cache = ResponseCache(Away(), Script(EVERYTHING), lambda: None, clock)
+    cache = ResponseCache(Away(), Script(), lambda: None, clock)
 
     async def ask(key: str) -> None:
-        await cache.get(key, date.min, lambda: 1, lambda _: 4)
+        await cache.get(key, lambda: 1, last_day=None, size=lambda _: 4)
 
     asyncio.run(ask("old"))
-    clock.now += KEPT_SECONDS
+    clock.now += ENTRY_SECONDS
     asyncio.run(ask("new"))
-    assert (list(cache._kept), cache._bytes) == (["new"], 4 + KEY_BYTES)
+    assert ("old" in cache, "new" in cache, cache.size) == (False, True, 4 + ENTRY_BYTES)
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "kept"),
+    [
+        (Snapshot(), ["catalog", "early", "late", "latest"]),
+        (Snapshot(changed_from=date(2026, 4, 1)), ["catalog", "early"]),
+        (Snapshot(changed_from=date(1970, 1, 1)), ["catalog"]),
+        (Snapshot(all_changed=True), []),
+        (Snapshot(all_changed=True, catalog_changed=True), []),
+    ],
+    ids=["nothing", "a-day", "the-first-day", "unknown", "catalog"],
+)
+def test_a_poll_drops_what_it_found_changed(clock: Clock, snapshot: Snapshot, kept: list[str]) -> None:
+    cache = ResponseCache(Away(), Script(Snapshot(all_changed=True), snapshot), lambda: None, clock)
+    days = {"catalog": None, "early": date(2026, 3, 31), "late": date(2026, 4, 1), "latest": date.max}
+
+    async def fill_and_poll() -> None:
+        for key, last_day in days.items():
+            await cache.get(key, lambda: 1, last_day=last_day, size=lambda _: 1)
+        clock.now += POLL_SECONDS
+        await cache.as_of()
+
+    asyncio.run(fill_and_poll())
+    assert [key for key in days if key in cache] == kept
