@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass, field, replace
+from enum import IntEnum, StrEnum
 from typing import Any
+
+from ingest.event.addresses import AddressHasher
 
 LOG_APPEND_TIME = 1  # a record's timestamp_type where the broker has set the time
 
@@ -119,3 +121,37 @@ class FetchedBatch:
             self.records.extend(following.records)
             self.end = following.end
         return self
+
+
+class Reason(IntEnum):
+    """What became of a click; the values are those of the Enum8 in ClickHouse."""
+
+    COUNTED = 0
+    INVALID = 1
+    FUTURE = 2
+    DUPLICATE = 3
+    REPEAT = 4
+    BOT = 5
+    PREFETCH = 6
+    GAP = 7
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """What could not be counted, and where it came from.
+
+    `raw` is the record's value; or the item at `index` of it, if it is an array; or, where more of its items are wrong
+    than get a letter each, an array of the others.
+    """
+
+    offset: int
+    reason: Reason
+    error: str
+    message: str
+    raw: bytes | None
+    index: int | None
+    key: bytes | None
+
+    def hide_addresses(self, addresses: AddressHasher) -> DeadLetter:
+        """The same letter for the topic, where it is kept for longer than events are."""
+        return self if self.raw is None else replace(self, raw=addresses.hide_addresses(self.raw))

@@ -17,12 +17,12 @@ from rollups.consumer.faust_app import FaustLog, build_app, send_record
 from rollups.consumer.faust_transport import ClickApp
 from rollups.consumer.topic import Topic
 from rollups.delivery.claims import Claims, SourceReplaced
-from rollups.delivery.dead_letters import DeadLetter, publish
+from rollups.delivery.dead_letters import publish_dead_letters
 from rollups.delivery.markers import Markers
 from rollups.delivery.server_identity import FEW_CONNECTIONS, MANY_CONNECTIONS, Endpoint, SeveralServers
 from rollups.delivery.touch import take_back, touch
 from rollups.kafka_log.broker_clock import BrokerClock
-from rollups.model import Lease, State
+from rollups.model import DeadLetter, Lease, State
 from rollups.pipeline import Pipeline, Tally
 from rollups.reporting.reporter import Reporter
 from rollups.settings import Settings
@@ -240,7 +240,7 @@ class Session:
     async def _bury(self, partition: int, letters: list[DeadLetter]) -> None:
         send = partial(send_record, self._app, self._settings.dead_topic)
         hidden = [letter.hide_addresses(self._addresses) for letter in letters]
-        await publish(send, self._settings.topic, partition, hidden)
+        await publish_dead_letters(send, self._settings.topic, partition, hidden)
 
     async def _touch(self) -> None:
         self.last_lag = await self.lag()

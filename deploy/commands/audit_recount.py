@@ -16,7 +16,7 @@ from deploy.commands.audit_log import LogView, Marks, another_log, marks_of
 from deploy.settings import Settings
 from ingest.event.validation import Fault
 from ingest.kafka.reader import read_topic
-from rollups.delivery.letters import read_dead_letters
+from rollups.delivery.dead_letters import read_dead_letters
 from rollups.recount import Ledger, Recount, Zones
 from rollups.reporting.marks import fingerprint_of
 

@@ -19,7 +19,7 @@ from ingest.event import Click, Rejected, clicked_at_ms, decode_record
 from ingest.kafka.admin import ensure_topics
 from ingest.kafka.producer_connection import connect
 from ingest.producer import ClickProducer
-from rollups.delivery.letters import REPLAYED, Letter, read_dead_letters
+from rollups.delivery.dead_letters import REPLAYED, PublishedDeadLetter, read_dead_letters
 
 _REASON = click.option(
     "--reason", "reasons", multiple=True, type=click.Choice(["invalid", "future"]), help="Only letters of this reason."
@@ -77,15 +77,15 @@ def dlq_replay(reasons: tuple[str, ...], corrected: Path | None) -> None:
         sys.exit(1)
 
 
-async def _letters(settings: Settings, reasons: tuple[str, ...]) -> list[Letter]:
+async def _letters(settings: Settings, reasons: tuple[str, ...]) -> list[PublishedDeadLetter]:
     await ensure_topics(settings)
     return (await read_dead_letters(settings)).open(reasons)
 
 
-def _described(letter: Letter) -> dict[str, object]:
+def _described(letter: PublishedDeadLetter) -> dict[str, object]:
     raw = None if letter.raw is None else letter.raw.decode(errors="backslashreplace")
     facts = {"id": letter.id, "origin": letter.origin, "reason": letter.reason, "error": letter.error}
-    return {**facts, "message": letter.message, "buried_at": letter.buried_ms, "raw": raw}
+    return {**facts, "message": letter.message, "buried_at": letter.published_ms, "raw": raw}
 
 
 def _corrections(file: Path) -> dict[str, bytes]:

@@ -26,7 +26,7 @@ from deploy.settings import Settings
 from ingest.kafka.admin import ensure_topics
 from ingest.settings import EMBEDDED
 from rollups.clickhouse import ClickHouse
-from rollups.delivery.letters import read_dead_letters
+from rollups.delivery.dead_letters import read_dead_letters
 from rollups.metrics import worker_registry
 from rollups.migrations.migrate import migrate
 from rollups.worker import Worker

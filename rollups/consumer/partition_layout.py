@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 
 from rollups.clickhouse import ClickHouse
+from rollups.model import Reason
 from rollups.transform.batch_transformer import PreparedBatch
-from rollups.transform.decode import Reason
 
 log = logging.getLogger(__name__)
 

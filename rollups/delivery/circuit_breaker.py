@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 
 from ingest.event import Fault
-from rollups.delivery.dead_letters import DeadLetter
+from rollups.model import DeadLetter
 
 _WINDOW = 10_000  # records
 _SLICE = 1_000

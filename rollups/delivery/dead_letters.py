@@ -3,72 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+import hashlib
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
-
-from ingest.event import split_array
-from ingest.event.addresses import AddressHasher
 from ingest.kafka.admin import MAX_RECORD_BYTES
-from rollups.transform.decode import Decoded, Reason
+from ingest.kafka.reader import read_topic
+from rollups.model import DeadLetter
+from rollups.settings import Settings
 
-_MOST_APART = 20  # items of one record that get a letter each; what else is wrong with it shares one
+REPLAYED = "replayed"  # the header of a note that a letter was published again
 _MOST_KEY_BYTES = 32 * 1024
 _MOST_MESSAGE = 500  # characters
 # What is tried in turn: a topic made by somebody else may take less than ours, and no letter may stop a partition.
 _MOST_BYTES = (MAX_RECORD_BYTES - 64 * 1024, 900_000, 32 * 1024)
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """What could not be counted, and where it came from.
-
-    `raw` is the record's value; or the item at `index` of it, if it is an array; or, where more of its items are wrong
-    than get a letter each, an array of the others.
-    """
-
-    offset: int
-    reason: Reason
-    error: str
-    message: str
-    raw: bytes | None
-    index: int | None
-    key: bytes | None
-
-    def hide_addresses(self, addresses: AddressHasher) -> DeadLetter:
-        """The same letter for the topic, where it is kept for longer than events are."""
-        return self if self.raw is None else replace(self, raw=addresses.hide_addresses(self.raw))
-
-
-def dead_letters(decoded: Decoded) -> list[DeadLetter]:
-    """The letters of a batch, in log order, at most a few for each record."""
-    ends = np.cumsum(decoded.counts)
-    rows_of: defaultdict[int, list[int]] = defaultdict(list)
-    rows = sorted(decoded.problems)
-    for row, number in zip(rows, np.searchsorted(ends, rows, "right").tolist(), strict=True):
-        rows_of[number].append(row)
-    return [letter for number, rows in rows_of.items() for letter in _of_record(decoded, number, rows)]
-
-
-def _of_record(decoded: Decoded, number: int, rows: list[int]) -> Iterator[DeadLetter]:
-    log, count = decoded.batch.records, int(decoded.counts[number])
-    value, key, offset = log.values[number], log.keys[number], log.offsets[number]
-    items = split_array(value)
-    if items is None or len(items) != count:  # it was taken as a whole
-        yield DeadLetter(offset, *decoded.problems[rows[0]], value, None, key)
-        return
-    first = int(np.sum(decoded.counts[:number]))
-    for row in rows[:_MOST_APART]:
-        yield DeadLetter(offset, *decoded.problems[row], items[row - first], row - first, key)
-    others: defaultdict[Reason, list[int]] = defaultdict(list)
-    for row in rows[_MOST_APART:]:
-        others[decoded.problems[row][0]].append(row)
-    for reason, alike in others.items():
-        _, error, message = decoded.problems[alike[0]]
-        together = b"[" + b",".join(items[row - first] for row in alike) + b"]"
-        yield DeadLetter(offset, reason, error, f"{len(alike)} items; the first: {message}", together, None, key)
 
 
 class RecordTooLarge(Exception):
@@ -78,7 +27,7 @@ class RecordTooLarge(Exception):
 Send = Callable[[bytes | None, bytes | None, dict[str, bytes]], Awaitable[None]]
 
 
-async def publish(send: Send, topic: str, partition: int, letters: Iterable[DeadLetter]) -> None:
+async def publish_dead_letters(send: Send, topic: str, partition: int, letters: Iterable[DeadLetter]) -> None:
     """Returns once all are acknowledged. `send` publishes (key, value, headers), or raises RecordTooLarge.
 
     Headers, UTF-8: `topic`, `partition`, `offset` and, for an item of an array, `index` of the origin; `reason`
@@ -121,3 +70,84 @@ def _record(
     if key is None and value is None:
         value = b""  # a record without both is refused by the client
     return key, value, {name: text.encode(errors="replace") for name, text in headers.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedDeadLetter:
+    """One dead letter. `index` is its place in an array of events, None if it was the whole record."""
+
+    id: str
+    topic: str
+    partition: int
+    offset: int
+    index: int | None
+    reason: str
+    error: str
+    message: str
+    published_ms: int
+    raw: bytes | None
+    key: bytes | None  # of the record that it comes from
+
+    @property
+    def origin(self) -> str:
+        place = f"{self.topic}/{self.partition}/{self.offset}"
+        return place if self.index is None else f"{place}[{self.index}]"
+
+
+class PublishedDeadLetters:
+    """The letters of a dead-letter topic. Add its records in order."""
+
+    def __init__(self) -> None:
+        self._letters: dict[str, PublishedDeadLetter] = {}
+        self._replayed: set[str] = set()
+
+    def add(self, record: Any) -> None:
+        """Takes an aiokafka ConsumerRecord; those that are neither letter nor note are passed over."""
+        headers = {name: value.decode(errors="replace") for name, value in record.headers}
+        if REPLAYED in headers:
+            self._replayed.add(headers[REPLAYED])
+        elif "reason" in headers and headers.get("partition", "").isdecimal():
+            letter = _from_record(headers, record)
+            self._letters.setdefault(letter.id, letter)
+
+    def all(self, error: str) -> list[PublishedDeadLetter]:
+        """Letters with this error, replayed or not."""
+        return [letter for letter in self._letters.values() if letter.error == error]
+
+    def open(self, reasons: Iterable[str] = ()) -> list[PublishedDeadLetter]:
+        """Letters that were not replayed, in the order in which they came, of these reasons or of all."""
+        wanted = set(reasons)
+        return [
+            letter
+            for letter in self._letters.values()
+            if letter.id not in self._replayed and (not wanted or letter.reason in wanted)
+        ]
+
+
+async def read_dead_letters(settings: Settings) -> PublishedDeadLetters:
+    """The whole topic of dead letters, which must exist. Raises aiokafka's KafkaError if the broker is away."""
+    letters = PublishedDeadLetters()
+    async for records in read_topic(settings, settings.dead_topic):
+        for record in records:
+            letters.add(record)
+    return letters
+
+
+def _from_record(headers: dict[str, str], record: Any) -> PublishedDeadLetter:
+    index = int(headers["index"]) if headers.get("index", "").isdecimal() else None
+    origin = "\0".join(headers.get(name, "") for name in ("topic", "partition", "offset", "index"))
+    # With the bytes, as a topic that was made again has the same offsets for other records.
+    digest = hashlib.blake2b(origin.encode() + b"\0" + (record.value or b""), digest_size=12)
+    return PublishedDeadLetter(
+        id=digest.hexdigest(),
+        topic=headers.get("topic", ""),
+        partition=int(headers["partition"]),
+        offset=int(headers.get("offset", "0")),
+        index=index,
+        reason=headers["reason"],
+        error=headers.get("error", ""),
+        message=headers.get("message", ""),
+        published_ms=record.timestamp,
+        raw=record.value,
+        key=record.key,
+    )

@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from rollups.delivery.dead_letters import DeadLetter, dead_letters
 from rollups.kafka_log.broker_clock import wall_ms
 from rollups.kafka_log.tail import tail_of
-from rollups.model import FetchedBatch, FetchPosition, Lease
+from rollups.model import DeadLetter, FetchedBatch, FetchPosition, Lease, Reason
 from rollups.settings import Settings
 from rollups.transform.click_columns import Ints
-from rollups.transform.decode import Reason, decode
+from rollups.transform.decode import dead_letters, decode
 from rollups.transform.filters import classify
 from rollups.transform.identity import IdentityHasher
 from rollups.transform.isolation import Isolation

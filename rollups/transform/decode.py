@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from enum import IntEnum
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ingest.event import MAX_RECORD_EVENTS, UNPARSABLE, Click, Fault, Rejected, decode_record, parse_record, validate
+from ingest.event import (
+    MAX_RECORD_EVENTS,
+    UNPARSABLE,
+    Click,
+    Fault,
+    Rejected,
+    decode_record,
+    parse_record,
+    split_array,
+    validate,
+)
 from rollups.kafka_log.timestamps import LATEST, LogClock, LogTimes
-from rollups.model import FetchedBatch, Records
+from rollups.model import DeadLetter, FetchedBatch, Reason, Records
 from rollups.transform.click_columns import BLANK, ClickColumns, Ints, Mask
 
-
-class Reason(IntEnum):
-    """What became of a click; the values are those of the Enum8 in ClickHouse."""
-
-    COUNTED = 0
-    INVALID = 1
-    FUTURE = 2
-    DUPLICATE = 3
-    REPEAT = 4
-    BOT = 5
-    PREFETCH = 6
-    GAP = 7
+_MOST_APART = 20  # items of one record that get a letter each; what else is wrong with it shares one
 
 
 @dataclass(slots=True)
@@ -142,3 +141,32 @@ def _sift(clicks: list[Click]) -> tuple[ClickColumns, dict[int, tuple[Fault, str
     if faults:
         columns = ClickColumns.from_clicks([BLANK if row in faults else click for row, click in enumerate(clicks)])
     return columns, faults
+
+
+def dead_letters(decoded: Decoded) -> list[DeadLetter]:
+    """The letters of a batch, in log order, at most a few for each record."""
+    ends = np.cumsum(decoded.counts)
+    rows_of: defaultdict[int, list[int]] = defaultdict(list)
+    rows = sorted(decoded.problems)
+    for row, number in zip(rows, np.searchsorted(ends, rows, "right").tolist(), strict=True):
+        rows_of[number].append(row)
+    return [letter for number, rows in rows_of.items() for letter in _of_record(decoded, number, rows)]
+
+
+def _of_record(decoded: Decoded, number: int, rows: list[int]) -> Iterator[DeadLetter]:
+    log, count = decoded.batch.records, int(decoded.counts[number])
+    value, key, offset = log.values[number], log.keys[number], log.offsets[number]
+    items = split_array(value)
+    if items is None or len(items) != count:  # it was taken as a whole
+        yield DeadLetter(offset, *decoded.problems[rows[0]], value, None, key)
+        return
+    first = int(np.sum(decoded.counts[:number]))
+    for row in rows[:_MOST_APART]:
+        yield DeadLetter(offset, *decoded.problems[row], items[row - first], row - first, key)
+    others: defaultdict[Reason, list[int]] = defaultdict(list)
+    for row in rows[_MOST_APART:]:
+        others[decoded.problems[row][0]].append(row)
+    for reason, alike in others.items():
+        _, error, message = decoded.problems[alike[0]]
+        together = b"[" + b",".join(items[row - first] for row in alike) + b"]"
+        yield DeadLetter(offset, reason, error, f"{len(alike)} items; the first: {message}", together, None, key)

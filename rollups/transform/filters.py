@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 
 from rollups.bots.detection import bot_mask, is_prefetch
+from rollups.model import Reason
 from rollups.transform.click_columns import Mask, by_value
-from rollups.transform.decode import Decoded, Reason
+from rollups.transform.decode import Decoded
 
 
 def classify(decoded: Decoded, now_ms: int, future_tolerance_ms: int) -> None:

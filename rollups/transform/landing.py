@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 
 from rollups.kafka_log.tail import NO_TAIL, Tail
-from rollups.model import Lease
-from rollups.transform.decode import Reason, Rows
+from rollups.model import Lease, Reason
+from rollups.transform.decode import Rows
 from rollups.transform.identity import Identities
 from rollups.transform.timezones import TimeZones, local_day_hour
 

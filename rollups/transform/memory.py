@@ -8,9 +8,9 @@ import numpy as np
 
 from rollups.compiled.hash_set import Keys, Mask
 from rollups.kafka_log.timestamps import LogClock
-from rollups.model import FetchedBatch
+from rollups.model import FetchedBatch, Reason
 from rollups.settings import Settings
-from rollups.transform.decode import Reason, Rows
+from rollups.transform.decode import Rows
 from rollups.transform.dedupe import KeyMemory, Taken
 from rollups.transform.identity import Identities
 

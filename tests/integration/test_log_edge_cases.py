@@ -18,7 +18,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from deploy.settings import Settings
 from ingest.kafka.broker_time import append_time
 from ingest.kafka.reader import read_ranges, read_topic
-from rollups.delivery.letters import Letters
+from rollups.delivery.dead_letters import PublishedDeadLetters
 from tests.support.chdb_server import ChdbServer, start_chdb_server
 from tests.support.kafka_broker import KafkaBroker, missing_reason, require
 from tests.support.stack import Stack, separate_stack, wait_until
@@ -213,7 +213,7 @@ def test_a_broker_restored_from_an_older_copy_stops_what_was_counted_of_it(serve
 def test_the_brokers_time_is_that_of_its_acknowledgement(servers: Servers, tmp_path: Path) -> None:
     async def scenario(settings: Settings) -> int | None:
         at = await append_time(settings)
-        letters = Letters()
+        letters = PublishedDeadLetters()
         async for records in read_topic(settings, settings.dead_topic):
             for record in records:
                 letters.add(record)

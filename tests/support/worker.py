@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 
 from rollups.clickhouse import ClickHouse
 from rollups.delivery.claims import Claims
-from rollups.delivery.dead_letters import DeadLetter
 from rollups.delivery.markers import Markers
 from rollups.installation import event_id_key
+from rollups.model import DeadLetter
 from rollups.pipeline import Pipeline
 from rollups.settings import Settings
 from rollups.transform.batch_transformer import BatchTransformer

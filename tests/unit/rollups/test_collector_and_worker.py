@@ -14,9 +14,9 @@ from ingest.collector import parse_body
 from ingest.event import MAX_EVENT_ID, MAX_ID, MAX_LINK_ID, MAX_VISITOR_ID, Click, clicked_at_ms, decode_record
 from ingest.event.validation import LATEST_MS, MAX_DOMAIN
 from ingest.kafka.records import RecordPacker
-from rollups.model import FetchedBatch, FetchPosition, Records
+from rollups.model import FetchedBatch, FetchPosition, Reason, Records
 from rollups.settings import Settings
-from rollups.transform.decode import Reason, decode
+from rollups.transform.decode import decode
 from tests.support import some
 from tests.support.log import Record
 from tests.unit.ingest.event.test_codec import AFFILIATE, GOOD

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rollups.delivery.circuit_breaker import CircuitBreaker, release_faults
-from rollups.delivery.dead_letters import DeadLetter
-from rollups.transform.decode import Reason
+from rollups.model import DeadLetter, Reason
 
 
 def taken(guard: CircuitBreaker, start: int, count: int, dead: int, batch: int) -> str:

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from ingest.event import MAX_RECORD_EVENTS, Click, decode_record
 from ingest.event.addresses import AddressHasher
-from rollups.delivery.dead_letters import DeadLetter, RecordTooLarge, dead_letters, publish
-from rollups.model import FetchedBatch, FetchPosition, Records
-from rollups.transform.decode import Decoded, Reason, decode
+from rollups.delivery.dead_letters import RecordTooLarge, publish_dead_letters
+from rollups.model import DeadLetter, FetchedBatch, FetchPosition, Reason, Records
+from rollups.transform.decode import Decoded, dead_letters, decode
 from rollups.transform.filters import classify
 from tests.support import some
 from tests.support.log import LOG_TIME_MS, Record
@@ -138,7 +138,7 @@ class Topic:
 
 
 def published(topic: Topic, letter: DeadLetter) -> tuple[bytes | None, bytes | None, dict[str, bytes]]:
-    asyncio.run(publish(topic.send, "clicks", 0, [letter]))
+    asyncio.run(publish_dead_letters(topic.send, "clicks", 0, [letter]))
     [record] = topic.taken
     return record
 
@@ -163,7 +163,11 @@ def test_a_letter_without_bytes_is_published(key: bytes | None) -> None:
 
 def test_a_topic_that_takes_nothing_is_an_error() -> None:
     with pytest.raises(RecordTooLarge):
-        asyncio.run(publish(Topic(-1).send, "clicks", 0, [DeadLetter(1, Reason.INVALID, "e", "m", b"x", None, None)]))
+        asyncio.run(
+            publish_dead_letters(
+                Topic(-1).send, "clicks", 0, [DeadLetter(1, Reason.INVALID, "e", "m", b"x", None, None)]
+            )
+        )
 
 
 def test_no_address_is_in_a_letter_and_all_else_is() -> None:

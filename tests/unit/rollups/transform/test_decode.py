@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from ingest.event import MAX_ID, Click, Rejected, clicked_at_ms, decode_record
 from ingest.event.validation import LATEST_MS, MAX_DOMAIN
-from rollups.delivery.dead_letters import dead_letters
-from rollups.model import FetchedBatch, FetchPosition, Records
-from rollups.transform.decode import Decoded, Reason, decode
+from rollups.model import FetchedBatch, FetchPosition, Reason, Records
+from rollups.transform.decode import Decoded, dead_letters, decode
 from tests.support.log import LOG_TIME_MS, Record
 from tests.unit.ingest.event.test_codec import AFFILIATE, FAULTS, GOOD
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rollups.delivery.letters import REPLAYED, Letters
+from rollups.delivery.dead_letters import REPLAYED, PublishedDeadLetters
 
 
 @dataclass
@@ -22,8 +22,8 @@ def letter(offset: int, raw: bytes | None, reason: str = "invalid", index: int |
     return Record(raw, [(name, text.encode()) for name, text in headers.items()])
 
 
-def read(*records: Record) -> Letters:
-    letters = Letters()
+def read(*records: Record) -> PublishedDeadLetters:
+    letters = PublishedDeadLetters()
     for record in records:
         letters.add(record)
     return letters
