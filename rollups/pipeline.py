@@ -22,7 +22,7 @@ from rollups.delivery.insert import Outcome, insert_batch
 from rollups.model import DeadLetter, FetchedBatch, Lease
 from rollups.settings import Settings
 from rollups.transform.batch_transformer import BatchTransformer, LeasedBatch, PreparedBatch
-from rollups.transform.memory import OutOfStep
+from rollups.transform.dedupe import OutOfStep
 from rollups.transform.seen import Seen
 
 log = logging.getLogger(__name__)
@@ -96,9 +96,9 @@ class Pipeline:
         self._pending_bytes += batch.records.nbytes
         self._arrived.set()
 
-    def recall(self, lease: Lease) -> None:
+    def load_dedupe_state(self, lease: Lease) -> None:
         """Sees that what is remembered of the partition is of all records before `lease.next`. Blocks."""
-        self._transformer.recall(lease)
+        self._transformer.load_dedupe_state(lease)
 
     def claimed(self, lease: Lease) -> None:
         """What was pending of the partition is void."""

@@ -20,7 +20,7 @@ from deploy.settings import Settings
 from rollups.clickhouse import ClickHouse
 from rollups.kafka_log.broker_clock import wall_ms
 from rollups.migrations.migrate import migrate
-from rollups.transform.memory import PartitionMemory, SeenKeys
+from rollups.transform.dedupe import DedupeState, SeenKeys
 from rollups.transform.seen import Seen
 from tests.faults.views import COMPARE, FENCE, changed_view
 from tests.support.log import LOG_TIME_MS, MemoryLog
@@ -120,7 +120,7 @@ def rebuilt(db: ClickHouse) -> float:
         seen.write([(0, end, [SeenKeys(kind, end // 70 * 30, some) for kind, some in kinds])])
     seconds = []
     for _ in range(_REBUILDS):
-        memory = PartitionMemory(Settings(), 10**6)
+        memory = DedupeState(Settings(), 10**6)
         started = time.perf_counter()
         seen.load(0, memory, wall_ms())
         seconds.append(time.perf_counter() - started)

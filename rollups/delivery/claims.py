@@ -52,7 +52,7 @@ class Log(Protocol):
 class Owner(Protocol):
     """What is done with partitions that were claimed."""
 
-    def recall(self, lease: Lease) -> None:
+    def load_dedupe_state(self, lease: Lease) -> None:
         """Loads what is remembered of the partition up to `lease.next`. Blocks."""
 
     def claimed(self, lease: Lease) -> None:
@@ -168,7 +168,7 @@ class Claims:
             if lease.next != lease.failed_at:
                 lease.failures = 0
             first_and_end = bounds[lease.partition]
-            if lease.state is State.CLAIMING and not await self._recalled(lease, marker, first_and_end, same):
+            if lease.state is State.CLAIMING and not await self._loaded(lease, marker, first_and_end, same):
                 same.discard(lease.partition)
         won = [lease for lease in won if lease.partition in same]
         ready = [lease for lease in won if lease.state is State.CLAIMING and self.leases.get(lease.partition) is lease]
@@ -181,12 +181,12 @@ class Claims:
         if ready:
             log.info("ready: %s", ", ".join(f"{lease.partition} from {lease.next}" for lease in ready))
 
-    async def _recalled(self, lease: Lease, marker: Marker, bounds: tuple[int, int], same: set[int]) -> bool:
+    async def _loaded(self, lease: Lease, marker: Marker, bounds: tuple[int, int], same: set[int]) -> bool:
         """Whether what a partition needs is there; what fails for one partition holds up no other."""
         try:
             await self._check_bounds(lease, marker, *bounds)
             if lease.state is State.CLAIMING and lease.partition in same:
-                await asyncio.to_thread(self._owner.recall, lease)
+                await asyncio.to_thread(self._owner.load_dedupe_state, lease)
         except ClickHouseUnavailable:
             raise
         except Exception as error:

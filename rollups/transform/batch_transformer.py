@@ -15,11 +15,11 @@ from rollups.model import DeadLetter, FetchedBatch, FetchPosition, Lease, Reason
 from rollups.settings import Settings
 from rollups.transform.click_columns import Ints
 from rollups.transform.decode import dead_letters, decode
+from rollups.transform.dedupe import DedupeState, SeenKeys
 from rollups.transform.filters import classify
 from rollups.transform.identity import IdentityHasher
 from rollups.transform.isolation import Isolation
 from rollups.transform.landing import to_landing_table
-from rollups.transform.memory import PartitionMemory, SeenKeys
 from rollups.transform.seen import Seen
 from rollups.transform.timezones import TimeZones
 
@@ -50,7 +50,7 @@ class TransformResult:
 
 
 class BatchTransformer:
-    """Keeps the memory of each partition in step with the batches that it has transformed."""
+    """Keeps the dedupe state of each partition in step with the batches that it has transformed."""
 
     def __init__(
         self,
@@ -68,42 +68,44 @@ class BatchTransformer:
         self._identity_hasher = identity_hasher
         self._seen = seen
         self._now_ms = now_ms
-        self._memory: dict[int, PartitionMemory] = {}
+        self._dedupe_states: dict[int, DedupeState] = {}
 
-    def recall(self, lease: Lease) -> None:
-        """Sees that the memory of the partition is that of all records before `lease.next`. Blocks."""
-        memory = self._memory.get(lease.partition)
-        if memory is None or memory.next != lease.next:
-            memory = PartitionMemory(self._settings, lease.next, min(lease.settled_ms, self._now_ms()))
-            self._seen.load(lease.partition, memory, self._now_ms())
-            self._memory[lease.partition] = memory
+    def load_dedupe_state(self, lease: Lease) -> None:
+        """Sees that the dedupe state of the partition is that of all records before `lease.next`. Blocks."""
+        state = self._dedupe_states.get(lease.partition)
+        if state is None or state.next != lease.next:
+            state = DedupeState(self._settings, lease.next, min(lease.settled_ms, self._now_ms()))
+            self._seen.load(lease.partition, state, self._now_ms())
+            self._dedupe_states[lease.partition] = state
 
     def forget_all_but(self, partitions: Iterable[int]) -> None:
         kept = set(partitions)
-        self._memory = {partition: memory for partition, memory in self._memory.items() if partition in kept}
+        self._dedupe_states = {
+            partition: state for partition, state in self._dedupe_states.items() if partition in kept
+        }
         self.isolation.forget_all_but(kept)
 
     def remembered(self) -> tuple[int, int]:
         """(keys, bytes) in memory to tell duplicates and repeats."""
-        kinds = [kind for memory in list(self._memory.values()) for kind in memory.kinds.values()]
+        kinds = [kind for state in list(self._dedupe_states.values()) for kind in state.kinds.values()]
         return sum(map(len, kinds)), sum(kind.nbytes for kind in kinds)
 
     def transform(self, batches: Iterable[LeasedBatch]) -> TransformResult:
         """As many clicks as one insert may hold, of those partitions that are still remembered. One that fails holds
         up no other. No garbage is collected: that would walk every event."""
-        memories = self._memory  # replaced as a whole where partitions go
+        states = self._dedupe_states  # replaced as a whole where partitions go
         result, room = TransformResult(), self._settings.batch_max_events
         gc.disable()
         try:
             for lease, batch in batches:
-                if lease.partition not in memories:
+                if lease.partition not in states:
                     continue
                 if room <= 0:
                     result.remaining.append((lease, batch))
                     continue
                 batch, rest = batch.cut(self.isolation.most(lease.partition) or len(batch.records))
                 try:
-                    prepared, excess = self._transform_batch(lease, batch, memories[lease.partition], room)
+                    prepared, excess = self._transform_batch(lease, batch, states[lease.partition], room)
                 except Exception as error:
                     result.failed.append((lease, batch, error))
                     continue
@@ -124,15 +126,15 @@ class BatchTransformer:
         return to_landing_table(rows, identities, self._zones, lease=lease, source=self._source, expect=lease.next)
 
     def _transform_batch(
-        self, lease: Lease, batch: FetchedBatch, memory: PartitionMemory, room: int
+        self, lease: Lease, batch: FetchedBatch, state: DedupeState, room: int
     ) -> tuple[PreparedBatch, FetchedBatch | None]:
         """The first clicks of a batch, and what is left of it."""
         now_ms = self._now_ms()
-        decoded, rest = decode(batch, room, self.isolation.poison(lease.partition), memory.clock, now_ms)
+        decoded, rest = decode(batch, room, self.isolation.poison(lease.partition), state.clock, now_ms)
         classify(decoded, now_ms, self._settings.future_tolerance_minutes * 60_000)
         rows, batch, clock = decoded.rows, decoded.batch, decoded.times.after
         identities = self._identity_hasher.hash_clicks(rows.columns)
-        seen = memory.mark(rows, identities, batch, clock)
+        seen = state.mark_duplicates(rows, identities, batch, clock)
         tail = tail_of(batch.records, clock.settled_ms)
         counts = np.bincount(rows.reasons, minlength=len(Reason)).tolist()
         prepared = PreparedBatch(

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from rollups.clickhouse import ClickHouse
 from rollups.compiled.hash_set import Keys
-from rollups.transform.memory import MS_PER_MINUTE, PartitionMemory, SeenKeys
+from rollups.transform.dedupe import MS_PER_MINUTE, DedupeState, SeenKeys
 
 # Rows of batches that were never applied end after the watermark, and so do none of those that were. Earlier
 # incarnations of the topic count up to their own watermarks.
@@ -60,18 +60,18 @@ class Seen:
         # One part for each generation: after a quiet time a batch may hold many of them.
         self._db.insert_arrow("seen", table, {"async_insert": 0, "max_partitions_per_insert_block": 0})
 
-    def load(self, partition: int, memory: PartitionMemory, now_ms: int) -> None:
-        """Fills an empty memory with what was seen before its `next`."""
+    def load(self, partition: int, state: DedupeState, now_ms: int) -> None:
+        """Fills an empty state with what was seen before its `next`."""
         present = now_ms // MS_PER_MINUTE  # earlier versions believed stamps beyond it
-        parameters = {**self._scope, "partition": partition, "upto": memory.next}
+        parameters = {**self._scope, "partition": partition, "upto": state.next}
         found: dict[str, dict[int, list[Keys]]] = defaultdict(lambda: defaultdict(list))
         for batch in self._db.query_arrow(_APPLIED, parameters).to_batches():
             kinds, generations, lists = batch["name"].to_pylist(), batch["generation"].to_pylist(), batch["keys"]
             for row, (kind, generation) in enumerate(zip(kinds, generations, strict=True)):
                 found[kind][min(generation, present)].append(lists[row].values.to_numpy())
-        settled = memory.clock.settled_ms // MS_PER_MINUTE
+        settled = state.clock.settled_ms // MS_PER_MINUTE
         for kind, by_generation in found.items():
-            memory.kinds[kind].restore({g: np.concatenate(parts) for g, parts in by_generation.items()}, settled)
+            state.kinds[kind].restore({g: np.concatenate(parts) for g, parts in by_generation.items()}, settled)
 
     def forget(self, older_than_minutes: int) -> None:
         """Drops what no partition needs any more, by the log's time: the workers may have been away for long."""

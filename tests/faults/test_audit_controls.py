@@ -25,8 +25,8 @@ from rollups.consumer.partition_layout import Layout
 from rollups.delivery.claims import Claims
 from rollups.reporting import marks
 from rollups.transform import batch_transformer, landing
+from rollups.transform.dedupe import DedupeState
 from rollups.transform.isolation import Isolation
-from rollups.transform.memory import PartitionMemory
 from tests.faults.conftest import Record
 from tests.support.kafka_broker import KafkaBroker, missing_reason, require
 from tests.support.live import applied, audited, grow, ledger, live_worker, publish
@@ -250,13 +250,13 @@ def test_a_log_that_was_restored_from_an_older_copy(
 
 
 def trust_assigned_ids(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = PartitionMemory.mark
+    original = DedupeState.mark_duplicates
 
-    def trusting(self: PartitionMemory, rows: Any, *arguments: Any) -> Any:
+    def trusting(self: DedupeState, rows: Any, *arguments: Any) -> Any:
         rows.columns = replace(rows.columns, id_assigned=np.zeros(len(rows), bool))
         return original(rows, *arguments)
 
-    monkeypatch.setattr(PartitionMemory, "mark", trusting)
+    monkeypatch.setattr(DedupeState, "mark_duplicates", trusting)
 
 
 def test_a_click_without_an_id_that_is_sent_twice(

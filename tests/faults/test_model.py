@@ -51,7 +51,7 @@ class Schedules(RuleBasedStateMachine):
         start = markers.read()[0].next
         lease = Lease(0, State.READY, epoch, start, start, FetchPosition(start))
         worker.claims.leases = {0: lease}
-        worker.pipeline.recall(lease)
+        worker.pipeline.load_dedupe_state(lease)
         self.held[number] = []
 
     @rule(number=WORKERS, most=st.integers(1, 8))

@@ -18,8 +18,8 @@ from rollups.clickhouse import ClickHouse, ClickHouseError
 from rollups.installation import event_id_key
 from rollups.transform import batch_transformer, decode
 from rollups.transform.click_columns import ClickColumns
+from rollups.transform.dedupe import DedupeState, SeenKeys
 from rollups.transform.identity import IdentityHasher
-from rollups.transform.memory import PartitionMemory, SeenKeys
 from rollups.transform.seen import Seen
 from tests.faults.conftest import Record
 from tests.support.log import LOG_TIME_MS, MemoryLog
@@ -86,7 +86,7 @@ STEPS: dict[str, tuple[Any, str, Callable[..., object]]] = {
     "decode": (decode, "parse_record", lambda raw: raw and b"poison" in raw),
     "classify": (batch_transformer, "classify", lambda decoded, *_: poisonous(decoded.rows.columns)),
     "identify": (IdentityHasher, "hash_clicks", lambda _, columns: poisonous(columns)),
-    "mark": (PartitionMemory, "mark", lambda _, rows, *_more: poisonous(rows.columns)),
+    "mark": (DedupeState, "mark_duplicates", lambda _, rows, *_more: poisonous(rows.columns)),
     "landing": (batch_transformer, "to_landing_table", lambda rows, *_more, **_named: poisonous(rows.columns)),
     "seen": (Seen, "write", has_key),
     "bury": (Harness, "_bury", lambda *given: any(letter.error == "text_too_long" for letter in given[2])),

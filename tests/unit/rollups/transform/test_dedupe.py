@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollups.transform.dedupe import KeyMemory, Taken
+from rollups.transform.dedupe import DedupeResult, DedupeWindow
 
 HORIZON = 60
 WIDTH = 30
@@ -27,9 +27,9 @@ drawn = st.lists(st.tuples(st.integers(0, 300), st.sampled_from([0, 0, 5, 120]),
 log = drawn.map(settled)
 
 
-def take(memory: KeyMemory, records: Records) -> Taken:
+def take(memory: DedupeWindow, records: Records) -> DedupeResult:
     times = np.array([record[:2] for record in records], np.int64).reshape(-1, 2)
-    return memory.take(times[:, 0], times[:, 1], np.array([key for _, _, key in records], np.uint64))
+    return memory.check_and_add(times[:, 0], times[:, 1], np.array([key for _, _, key in records], np.uint64))
 
 
 class Model:
@@ -66,7 +66,7 @@ def cut(records: Records, sizes: list[int]) -> list[Records]:
 def test_decisions_are_those_of_the_model_however_the_log_is_cut(
     records: Records, sizes: list[int], capacity: int
 ) -> None:
-    memory, model = KeyMemory(HORIZON, capacity), Model(capacity)
+    memory, model = DedupeWindow(HORIZON, capacity), Model(capacity)
     expected = [model.take(*record) for record in records]
     decided: list[tuple[bool, bool]] = []
     for batch in cut(records, sizes):
@@ -80,7 +80,7 @@ def test_decisions_are_those_of_the_model_however_the_log_is_cut(
 def test_a_memory_restored_from_what_was_fresh_decides_alike(
     before: Records, drawn: list[tuple[int, int, int]], sizes: list[int], capacity: int
 ) -> None:
-    memory, restored = KeyMemory(HORIZON, capacity), KeyMemory(HORIZON, capacity)
+    memory, restored = DedupeWindow(HORIZON, capacity), DedupeWindow(HORIZON, capacity)
     seen: dict[int, list[np.ndarray]] = {}
     for batch in cut(before, sizes):
         for generation, keys in take(memory, batch).fresh:
@@ -98,20 +98,20 @@ def test_a_memory_restored_from_what_was_fresh_decides_alike(
 def test_a_key_is_known_for_the_horizon_and_no_longer_than_half_as_long_again() -> None:
     for minute in range(WIDTH):
         for age in (0, HORIZON, HORIZON + WIDTH):
-            memory = KeyMemory(HORIZON, 1000)
+            memory = DedupeWindow(HORIZON, 1000)
             take(memory, [(minute, minute, 5)])
             assert take(memory, [(minute + age,) * 2 + (5,)]).known[0] == (age <= HORIZON), (minute, age)
 
 
 def test_a_time_that_runs_ahead_makes_nothing_forgotten() -> None:
-    memory = KeyMemory(HORIZON, 1000)
+    memory = DedupeWindow(HORIZON, 1000)
     take(memory, [(0, 0, 5), (900, 0, 6), (1, 1, 7)])
     assert take(memory, [(2, 2, 5), (2, 2, 6), (2, 2, 7)]).known.all()
     assert not take(memory, [(1200, 1200, 5)]).known[0]
 
 
 def test_a_time_that_lags_makes_nothing_forgotten() -> None:
-    memory = KeyMemory(HORIZON, 1000)
+    memory = DedupeWindow(HORIZON, 1000)
     take(memory, [(900, 0, 5)])
     assert take(memory, [(901, 900, 5)]).known[0]
     take(memory, [(0, 900, 6)])
@@ -119,14 +119,14 @@ def test_a_time_that_lags_makes_nothing_forgotten() -> None:
 
 
 def test_what_is_delivered_again_is_known_for_longer() -> None:
-    memory = KeyMemory(HORIZON, 1000)
+    memory = DedupeWindow(HORIZON, 1000)
     known = [bool(take(memory, [(minute, minute, 5)]).known[0]) for minute in range(0, 600, 60)]
     assert known == [False] + [True] * 9
 
 
 def test_memory_per_key_is_bounded() -> None:
-    memory = KeyMemory(60, 10_000_000)
+    memory = DedupeWindow(60, 10_000_000)
     keys = np.random.default_rng(1).integers(1, 2**63, 1_000_000).astype(np.uint64)
     for part in np.array_split(keys, 20):
-        memory.take(np.zeros(len(part), np.int64), np.zeros(len(part), np.int64), part)
+        memory.check_and_add(np.zeros(len(part), np.int64), np.zeros(len(part), np.int64), part)
     assert memory.nbytes / 1_000_000 <= 8 / 0.5
