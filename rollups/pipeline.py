@@ -18,7 +18,7 @@ import pyarrow as pa
 from rollups.clickhouse import ClickHouse, ClickHouseError
 from rollups.delivery.circuit_breaker import CircuitBreaker, release_faults
 from rollups.delivery.claims import Claims, SourceReplaced
-from rollups.delivery.insert import Outcome, insert_batch
+from rollups.delivery.markers import Outcome, insert_batch
 from rollups.model import DeadLetter, FetchedBatch, Lease
 from rollups.settings import Settings
 from rollups.transform.batch_transformer import BatchTransformer, LeasedBatch, PreparedBatch

@@ -203,7 +203,7 @@ class Claims:
 
     def _fence(self, partitions: list[int]) -> tuple[dict[int, int], dict[int, Marker]]:
         epochs = self._markers.raise_fences(partitions)
-        self._markers.drain(partitions)
+        self._markers.kill_inflight_inserts(partitions)
         return epochs, self._markers.read()
 
     async def _have_same_log(

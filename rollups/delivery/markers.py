@@ -1,7 +1,8 @@
-"""The delivery markers of one source in ClickHouse: a fence and a watermark per Kafka partition.
+"""The delivery markers of one source in ClickHouse, and the insert that is compared with them.
 
-The watermark is the next offset to apply, the fence the epoch of the newest claim. Every insert is compared with
-both by the materialized view, so they need no other lock (docs/decisions/0002-one-table-compare-and-set.md).
+Each Kafka partition has a watermark, the next offset to apply, and a fence, the epoch of the newest claim. The
+materialized view compares every insert with both, so they need no other lock
+(docs/decisions/0002-one-table-compare-and-set.md).
 """
 
 from __future__ import annotations
@@ -10,10 +11,25 @@ import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 
-from rollups.clickhouse import ClickHouse
+import pyarrow as pa
+
+from rollups.clickhouse import ClickHouse, ClickHouseError
 from rollups.kafka_log.tail import NO_TAIL, Tail
 
+# Part of the delivery protocol: with these a block of any size becomes exactly one part, in one thread, before the
+# answer, and a failing view fails the insert.
+PINNED = {
+    "async_insert": 0,
+    "max_insert_threads": 1,
+    "max_threads": 1,
+    "min_insert_block_size_rows": 1_000_000_000,
+    "min_insert_block_size_bytes": 0,
+    "materialized_views_ignore_errors": 0,
+}
+
+_THROW_IF = 395
 _RANDOM_BITS = 32  # the low ones, so that two claimers of one counter differ
 
 
@@ -60,7 +76,7 @@ class Markers:
         )
         return epochs
 
-    def drain(self, partitions: Iterable[int]) -> None:
+    def kill_inflight_inserts(self, partitions: Iterable[int]) -> None:
         """Kills inserts under way that carry any of the partitions and waits until they are gone."""
         for partition in partitions:
             self._db.command(
@@ -69,7 +85,7 @@ class Markers:
                 {"prefix": comment_prefix(self.source), "partition": f",{partition},"},
             )
 
-    def touch(self, seen: Mapping[int, tuple[int, int, datetime]]) -> None:
+    def note_empty_tails(self, seen: Mapping[int, tuple[int, int, datetime]]) -> None:
         """Notes (epoch, next, time) of each partition: its log was empty after offset `next` at that time."""
         self._db.insert(
             "rollup",
@@ -92,3 +108,27 @@ def comment_prefix(source: int) -> str:
 def insert_comment(source: int, partitions: Iterable[int]) -> str:
     """The log comment by which a claim finds the inserts that carry its partitions."""
     return comment_prefix(source) + "," + "".join(f"{partition}," for partition in sorted(partitions))
+
+
+class Outcome(Enum):
+    APPLIED = "applied"
+    STALE = "stale"  # the watermark is not where the batch starts: an earlier attempt had landed
+    FENCED = "fenced"  # somebody claimed a partition of the batch after us
+    REFUSED = "refused"  # by what is in the batch; nothing of it was applied
+    UNKNOWN = "unknown"  # it may or may not have been applied; only a claim can tell
+
+
+def insert_batch(db: ClickHouse, source: int, partitions: Iterable[int], batch: pa.Table) -> tuple[Outcome, str]:
+    """Applies a batch whole or not at all; returns the outcome and ClickHouse's words, empty when applied."""
+    settings = {**PINNED, "log_comment": insert_comment(source, partitions)}
+    try:
+        db.insert_arrow("landing", batch, settings)
+    except ClickHouseError as error:
+        return _classify(error), str(error)
+    return Outcome.APPLIED, ""
+
+
+def _classify(error: ClickHouseError) -> Outcome:
+    if error.code == _THROW_IF:
+        return Outcome.FENCED if "FENCED" in str(error) else Outcome.STALE
+    return Outcome.REFUSED if error.refuses_content else Outcome.UNKNOWN

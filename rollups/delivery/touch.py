@@ -24,7 +24,7 @@ async def touch(tails: Mapping[int, tuple[int, int]], claims: Claims, markers: M
         if lease is not None and lease.ready and lease.next == position:
             idle[partition] = (lease.epoch, position, datetime.fromtimestamp((now_ms - age_ms) / 1000, UTC))
     if idle:
-        await asyncio.to_thread(markers.touch, idle)
+        await asyncio.to_thread(markers.note_empty_tails, idle)
 
 
 async def take_back(claims: Claims, markers: Markers, clock: BrokerClock) -> None:

@@ -11,8 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 from deploy.settings import Settings
 from rollups.audit import audit
 from rollups.clickhouse import ClickHouse
-from rollups.delivery.insert import Outcome, insert_batch
-from rollups.delivery.markers import Markers
+from rollups.delivery.markers import Markers, Outcome, insert_batch
 from rollups.model import FetchPosition, Lease, State
 from rollups.transform.batch_transformer import PreparedBatch
 from tests.faults.conftest import Record
@@ -47,7 +46,7 @@ class Schedules(RuleBasedStateMachine):
     def claim(self, number: int) -> None:
         worker, markers = self.workers[number], Markers(self.db, SOURCE)
         epoch = markers.raise_fences([0])[0]
-        markers.drain([0])
+        markers.kill_inflight_inserts([0])
         start = markers.read()[0].next
         lease = Lease(0, State.READY, epoch, start, start, FetchPosition(start))
         worker.claims.leases = {0: lease}

@@ -13,15 +13,14 @@ import pyarrow as pa
 import pytest
 
 from rollups.clickhouse import ClickHouse
-from rollups.delivery.insert import PINNED, Outcome, insert_batch
-from rollups.delivery.markers import Markers
+from rollups.delivery.markers import PINNED, Markers, Outcome, insert_batch
 from rollups.migrations.migrate import migrate
 from rollups.transform.timezones import TimeZones
 from tests.faults.conftest import Record
 from tests.faults.processes import LONG
 from tests.faults.views import COMPARE, SLOW, changed_view
 from tests.support.chdb_server import start_chdb_server
-from tests.unit.rollups.delivery.test_insert import SOURCE, table, total, zones
+from tests.unit.rollups.delivery.test_markers import SOURCE, table, total, zones
 
 __all__ = ["zones"]
 
@@ -32,7 +31,7 @@ def claim(db: ClickHouse, partition: int = 0) -> tuple[int, int, bool]:
     """(epoch, watermark, whether the claim is ours) by the steps of rollups/delivery/claims.py."""
     markers = Markers(db, SOURCE)
     epoch = markers.raise_fences([partition])[partition]
-    markers.drain([partition])
+    markers.kill_inflight_inserts([partition])
     marker = markers.read()[partition]
     return epoch, marker.next, marker.epoch == epoch
 

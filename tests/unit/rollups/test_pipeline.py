@@ -442,7 +442,7 @@ def test_what_no_partition_needs_is_forgotten_by_the_logs_time(db: ClickHouse) -
     assert db.query("SELECT uniq(generation) FROM seen") == [(2,)]
     seen.forget(2 * 60)
     assert db.query("SELECT DISTINCT toUInt64(generation) * 60000 FROM seen") == [(LOG_TIME_MS + 10 * hour,)]
-    Markers(db, SOURCE).touch({2: (1, 0, datetime.fromtimestamp(LOG_TIME_MS / 1000, UTC))})
+    Markers(db, SOURCE).note_empty_tails({2: (1, 0, datetime.fromtimestamp(LOG_TIME_MS / 1000, UTC))})
     log.append(0, click(2), at=LOG_TIME_MS + 30 * hour)
     asyncio.run(consumed(db, log, {0}))
     seen.forget(2 * 60)

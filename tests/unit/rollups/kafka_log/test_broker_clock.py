@@ -151,8 +151,8 @@ def test_a_worker_that_was_fenced_says_nothing_any_more(db: ClickHouse) -> None:
     markers = Markers(db, SOURCE)
     old, new = (markers.raise_fences([0])[0] for _ in range(2))
     at = datetime.fromtimestamp(LOG_TIME_MS / 1000, UTC)
-    markers.touch({0: (new, 0, at)})
-    markers.touch({0: (old, 0, at + timedelta(hours=1))})
+    markers.note_empty_tails({0: (new, 0, at)})
+    markers.note_empty_tails({0: (old, 0, at + timedelta(hours=1))})
     assert as_of(db) == LOG_TIME_MS
 
 

@@ -7,8 +7,7 @@ import pytest
 
 from ingest.event import Click, encode
 from rollups.clickhouse import ClickHouse
-from rollups.delivery.insert import PINNED, Outcome, insert_batch
-from rollups.delivery.markers import Markers, insert_comment, next_epoch
+from rollups.delivery.markers import PINNED, Markers, Outcome, insert_batch, insert_comment, next_epoch
 from rollups.model import FetchedBatch, FetchPosition, Lease, Records
 from rollups.transform.decode import decode
 from rollups.transform.identity import IdentityHasher
