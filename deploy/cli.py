@@ -19,8 +19,8 @@ from deploy.commands.serve import api, collector, migrate, up, worker
 def main() -> None:
     """Click pipeline: events in, clicks and users by hour and day out.
 
-    Clicks are exact. Users are exact but for one or two now and then up to 65,536 of an answer, and estimated above, to
-    about 1 %.
+    Clicks are exact. Numbers of users are exact up to 65,536, apart from an occasional one or two too few, and
+    estimates above that, to about 1 %.
 
     Settings are CLICKMILL_* environment variables; docs/settings.md lists them.
     """
