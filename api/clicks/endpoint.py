@@ -15,7 +15,7 @@ from api.clicks.formats import FORMATS, preferred_media_type
 from api.clicks.openapi import PARAMETERS, RESPONSES, ClickPage
 from api.clicks.parameters import ClicksQuery, clicks_meta, cursor_scope, parse_clicks_query
 from api.clicks.queries import position_after, read_page, read_page_after, with_names
-from api.http.conditional import VARY, JsonBody, conditional_response, day_has_ended
+from api.http.conditional import VARY, JsonBody, as_of_header, conditional_response, day_has_ended
 from api.http.headers import request_id
 from api.http.openapi import CLICKS_SECURITY, JSON
 from api.query.response_cache import ResponseCache
@@ -50,16 +50,14 @@ class ClicksEndpoint:
         query = parse_clicks_query(request.query_params, principal, self._cursors)
         media_type = preferred_media_type(request.headers.getlist("accept"), (JSON, *FORMATS))
         if media_type != JSON:
-            headers = {**await self._cache.as_of(), "Cache-Control": "private, no-store", "Vary": VARY}
+            headers = {**as_of_header(await self._cache.as_of()), "Cache-Control": "private, no-store", "Vary": VARY}
             return await self._exports.start(query, media_type, headers, request_id(request))
         # The query holds the publisher in effect, so callers with equal queries may see the same response.
-        body, header = await self._cache.get(
-            ("clicks", query),
-            lambda: JsonBody.of(self._page(query)),
-            last_day=query.end,
-            size=lambda body: body.size,
-        )
-        return conditional_response(request, body, header, closed=day_has_ended(query.end, _LAST_ZONE))
+        body, as_of = await self._cache.get(self._encoded_page, query, last_day=query.end, size=lambda body: body.size)
+        return conditional_response(request, body, as_of, closed=day_has_ended(query.end, _LAST_ZONE))
+
+    def _encoded_page(self, query: ClicksQuery) -> JsonBody:
+        return JsonBody.of(self._page(query))
 
     def _page(self, query: ClicksQuery) -> ClickPage:
         if query.after is None:

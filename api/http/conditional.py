@@ -1,8 +1,7 @@
-"""Answers with a validator, and 304 to who has them already (RFC 9110, 9111)."""
+"""JSON responses with a validator, and 304 where the client has them already (RFC 9110, 9111)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from hashlib import blake2b
@@ -11,22 +10,23 @@ from typing import Any
 import msgspec
 from fastapi import Request, Response
 
+from api.dates import iso_utc
+
 CLOSED_MAX_AGE = 60
-# What a key may see is nobody else's: shared caches keep nothing, private ones tell the credentials apart. `Accept`
-# chooses the format of a listing.
+# A response is for one credential only, so no shared cache stores it. `Accept` chooses the format of a listing.
 VARY = "Accept, X-Api-Key, Authorization"
 
 
 @dataclass(frozen=True, slots=True)
 class JsonBody:
-    """A JSON answer and its strong validator."""
+    """A JSON body and its strong validator."""
 
     content: bytes
     etag: str
 
     @classmethod
-    def of(cls, answer: Any) -> JsonBody:
-        content = msgspec.json.encode(answer)
+    def of(cls, value: Any) -> JsonBody:
+        content = msgspec.json.encode(value)
         return cls(content, f'"{blake2b(content, digest_size=12).hexdigest()}"')
 
     @property
@@ -39,10 +39,15 @@ def day_has_ended(day: date, zone: tzinfo, now: datetime | None = None) -> bool:
     return (now or datetime.now(UTC)).astimezone(zone).date() - day >= timedelta(days=1)
 
 
-def conditional_response(request: Request, body: JsonBody, header: Mapping[str, str], *, closed: bool) -> Response:
-    """The body, or 304 if the caller names its validator. `closed`: its days are over, so that few clicks follow."""
+def as_of_header(as_of: float | None) -> dict[str, str]:
+    """`X-Data-As-Of` of the time, in seconds since 1970, up to which every click is counted; none if it is unknown."""
+    return {} if as_of is None else {"X-Data-As-Of": iso_utc(as_of)}
+
+
+def conditional_response(request: Request, body: JsonBody, as_of: float | None, *, closed: bool) -> Response:
+    """The body, or 304 if `If-None-Match` names its validator. `closed`: its days have ended, so few clicks follow."""
     headers = {
-        **header,
+        **as_of_header(as_of),
         "ETag": body.etag,
         "Cache-Control": f"private, max-age={CLOSED_MAX_AGE}" if closed else "private, no-cache",
         "Vary": VARY,
@@ -53,6 +58,6 @@ def conditional_response(request: Request, body: JsonBody, header: Mapping[str, 
 
 
 def _names(if_none_match: list[str], etag: str) -> bool:
-    """Weak comparison, as RFC 9110 wants it here. Our validators hold no comma, so theirs need not be parsed."""
+    """Weak comparison (RFC 9110, 13.1.2). Our validators hold no comma, so splitting at commas is enough."""
     named = [name.strip() for line in if_none_match for name in line.split(",")]
     return "*" in named or any(name.removeprefix("W/") == etag for name in named)

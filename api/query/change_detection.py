@@ -7,10 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
-from api.dates import iso_utc
 from rollups.clickhouse import ClickHouse
-
-HEADER = "X-Data-As-Of"
 
 _AS_OF = """
 SELECT toUnixTimestamp64Milli(min(as_of)) FROM watermarks
@@ -40,11 +37,11 @@ WHERE toInt64(splitByChar('_', _part)[3]) > {block:Int64} AND grain IN ('link_ho
 class Snapshot:
     """What one poll found, compared with the snapshot before it.
 
-    `header` says up to which time of the log every click is counted, both in queries after the poll and in earlier
-    responses that it does not invalidate.
+    `as_of`, in seconds since 1970, is the time of the log up to which every click is counted, both in queries after
+    the poll and in earlier responses that it does not invalidate. None: no worker has told.
     """
 
-    header: Mapping[str, str] = field(default_factory=dict)
+    as_of: float | None = None
     changed_from: date | None = None  # the first day with new clicks; None: there are none
     all_changed: bool = False  # or cannot be told
     catalog_changed: bool = False
@@ -68,16 +65,16 @@ class ChangeDetector:
     def poll(self, before: Snapshot | None) -> Snapshot:
         # The time first: later queries see at least the clicks up to it.
         milliseconds = self._db.query(_AS_OF, {"topic": self._topic})[0][0]
-        header = {HEADER: iso_utc(min(milliseconds / 1000, time.time()))} if milliseconds else {}
+        as_of = min(milliseconds / 1000, time.time()) if milliseconds else None
         parts = {table: (content, block) for table, content, block in self._db.query(_PARTS)}
         _, block = parts.pop("rollup", (0, 0))
         catalog = {table: content for table, (content, _) in parts.items()}
         catalog_changed = before is None or catalog != before.catalog
         # An empty, Distributed or Replicated table has no block number.
         if before is None or catalog_changed or not before.block or not block:
-            return Snapshot(header, all_changed=True, catalog_changed=catalog_changed, block=block, catalog=catalog)
+            return Snapshot(as_of, all_changed=True, catalog_changed=catalog_changed, block=block, catalog=catalog)
         if block <= before.block:
-            return Snapshot(header, block=before.block, catalog=catalog)
+            return Snapshot(as_of, block=before.block, catalog=catalog)
         latest, day = self._db.query(_CHANGED_DAYS, {"block": before.block})[0]
         # No rows: the parts hold markers only.
-        return Snapshot(header, changed_from=day if latest else None, block=latest or block, catalog=catalog)
+        return Snapshot(as_of, changed_from=day if latest else None, block=latest or block, catalog=catalog)

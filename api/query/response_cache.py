@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Coroutine, Hashable, Mapping
+from collections.abc import Callable, Coroutine, Hashable
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, TypeVar
@@ -41,7 +41,7 @@ class _Poll:
 
 
 class ResponseCache:
-    """For one event loop. A key holds everything that the response depends on, the scope of the caller above all.
+    """Caches what functions return. For one event loop.
 
     A response is at most `POLL_SECONDS` older than its request: entries from before the last poll are those that it
     found unchanged. An error reaches all requests that wait for it and is not cached.
@@ -66,38 +66,47 @@ class ResponseCache:
         self._polls: deque[_Poll] = deque(maxlen=_POLLS)
         self._stale = True
 
-    def __contains__(self, key: Hashable) -> bool:
-        return key in self._entries
+    def __contains__(self, call: tuple[Hashable, ...]) -> bool:
+        """Whether `(read, *arguments)` is cached."""
+        return call in self._entries
 
     def mark_stale(self) -> None:
         """The next request polls first, since this process has just changed the database. Thread-safe."""
         self._stale = True
 
     async def get(
-        self, key: Hashable, read: Callable[[], Value], *, last_day: date | None, size: Callable[[Value], int]
-    ) -> tuple[Value, Mapping[str, str]]:
-        """The value of `read`, called in a thread or cached, and the header that holds for it.
+        self,
+        read: Callable[..., Value],
+        *arguments: Hashable,
+        last_day: date | None,
+        size: Callable[[Value], int],
+    ) -> tuple[Value, float | None]:
+        """`read(*arguments)`, called in a thread or cached, and the `as_of` of `Snapshot` that holds for it.
 
-        `last_day` is the last day that the value depends on, None if it depends on the catalogue only; `size` gives
-        its bytes. Raises ClickHouseUnavailable if the database does not respond, and the errors of `read`.
+        The function and its arguments are the key, so they determine the value: the scope of the caller is among them,
+        and `read` is no lambda made for the call. `last_day` is the last day that the value depends on, None if it
+        depends on the catalogue only; `size` gives its bytes.
+
+        Raises ClickHouseUnavailable if the database does not respond, and the errors of `read`.
         """
+        key = (read, *arguments)
         poll = await self._current_poll()
         if entry := self._entries.get(key):
             if self._clock() < entry.expires:
                 self._entries.move_to_end(key)
-                return entry.value, poll.snapshot.header
+                return entry.value, poll.snapshot.as_of
             self._drop(key)
 
         async def read_and_store() -> Value:
-            value = await self.executor.run(read)
+            value = await self.executor.run(lambda: read(*arguments))
             self._store(key, _Entry(value, last_day, poll.at + ENTRY_SECONDS, size(value) + ENTRY_BYTES), poll)
             return value
 
-        return await self._share((poll.number, key), read_and_store), poll.snapshot.header
+        return await self._share((poll.number, key), read_and_store), poll.snapshot.as_of
 
-    async def as_of(self) -> Mapping[str, str]:
-        """The header that holds for queries from now on, for a response that is not cached."""
-        return (await self._current_poll()).snapshot.header
+    async def as_of(self) -> float | None:
+        """The `as_of` that holds for queries from now on, for a response that is not cached."""
+        return (await self._current_poll()).snapshot.as_of
 
     async def _share(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, Value]]) -> Value:
         """The result of the task of this key, which is cancelled when its last waiter leaves."""

@@ -13,7 +13,6 @@ from typing_extensions import TypedDict
 from api.dates import local_hours
 from api.http.conditional import JsonBody, conditional_response, day_has_ended
 from api.http.errors import StatisticsCode
-from api.query.change_detection import HEADER
 from api.statistics.common import Caller, Statistics, documented_responses, envelope, statistics_router
 from api.statistics.parameters import (
     FILL_HOURS,
@@ -151,20 +150,16 @@ class ClicksByHour:
 
     async def _respond_with_status(self, request: Request, caller: Caller, scope: Scope, days: Days) -> Response:
         """Caches the counts only: the status of an hour changes with every poll of the database."""
-        hours, header = await self._statistics.cache.get(
-            ("hours-with-status", scope, days, caller.account_id, caller.zone),
-            lambda: self._hours(caller, scope, days, fill=True),
-            last_day=days.last,
-            size=lambda hours: len(hours) * _ROW_BYTES,
+        hours, as_of = await self._statistics.cache.get(
+            self._hours, caller, scope, days, True, last_day=days.last, size=lambda hours: len(hours) * _ROW_BYTES
         )
-        as_of = datetime.fromisoformat(header[HEADER]).timestamp() if HEADER in header else None
         now = time.time()
         rows: list[StatusHourRow] = [
             {**_row(day, hour, count), "status": hour_status(day, hour, caller.zone, as_of=as_of, now=now)}
             for day, hour, count in hours
         ]
         closed = day_has_ended(days.last, caller.zone) and all(row["status"] == "final" for row in rows)
-        return conditional_response(request, JsonBody.of(envelope(rows)), header, closed=closed)
+        return conditional_response(request, JsonBody.of(envelope(rows)), as_of, closed=closed)
 
     def _rows(self, caller: Caller, scope: Scope, days: Days, fill: bool) -> list[HourRow]:
         return [_row(*hour) for hour in self._hours(caller, scope, days, fill)]

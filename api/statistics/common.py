@@ -68,10 +68,7 @@ class Statistics:
         """The caller of a call that every plan has."""
         account_id = await statistics_caller(request, self._keys, self._blocked)
         account, _ = await self.cache.get(
-            ("account", account_id),
-            lambda: self._catalog.account(account_id),
-            last_day=None,
-            size=lambda _: _ACCOUNT_BYTES,
+            self._catalog.account, account_id, last_day=None, size=lambda _: _ACCOUNT_BYTES
         )
         await self._limiter.count_account(account_id, account.plan)
         return Caller(account_id, account.plan, account.zone)
@@ -80,20 +77,17 @@ class Statistics:
         self, request: Request, caller: Caller, last_day: date | None, read: Callable[..., Any], *arguments: Hashable
     ) -> Response:
         """The result of `read(caller, *arguments)` in the envelope; `last_day` is the last day that it depends on,
-        None if it depends on the catalogue only.
-
-        `read` runs in a thread unless the response is cached. The function, its arguments and the caller's account and
-        time zone are the cache key.
+        None if it depends on the catalogue only. The result is cached, see `ResponseCache.get`.
         """
-        key = (read, arguments, caller.account_id, caller.zone)
-        body, header = await self.cache.get(
-            key,
-            lambda: JsonBody.of(envelope(read(caller, *arguments))),
-            last_day=last_day,
-            size=lambda body: body.size,
+        body, as_of = await self.cache.get(
+            _encoded, read, caller, *arguments, last_day=last_day, size=lambda body: body.size
         )
         closed = last_day is not None and day_has_ended(last_day, caller.zone)
-        return conditional_response(request, body, header, closed=closed)
+        return conditional_response(request, body, as_of, closed=closed)
+
+
+def _encoded(read: Callable[..., Any], *arguments: Hashable) -> JsonBody:
+    return JsonBody.of(envelope(read(*arguments)))
 
 
 def envelope(result: Any) -> dict[str, Any]:

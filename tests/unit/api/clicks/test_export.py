@@ -24,7 +24,6 @@ from api.clicks.export import Exports
 from api.clicks.parameters import ClicksQuery
 from api.clicks.queries import read_chunk
 from api.http import middleware
-from api.query.change_detection import HEADER
 from api.query.executor import QueryExecutor
 from rollups.clickhouse import ClickHouse, ClickHouseBusy, ClickHouseUnavailable, scope_settings
 from tests.support.seed import Callers, Daily, callers, insert_daily, insert_source, insert_watermark, upsert
@@ -158,7 +157,7 @@ def test_headers(db: ClickHouse, api: Callers, accept: str) -> None:
     insert_source(db, 1, "2026-04-01 00:00:00")
     insert_watermark(db, 1, 0, "2026-04-01 10:00:00")
     headers = get(api, accept).headers
-    assert headers[HEADER] == "2026-04-01T10:00:00.000Z"
+    assert headers["X-Data-As-Of"] == "2026-04-01T10:00:00.000Z"
     assert headers["Vary"] == "Accept, X-Api-Key, Authorization"
     assert headers["Cache-Control"] == "private, no-store"
     assert headers["X-Request-Id"]

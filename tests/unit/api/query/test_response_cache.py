@@ -6,7 +6,7 @@ import asyncio
 import gc
 import threading
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,7 +17,7 @@ from api.clicks.parameters import ClicksQuery
 from api.dates import parse_day
 from api.http.conditional import JsonBody, day_has_ended
 from api.query import response_cache as cache_module
-from api.query.change_detection import HEADER, ChangeDetector, Snapshot
+from api.query.change_detection import ChangeDetector, Snapshot
 from api.query.response_cache import ENTRY_BYTES, ENTRY_SECONDS, POLL_SECONDS, ResponseCache
 from rollups.clickhouse import ClickHouse
 from tests.support.clock import Clock
@@ -87,7 +87,7 @@ def test_later_days_do_not_touch_an_answer_and_its_time_moves_on(
     clock.now += POLL_SECONDS
     second = api.clicks()
     assert second.json() == first.json()
-    assert [answer.headers[HEADER][11:13] for answer in (first, second)] == ["10", "11"]
+    assert [answer.headers["X-Data-As-Of"][11:13] for answer in (first, second)] == ["10", "11"]
 
 
 def test_an_answer_within_the_half_second_keeps_the_time_it_is_true_for(
@@ -98,7 +98,7 @@ def test_an_answer_within_the_half_second_keeps_the_time_it_is_true_for(
     first = api.clicks()
     insert_daily(db, [Daily(CLOSED)])
     insert_watermark(db, 1, 0, "2026-04-01 11:00:00")
-    assert api.clicks().headers[HEADER] == first.headers[HEADER]
+    assert api.clicks().headers["X-Data-As-Of"] == first.headers["X-Data-As-Of"]
 
 
 def test_nothing_is_kept_for_longer_than_a_minute(db: ClickHouse, api: Callers, clock: Clock) -> None:
@@ -180,7 +180,7 @@ def test_a_store_that_is_away_answers_503_and_what_follows_is_right(db: ClickHou
     numbers = iter(range(1, 9))
 
     async def ask() -> int:
-        return (await cache.get("key", lambda: next(numbers), last_day=date(2026, 3, 31), size=lambda _: 1))[0]
+        return (await cache.get(numbers.__next__, last_day=date(2026, 3, 31), size=lambda _: 1))[0]
 
     assert asyncio.run(ask()) == 1
     upsert(db, networks=[{"network_id": 1, "name": "changed"}])
@@ -256,6 +256,10 @@ class Script(ChangeDetector):
         return self._snapshots.pop(0) if self._snapshots else Snapshot()
 
 
+def seven(_key: Hashable) -> int:
+    return 7
+
+
 def test_who_asks_the_same_at_once_shares_one_query(clock: Clock) -> None:
     made: list[int] = []
 
@@ -265,7 +269,7 @@ def test_who_asks_the_same_at_once_shares_one_query(clock: Clock) -> None:
 
     async def ask_often() -> list[tuple[int, Any]]:
         cache = ResponseCache(Away(), Script(), lambda: None, clock)
-        return await asyncio.gather(*(cache.get("key", make, last_day=None, size=lambda _: 1) for _ in range(9)))
+        return await asyncio.gather(*(cache.get(make, last_day=None, size=lambda _: 1) for _ in range(9)))
 
     assert [value for value, _ in asyncio.run(ask_often())] == [7] * 9
     assert len(made) == 1
@@ -274,21 +278,25 @@ def test_who_asks_the_same_at_once_shares_one_query(clock: Clock) -> None:
 def test_nobody_joins_an_answer_that_the_last_has_left(clock: Clock) -> None:
     began, go_on = threading.Event(), threading.Event()
 
-    def slow() -> int:
-        began.set()
-        go_on.wait(10)
-        return 1
+    results = iter([1, 2])
+
+    def slow_at_first() -> int:
+        result = next(results)
+        if result == 1:
+            began.set()
+            go_on.wait(10)
+        return result
 
     async def ask() -> int:
         cache = ResponseCache(Away(), Script(), lambda: None, clock)
-        leaving = [asyncio.ensure_future(cache.get("key", slow, last_day=None, size=lambda _: 1)) for _ in range(2)]
+        leaving = [asyncio.ensure_future(cache.get(slow_at_first, last_day=None, size=lambda _: 1)) for _ in range(2)]
         await asyncio.to_thread(began.wait, 10)
         leaving[0].cancel()
         await asyncio.sleep(0)
         assert not leaving[1].done(), "the other still waits"
         leaving[1].cancel()
         await asyncio.wait(leaving)
-        value, _ = await cache.get("key", lambda: 2, last_day=None, size=lambda _: 1)
+        value, _ = await cache.get(slow_at_first, last_day=None, size=lambda _: 1)
         go_on.set()
         while len(asyncio.all_tasks()) > 1:
             await asyncio.sleep(0.01)
@@ -303,7 +311,7 @@ def test_what_changed_while_it_was_read_is_not_kept(clock: Clock, changed: date,
         Away(), Script(Snapshot(all_changed=True), Snapshot(changed_from=changed)), lambda: None, clock
     )
 
-    async def ask() -> None:
+    async def ask() -> bool:
         reading, go_on = asyncio.Event(), asyncio.Event()
         loop = asyncio.get_running_loop()
 
@@ -311,15 +319,15 @@ def test_what_changed_while_it_was_read_is_not_kept(clock: Clock, changed: date,
             loop.call_soon_threadsafe(reading.set)
             return asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result()
 
-        asked = asyncio.ensure_future(cache.get("slow", slow, last_day=date(2026, 3, 31), size=lambda _: 1))
+        asked = asyncio.ensure_future(cache.get(slow, last_day=date(2026, 3, 31), size=lambda _: 1))
         await reading.wait()
         clock.now += POLL_SECONDS
-        await cache.get("other", lambda: 1, last_day=None, size=lambda _: 1)
+        await cache.get(seven, "other", last_day=None, size=lambda _: 1)
         go_on.set()
         await asked
+        return (slow,) in cache
 
-    asyncio.run(ask())
-    assert ("slow" in cache) == kept
+    assert asyncio.run(ask()) == kept
 
 
 @pytest.mark.timeout(20)
@@ -340,7 +348,7 @@ def test_who_comes_as_a_slow_look_ends_does_not_wait_for_it_again(clock: Clock) 
         cache = ResponseCache(Away(), Slow(), lambda: late.append(asyncio.ensure_future(asked())), clock)
 
         async def asked() -> tuple[int, Any]:
-            return await cache.get("key", lambda: 7, last_day=None, size=lambda _: 1)
+            return await cache.get(seven, "key", last_day=None, size=lambda _: 1)
 
         assert (await asked())[0] == 7
         assert (await late[0])[0] == 7
@@ -352,10 +360,10 @@ def test_the_first_requests_may_come_together(clock: Clock) -> None:
     cache = ResponseCache(Away(), Script(), lambda: None, clock)
 
     async def ask() -> list[tuple[int, Any]]:
-        first = asyncio.ensure_future(cache.get("a", lambda: 7, last_day=None, size=lambda _: 1))
+        first = asyncio.ensure_future(cache.get(seven, "a", last_day=None, size=lambda _: 1))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        return [*await asyncio.gather(first, cache.get("b", lambda: 7, last_day=None, size=lambda _: 1))]
+        return [*await asyncio.gather(first, cache.get(seven, "b", last_day=None, size=lambda _: 1))]
 
     assert [value for value, _ in asyncio.run(ask())] == [7, 7]
 
@@ -363,7 +371,7 @@ def test_the_first_requests_may_come_together(clock: Clock) -> None:
 def test_a_caller_that_leaves_stops_nobodys_answer(clock: Clock) -> None:
     async def leave() -> tuple[int, Any]:
         cache = ResponseCache(Away(), Script(), lambda: None, clock)
-        calls = [asyncio.ensure_future(cache.get("key", lambda: 7, last_day=None, size=lambda _: 1)) for _ in range(2)]
+        calls = [asyncio.ensure_future(cache.get(seven, "key", last_day=None, size=lambda _: 1)) for _ in range(2)]
         await asyncio.sleep(0)
         calls[0].cancel()
         return await calls[1]
@@ -377,10 +385,14 @@ def test_the_memory_is_bounded(clock: Clock, monkeypatch: pytest.MonkeyPatch) ->
 
     async def ask() -> None:
         for key in range(9):
-            await cache.get(key, lambda: 1, last_day=None, size=lambda _: 4)
+            await cache.get(seven, key, last_day=None, size=lambda _: 4)
 
     asyncio.run(ask())
-    assert ([key for key in range(9) if key in cache], cache.size) == ([7, 8], 8 + 2 * ENTRY_BYTES)
+    assert ([key for key in range(9) if (seven, key) in cache], cache.size) == ([7, 8], 8 + 2 * ENTRY_BYTES)
+
+
+def empty_page(_query: ClicksQuery) -> JsonBody:
+    return JsonBody.of({"data": [], "meta": {}})
 
 
 def test_the_memory_counts_what_it_takes(clock: Clock) -> None:
@@ -389,12 +401,7 @@ def test_the_memory_counts_what_it_takes(clock: Clock) -> None:
     async def ask() -> None:
         for number in range(answers):
             query = ClicksQuery(date(2026, 3, 1), date(2026, 3, 31), number, 1, 100)
-            await cache.get(
-                ("clicks", query),
-                lambda: JsonBody.of({"data": [], "meta": {}}),
-                last_day=query.end,
-                size=lambda body: body.size,
-            )
+            await cache.get(empty_page, query, last_day=query.end, size=lambda body: body.size)
 
     tracemalloc.start()
     try:
@@ -412,12 +419,12 @@ def test_what_is_too_old_is_not_kept_until_somebody_asks(clock: Clock) -> None:
     cache = ResponseCache(Away(), Script(), lambda: None, clock)
 
     async def ask(key: str) -> None:
-        await cache.get(key, lambda: 1, last_day=None, size=lambda _: 4)
+        await cache.get(seven, key, last_day=None, size=lambda _: 4)
 
     asyncio.run(ask("old"))
     clock.now += ENTRY_SECONDS
     asyncio.run(ask("new"))
-    assert ("old" in cache, "new" in cache, cache.size) == (False, True, 4 + ENTRY_BYTES)
+    assert ((seven, "old") in cache, (seven, "new") in cache, cache.size) == (False, True, 4 + ENTRY_BYTES)
 
 
 @pytest.mark.parametrize(
@@ -437,9 +444,47 @@ def test_a_poll_drops_what_it_found_changed(clock: Clock, snapshot: Snapshot, ke
 
     async def fill_and_poll() -> None:
         for key, last_day in days.items():
-            await cache.get(key, lambda: 1, last_day=last_day, size=lambda _: 1)
+            await cache.get(seven, key, last_day=last_day, size=lambda _: 1)
         clock.now += POLL_SECONDS
         await cache.as_of()
 
     asyncio.run(fill_and_poll())
-    assert [key for key in days if key in cache] == kept
+    assert [key for key in days if (seven, key) in cache] == kept
+
+
+def test_as_of_is_that_of_the_newest_poll_for_cached_values_too(clock: Clock) -> None:
+    snapshots = Snapshot(as_of=1000.001, all_changed=True), Snapshot(as_of=1001.5), Snapshot()
+    cache = ResponseCache(Away(), Script(*snapshots), lambda: None, clock)
+
+    async def ask() -> list[tuple[int, float | None]]:
+        answers = []
+        for _ in snapshots:
+            answers.append(await cache.get(seven, "key", last_day=None, size=lambda _: 1))
+            assert await cache.as_of() == answers[-1][1]
+            clock.now += POLL_SECONDS
+        return answers
+
+    assert asyncio.run(ask()) == [(7, 1000.001), (7, 1001.5), (7, None)]
+
+
+def test_the_function_and_its_arguments_are_the_key(clock: Clock) -> None:
+    cache = ResponseCache(Away(), Script(), lambda: None, clock)
+    calls: list[tuple[Any, ...]] = []
+
+    def first(*arguments: Any) -> tuple[Any, ...]:
+        calls.append(("first", *arguments))
+        return calls[-1]
+
+    def second(*arguments: Any) -> tuple[Any, ...]:
+        calls.append(("second", *arguments))
+        return calls[-1]
+
+    async def ask() -> None:
+        for _ in range(2):
+            for read in (first, second):
+                for arguments in ((), (1,), (1, "a"), ("a", 1)):
+                    value, _ = await cache.get(read, *arguments, last_day=None, size=lambda _: 1)
+                    assert value == (read.__name__, *arguments)
+
+    asyncio.run(ask())
+    assert len(calls) == len(set(calls)) == 8
