@@ -59,7 +59,7 @@ class ReadBack:
         sound &= parts.keys()
         for name in sorted(parts.keys() - sound):
             try:
-                if why := _hollow(parts[name]) or self._check(self._table, name).get(name):
+                if why := _empty_text_file(parts[name]) or self._check(self._table, name).get(name):
                     self._drop(self._table, name)
                     self._dropped += 1
                     whys.append(why)
@@ -74,7 +74,7 @@ class ReadBack:
         return {name: Path(path) for name, path in self._query(_INSERTED, {"table": self._table})}
 
 
-def _hollow(part: Path) -> str:
+def _empty_text_file(part: Path) -> str:
     """The first text file without content: checksums do not cover all of them, and none is ever empty."""
     texts = [*part.glob("*.txt"), *part.glob("*.json")]
     return next((f"{text.name} is empty" for text in texts if not text.stat().st_size), "")

@@ -23,13 +23,13 @@ class WorkerCollector(Collector):
         self._worker = worker
 
     def collect(self) -> Iterator[Metric]:
-        tally = self._worker.tally
-        yield _counter("clickmill_events", "Clicks applied, by what became of them", "reason", tally.events)
-        yield _counter("clickmill_inserts", "Inserts, by outcome", "outcome", tally.inserts)
+        stats = self._worker.stats
+        yield _counter("clickmill_events", "Clicks applied, by what became of them", "reason", stats.events)
+        yield _counter("clickmill_inserts", "Inserts, by outcome", "outcome", stats.inserts)
         yield CounterMetricFamily(
-            "clickmill_unverified", "Clicks counted that may repeat one before the horizon", value=tally.unverified
+            "clickmill_unverified", "Clicks counted that may repeat one before the horizon", value=stats.unverified
         )
-        yield CounterMetricFamily("clickmill_claims", "Partitions claimed", value=tally.claims)
+        yield CounterMetricFamily("clickmill_claims", "Partitions claimed", value=stats.claims)
         partitions = GaugeMetricFamily(
             "clickmill_partitions", "Assigned partitions, by state of their claim", labels=["state"]
         )

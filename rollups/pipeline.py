@@ -33,7 +33,7 @@ _BURYING_SECONDS = 5.0  # that dead letters of a batch may take; it comes again,
 
 
 @dataclass(slots=True)
-class Tally:
+class WorkerStats:
     """Counts since the start of the process."""
 
     events: Counter[str] = field(default_factory=Counter)
@@ -63,7 +63,7 @@ class Pipeline:
         self._pending_records = self._pending_bytes = 0
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
-        self.tally = Tally()
+        self.stats = WorkerStats()
         self.claims: Claims
         self.confirm: Callable[[list[PreparedBatch]], Awaitable[None]] = _as_prepared
 
@@ -104,7 +104,7 @@ class Pipeline:
         """What was pending of the partition is void."""
         self._pending.pop(lease.partition, None)
         self._transformer.forget_all_but(self.claims.leases)
-        self.tally.claims += 1
+        self.stats.claims += 1
 
     def isolating(self) -> dict[int, str]:
         return self._transformer.isolation.under_way()
@@ -199,13 +199,13 @@ class Pipeline:
         if outcome is not Outcome.APPLIED:
             self._start_over([(batch.lease, batch.fetched) for batch in batches], outcome, why)
             return
-        self.tally.inserts[outcome.value] += 1
+        self.stats.inserts[outcome.value] += 1
         for batch in batches:
             self._applied(batch)
 
     def _start_over(self, held: list[LeasedBatch], outcome: Outcome, why: str) -> None:
         """Claims again what was not applied. What was refused is taken apart, so that only its poison is left out."""
-        self.tally.inserts[outcome.value] += 1
+        self.stats.inserts[outcome.value] += 1
         for lease, batch in held:
             after = None
             if outcome is Outcome.FENCED:  # the group may have given it to another; the next heartbeat would tell
@@ -227,8 +227,8 @@ class Pipeline:
         lease.next, lease.failures = fetched.end, 0
         self._transformer.isolation.applied(lease.partition, fetched.end)
         self._guards[lease.partition].note(fetched.records.offsets, release_faults(batch.dead_letters))
-        self.tally.events.update(batch.events)
-        self.tally.unverified += batch.unverified
+        self.stats.events.update(batch.events)
+        self.stats.unverified += batch.unverified
 
     def skip_to(self, lease: Lease, offset: int) -> None:
         """Accounts for offsets before `offset`, which the log no longer has, as one gap. Blocks."""

@@ -23,7 +23,7 @@ from rollups.delivery.server_identity import FEW_CONNECTIONS, MANY_CONNECTIONS, 
 from rollups.delivery.touch import take_back, touch
 from rollups.kafka_log.broker_clock import BrokerClock
 from rollups.model import DeadLetter, Lease, State
-from rollups.pipeline import Pipeline, Tally
+from rollups.pipeline import Pipeline, WorkerStats
 from rollups.reporting.reporter import Reporter
 from rollups.settings import Settings
 from rollups.transform.batch_transformer import BatchTransformer, PreparedBatch
@@ -52,7 +52,7 @@ class Worker:
         self._db = db
         self._session: Session | None = None
         self._failed = ""  # why there is no session
-        self.tally = Tally()
+        self.stats = WorkerStats()
 
     def problems(self) -> list[str]:
         """Why the worker is not counting, empty when it is."""
@@ -69,7 +69,7 @@ class Worker:
                 await wait_for_clickhouse(self._db, stop)
                 if stop.is_set():
                     return
-                self._session = await Session.open(self._settings, self._db, self.tally)
+                self._session = await Session.open(self._settings, self._db, self.stats)
                 backoff, self._failed = 0.5, ""
                 await self._session.run(stop)
             except Exception as error:
@@ -113,7 +113,13 @@ class Session:
     """One Faust app with its pipeline and claims, for one incarnation of the topic."""
 
     def __init__(
-        self, settings: Settings, db: ClickHouse, endpoint: Endpoint, topic: Topic, tally: Tally, hasher: IdentityHasher
+        self,
+        settings: Settings,
+        db: ClickHouse,
+        endpoint: Endpoint,
+        topic: Topic,
+        stats: WorkerStats,
+        hasher: IdentityHasher,
     ) -> None:
         self._settings = settings
         self._endpoint = endpoint
@@ -126,7 +132,7 @@ class Session:
         self._clock = BrokerClock(partial(append_time, settings), db)
         self._transformer = BatchTransformer(settings, source, self._zones, self._seen, hasher, self._clock.now_ms)
         self._pipeline = Pipeline(settings, db, source, self._transformer, self._seen, self._bury)
-        self._pipeline.tally = tally
+        self._pipeline.stats = stats
         self._app: ClickApp = build_app(settings, self._pipeline)
         self._log = FaustLog(settings, self._app, self._identity, source)
         self._claims = Claims(self._markers, self._log, self._pipeline)
@@ -139,12 +145,12 @@ class Session:
         self._app.on_partitions_revoked.connect(self._revoked)
 
     @classmethod
-    async def open(cls, settings: Settings, db: ClickHouse, tally: Tally) -> Session:
+    async def open(cls, settings: Settings, db: ClickHouse, stats: WorkerStats) -> Session:
         await ensure_topics(settings)
         endpoint = Endpoint(db, settings.clickhouse_server)
         await asyncio.to_thread(endpoint.check, MANY_CONNECTIONS)
         hasher = await asyncio.to_thread(IdentityHasher.from_database, db, settings.visitor_secret)
-        return cls(settings, db, endpoint, await Topic.open(settings, db), tally, hasher)
+        return cls(settings, db, endpoint, await Topic.open(settings, db), stats, hasher)
 
     async def _identity(self) -> int:
         """The source that the topic is by now, once the database was found to be the same server."""

@@ -88,7 +88,7 @@ async def _consume(db: ClickHouse, world: World, options: argparse.Namespace) ->
                 if lease.ready and lease.position and lease.position.offset < world.log.end(partition):
                     await worker.pipeline.put(world.log.fetch(lease, dice.randint(1, options.most)))
             await asyncio.sleep(0.002)
-            if options.once and worker.pipeline.tally.inserts["fenced"]:
+            if options.once and worker.pipeline.stats.inserts["fenced"]:
                 return "fenced"
     return "done"
 

@@ -38,8 +38,8 @@ def samples(worker: Worker) -> dict[tuple[str, ...], float]:
 
 def test_states_outcomes_and_reasons_are_told(db: ClickHouse) -> None:
     worker = AtWork(Settings(), db)
-    worker.tally.events.update(counted=5, duplicate=2)
-    worker.tally.inserts.update(applied=3, fenced=1)
+    worker.stats.events.update(counted=5, duplicate=2)
+    worker.stats.inserts.update(applied=3, fenced=1)
     found = samples(worker)
     assert found["clickmill_events_total", "duplicate"] == 2
     assert found["clickmill_troubled_partitions",] == 1

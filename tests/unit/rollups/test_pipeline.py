@@ -128,7 +128,7 @@ def test_a_zombie_is_fenced_and_its_partition_claimed_again(db: ClickHouse) -> N
             await asyncio.to_thread(Markers(db, SOURCE).raise_fences, [0])  # another worker claims
             await worker.consume()
             assert worker.claims.leases[0].epoch > first.epoch
-            assert worker.pipeline.tally.inserts == {"fenced": 1, "applied": 1}
+            assert worker.pipeline.stats.inserts == {"fenced": 1, "applied": 1}
 
     asyncio.run(scenario())
     assert ledger(db) == {"counted": 1}
@@ -154,7 +154,7 @@ def test_an_insert_that_had_landed_is_not_applied_twice(db: ClickHouse, monkeypa
             await worker.consume(most=2)
             log.append(0, click(4))
             await worker.consume()
-            assert worker.pipeline.tally.inserts == {"applied": 2, "unknown": 1}
+            assert worker.pipeline.stats.inserts == {"applied": 2, "unknown": 1}
 
     asyncio.run(scenario())
     assert ledger(db) == {"counted": 5}
@@ -268,7 +268,7 @@ def test_the_next_owner_remembers_what_was_applied_and_nothing_else(db: ClickHou
             lease = worker.claims.leases[0]
             await asyncio.to_thread(Markers(db, SOURCE).raise_fences, [0])
             await worker.pipeline._apply(worker.transformer.transform([(lease, log.fetch(lease))]).prepared)
-            assert worker.pipeline.tally.inserts["fenced"] == 1  # it dies between `seen` and the clicks of a batch
+            assert worker.pipeline.stats.inserts["fenced"] == 1  # it dies between `seen` and the clicks of a batch
 
     asyncio.run(cut_off())
     assert db.query("SELECT max(end_offset) FROM seen") == [(3,)]

@@ -40,7 +40,7 @@ async def consumed(db: ClickHouse, log: MemoryLog, known: Layout, source: int = 
         worker.pipeline.confirm = confirm
         await worker.claim(set(log.partitions))
         await worker.consume()
-        assert worker.pipeline.tally.unverified == ledger(db)["unverified"]
+        assert worker.pipeline.stats.unverified == ledger(db)["unverified"]
 
 
 def send(log: MemoryLog, numbers: range, at: int = NOW) -> None:
