@@ -24,7 +24,7 @@ from rollups.delivery.touch import take_back, touch
 from rollups.kafka_log.broker_clock import BrokerClock
 from rollups.model import DeadLetter, Lease, State
 from rollups.pipeline import Pipeline, WorkerStats
-from rollups.reporting.reporter import Reporter
+from rollups.reporting import Reporter
 from rollups.settings import Settings
 from rollups.transform.batch_transformer import BatchTransformer, PreparedBatch
 from rollups.transform.identity import IdentityHasher
@@ -161,7 +161,7 @@ class Session:
         if await self._topic.identity(self._claims.leases) != self._topic.source:
             raise SourceReplaced(f"topic {self._settings.topic} was made again")
         self._topic.mark(batches)
-        self._reporter.about_to_apply(batches)
+        self._reporter.about_to_apply(batch.fetched for batch in batches)
 
     async def run(self, stop: asyncio.Event) -> None:
         tasks: list[asyncio.Task[Any]] = []

@@ -14,7 +14,7 @@ from api.http.errors import BadRequest
 from api.http.openapi import example, refused
 from rollups.audit import Days, Growth, PartitionAccount, Trouble, audit, clicks_by_day
 from rollups.clickhouse import ClickHouse
-from rollups.reporting.marks import marks
+from rollups.kafka_log.marks import marks
 
 _FEW_MARKS, _MANY_MARKS = 8, 500  # of each partition: for a look, and where the log is read again
 

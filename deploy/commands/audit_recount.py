@@ -17,8 +17,8 @@ from deploy.settings import Settings
 from ingest.event.validation import Fault
 from ingest.kafka.reader import read_topic
 from rollups.delivery.dead_letters import read_dead_letters
+from rollups.kafka_log.marks import fingerprint_of
 from rollups.recount import Ledger, Recount, Zones
-from rollups.reporting.marks import fingerprint_of
 
 
 async def compare_with_recount(

@@ -23,7 +23,7 @@ from rollups.clickhouse import ClickHouse
 from rollups.consumer.faust_transport import BatchConsumerThread
 from rollups.consumer.partition_layout import Layout
 from rollups.delivery.claims import Claims
-from rollups.reporting import marks
+from rollups.kafka_log import marks
 from rollups.transform import batch_transformer, landing
 from rollups.transform.dedupe import DedupeState
 from rollups.transform.isolation import Isolation

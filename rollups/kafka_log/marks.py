@@ -38,20 +38,20 @@ class Marks:
         self._source = source
         self._due: dict[int, float] = {}
         # (offset, CRC): of two batches, as the newer one may not be applied yet
-        self._taken: defaultdict[int, deque[tuple[int, int]]] = defaultdict(lambda: deque(maxlen=2))
+        self._noted: defaultdict[int, deque[tuple[int, int]]] = defaultdict(lambda: deque(maxlen=2))
 
-    def take(self, partition: int, records: Records) -> None:
+    def note(self, partition: int, records: Records) -> None:
         """Of the last of some records that are about to be applied."""
         if len(records):
             crc = fingerprint(records.log_times_ms[-1], records.keys[-1], records.values[-1])
-            self._taken[partition].append((records.offsets[-1], crc))
+            self._noted[partition].append((records.offsets[-1], crc))
 
     def write(self, applied: Mapping[int, int]) -> None:
         """Writes those that are due and lie before the next offset to apply of their partition. Blocks."""
         now, at = time.monotonic(), datetime.now(UTC)
         ready = {}
-        for partition, taken in list(self._taken.items()):
-            before = [mark for mark in taken if mark[0] < applied.get(partition, 0)]
+        for partition, noted in list(self._noted.items()):
+            before = [mark for mark in noted if mark[0] < applied.get(partition, 0)]
             if before and now >= self._due.get(partition, 0.0):
                 ready[partition] = max(before)
         if ready:
@@ -59,8 +59,8 @@ class Marks:
             self._db.insert("log_marks", rows, ["source", "partition", "offset", "crc", "noted_at"])
         for partition in ready:
             self._due[partition] = now + _MARK_SECONDS
-            newer = [mark for mark in self._taken[partition] if mark > ready[partition]]
-            self._taken[partition] = deque(newer, maxlen=2)
+            newer = [mark for mark in self._noted[partition] if mark > ready[partition]]
+            self._noted[partition] = deque(newer, maxlen=2)
 
 
 def fingerprint_of(record: Any) -> int:

@@ -8,14 +8,13 @@ from datetime import UTC, datetime
 
 import pytest
 
+from rollups import reporting
 from rollups.audit import audit
 from rollups.clickhouse import ClickHouse
+from rollups.kafka_log import marks
+from rollups.kafka_log.marks import Marks
 from rollups.model import Records
-from rollups.reporting import marks, partition_states
-from rollups.reporting.lateness import Lateness
-from rollups.reporting.marks import Marks
-from rollups.reporting.partition_states import OK, PartitionStates
-from rollups.reporting.reporter import Reporter
+from rollups.reporting import OK, Lateness, PartitionStates, Reporter
 from tests.support.log import MemoryLog, Record
 from tests.support.worker import SOURCE, harness
 
@@ -84,7 +83,7 @@ def test_what_a_zombie_says_is_put_right(db: ClickHouse, monkeypatch: pytest.Mon
     owner.write({0: OK})
     zombie.write({0: ("late", "as it believes")})
     assert troubles(db)
-    monkeypatch.setattr(partition_states, "_AFRESH_SECONDS", 0.0)
+    monkeypatch.setattr(reporting, "_AFRESH_SECONDS", 0.0)
     owner.write({0: OK})
     assert troubles(db) == []
 
@@ -116,9 +115,9 @@ def records(first: int, count: int) -> Records:
 
 def test_marks_are_of_what_was_applied_and_the_newest_of_it(db: ClickHouse, monkeypatch: pytest.MonkeyPatch) -> None:
     noted = Marks(db, SOURCE)
-    noted.take(0, records(0, 10))
-    noted.take(0, records(10, 10))
-    noted.take(0, records(20, 0))
+    noted.note(0, records(0, 10))
+    noted.note(0, records(10, 10))
+    noted.note(0, records(20, 0))
     noted.write({0: 10})
     assert [mark[2] for mark in marks.marks(db, 8)] == [9]
     noted.write({0: 20})  # not due

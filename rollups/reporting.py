@@ -1,0 +1,138 @@
+"""What a worker tells others of its partitions: their states and lateness, and marks of their logs.
+
+The audit is another process and reads it from the database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+
+from rollups.clickhouse import ClickHouse
+from rollups.delivery.claims import Claims
+from rollups.kafka_log.marks import Marks
+from rollups.model import FetchedBatch
+
+Condition = tuple[str, str]  # (state as in `partition_states`, why)
+
+OK: Condition = ("ok", "")
+LATE_SECONDS = 60.0
+_SAMPLES = 720
+_AFRESH_SECONDS = 60.0
+_MOST_WHY = 500  # characters
+
+
+class Reporter:
+    """For one session. The audit, which is another process, reads what `report` writes."""
+
+    def __init__(self, db: ClickHouse, source: int, claims: Claims) -> None:
+        self._claims = claims
+        self._states = PartitionStates(db, source)
+        self._marks = Marks(db, source)
+        self._lateness = Lateness()
+
+    def about_to_apply(self, batches: Iterable[FetchedBatch]) -> None:
+        for batch in batches:
+            self._marks.note(batch.partition, batch.records)
+
+    def note_ends(self, ends: Mapping[int, int]) -> None:
+        """Takes in where the logs of partitions end now."""
+        leases = self._claims.leases
+        self._lateness.note({p: (lease.next, ends[p]) for p, lease in leases.items() if p in ends})
+
+    def troubled(self) -> dict[int, str]:
+        """Why partitions are not counted, by partition: halted, failing, or late."""
+        return self._lateness.late() | self._claims.troubled()
+
+    def late_seconds(self) -> float:
+        """How old the oldest record that is not applied is, at least."""
+        return self._lateness.seconds()
+
+    async def report(self) -> None:
+        """Raises ClickHouseError."""
+        leases, late = self._claims.leases, self._lateness.late()
+        kinds = {"halted": self._claims.halted(), "failing": self._claims.failing(), "late": late}
+        conditions = {partition: _condition(partition, kinds) for partition in leases}
+        await asyncio.to_thread(self._states.write, conditions)
+        applied = {partition: lease.next for partition, lease in leases.items() if lease.ready}
+        await asyncio.to_thread(self._marks.write, applied)
+
+
+def _condition(partition: int, kinds: Mapping[str, Mapping[int, str]]) -> Condition:
+    for state, found in kinds.items():
+        if partition in found:
+            return state, found[partition]
+    return OK
+
+
+class PartitionStates:
+    """Writes what has changed, and looks once a minute whether what is written is still true."""
+
+    def __init__(self, db: ClickHouse, source: int) -> None:
+        self._db = db
+        self._source = source
+        self._states: dict[int, str] = {}
+        self._looked = -_AFRESH_SECONDS
+
+    def write(self, conditions: Mapping[int, Condition]) -> None:
+        """Notes how the partitions are that the worker holds, each of them. Blocks."""
+        states = {partition: state for partition, (state, _) in conditions.items()}
+        if states == self._states and time.monotonic() - self._looked < _AFRESH_SECONDS:
+            return
+        known = self._known()
+        now = datetime.now(UTC)
+        rows = []
+        for partition, (state, why) in conditions.items():
+            before, said, since, version = known.get(partition, (*OK, now, 0))
+            if (state, why[:_MOST_WHY]) != (before, said):
+                began = since if state == before else now
+                rows.append((self._source, partition, state, why[:_MOST_WHY], began, version + 1))
+        if rows:
+            columns = ["source", "partition", "state", "why", "since", "version"]
+            self._db.insert("partition_states", rows, columns)
+        self._states, self._looked = states, time.monotonic()
+
+    def _known(self) -> dict[int, tuple[str, str, datetime, int]]:
+        """Versions grow by one from what is there, so that no clock decides whose word stands."""
+        rows = self._db.query(
+            "SELECT partition, toString(state), why, since, version FROM partition_states FINAL "
+            "WHERE source = {source:UInt32}",
+            {"source": self._source},
+        )
+        return {partition: (state, why, since, version) for partition, state, why, since, version in rows}
+
+
+class Lateness:
+    """Remembers when the ends of logs were first seen where they are. What was not applied by then is that old.
+
+    A worker that has just started knows of no records that are old, so it is late a minute after that at the earliest.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._ends: dict[int, deque[tuple[float, int]]] = {}  # (time, end), of ends that are not reached yet
+
+    def note(self, positions: Mapping[int, tuple[int, int]]) -> None:
+        """Takes in the next offset to apply and the end of the log, of all partitions that are held."""
+        self._ends = {partition: self._ends.get(partition, deque(maxlen=_SAMPLES)) for partition in positions}
+        for partition, (applied, end) in positions.items():
+            ends = self._ends[partition]
+            while ends and ends[0][1] <= applied:
+                ends.popleft()
+            if end > applied and (not ends or end > ends[-1][1]):
+                ends.append((self._clock(), end))
+
+    def seconds(self) -> float:
+        """How old the oldest record that is not applied is, at least."""
+        return max((self._clock() - ends[0][0] for ends in self._ends.values() if ends), default=0.0)
+
+    def late(self) -> dict[int, str]:
+        """How far partitions are behind that are behind by more than a minute."""
+        found = {}
+        for partition, ends in self._ends.items():
+            if ends and (age := self._clock() - ends[0][0]) > LATE_SECONDS:
+                found[partition] = f"the log is ahead by records that are there for {age:.0f} s or more"
+        return found
