@@ -10,6 +10,7 @@ from typing import Any
 
 from ingest.event.addresses import AddressHasher
 
+LATE_SECONDS = 60.0  # by how much a partition that is late is behind
 LOG_APPEND_TIME = 1  # a record's timestamp_type where the broker has set the time
 
 

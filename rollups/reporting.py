@@ -14,12 +14,11 @@ from datetime import UTC, datetime
 from rollups.clickhouse import ClickHouse
 from rollups.delivery.claims import Claims
 from rollups.kafka_log.marks import Marks
-from rollups.model import FetchedBatch
+from rollups.model import LATE_SECONDS, FetchedBatch
 
 Condition = tuple[str, str]  # (state as in `partition_states`, why)
 
 OK: Condition = ("ok", "")
-LATE_SECONDS = 60.0
 _SAMPLES = 720
 _AFRESH_SECONDS = 60.0
 _MOST_WHY = 500  # characters

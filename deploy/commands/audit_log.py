@@ -14,7 +14,7 @@ from ingest.kafka.admin import topic_identity
 from ingest.kafka.reader import log_bounds, peek
 from rollups.delivery.sources import source_number
 from rollups.kafka_log.marks import fingerprint_of
-from rollups.reporting import LATE_SECONDS
+from rollups.model import LATE_SECONDS
 
 Marks = dict[int, dict[int, int]]  # CRCs by partition and offset
 
