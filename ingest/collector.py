@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 import uuid
 from collections.abc import Awaitable, Callable
@@ -14,10 +15,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from ingest.content_encoding import ACCEPTED, UndecodableBody, decompress
+from ingest.content_encoding import ACCEPTED, decompress
+from ingest.errors import HttpError
 from ingest.event import UNPARSABLE, Click, Rejected, clicked_at_ms, decode_one, parse_record, validate, validate_size
-from ingest.producer import BufferFull, ClickProducer
+from ingest.kafka.admin import KafkaError
+from ingest.producer import BufferFull, ClickProducer, DeliveryFailed, ProducerClosed
 from ingest.settings import Settings
+
+log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 5 * 1024 * 1024
 MAX_EVENTS = 50_000
@@ -31,14 +36,6 @@ Authorize = Callable[[str | None], Awaitable[KeyVerdict]]
 _array = msgspec.json.Decoder(list[msgspec.Raw])
 _any = msgspec.json.Decoder(msgspec.Raw)
 _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-
-
-class CollectorError(Exception):
-    """A request that is answered with an error as a whole."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status, self.code = status, code
 
 
 def collector_routes(
@@ -61,7 +58,7 @@ def collector_routes(
             body, latest_ms = await _read_body(request), int(clock() * 1000) + tolerance_ms
             clicks, rejected = parse_body(body, request.headers.get("content-type", ""), latest_ms)
             await _publish(producer, clicks)
-        except CollectorError as error:
+        except HttpError as error:
             return _error_response(request, error)
         return JSONResponse({"accepted": len(clicks), "rejected": rejected}, 202 if clicks else 400)
 
@@ -73,19 +70,17 @@ async def _authorize(request: Request, authorize: Authorize, closed: Callable[[]
     key = request.headers.get("x-api-key") or (token.strip() if scheme.lower() == "bearer" else None)
     match await authorize(key):
         case "unknown":
-            raise CollectorError(401, "UNAUTHORIZED", "A valid API key is required: send it as X-Api-Key.")
+            raise HttpError(401, "UNAUTHORIZED", "A valid API key is required: send it as X-Api-Key.")
         case "forbidden":
-            raise CollectorError(403, "FORBIDDEN", "This key cannot send events: use one with role ingest.")
+            raise HttpError(403, "FORBIDDEN", "This key cannot send events: use one with role ingest.")
         case "unavailable":
-            raise CollectorError(503, "UNAVAILABLE", "Keys cannot be checked at the moment; send the events again.")
+            raise HttpError(503, "UNAVAILABLE", "Keys cannot be checked at the moment; send the events again.")
     if closed():
-        raise CollectorError(503, "UNAVAILABLE", "Events cannot be taken at the moment; send them again.")
+        raise HttpError(503, "UNAVAILABLE", "Events cannot be taken at the moment; send them again.")
 
 
 async def _read_body(request: Request) -> bytes:
-    too_large = CollectorError(
-        413, "PAYLOAD_TOO_LARGE", f"A request holds at most {MAX_BODY_BYTES} bytes; send several."
-    )
+    too_large = HttpError(413, "PAYLOAD_TOO_LARGE", f"A request holds at most {MAX_BODY_BYTES} bytes; send several.")
     length = request.headers.get("content-length", "")
     if length.isdigit() and int(length) > MAX_BODY_BYTES:
         raise too_large
@@ -96,11 +91,8 @@ async def _read_body(request: Request) -> bytes:
             if len(body) > MAX_BODY_BYTES:
                 raise too_large
     except ClientDisconnect as error:
-        raise CollectorError(400, "BAD_REQUEST", "The body ended early.") from error
-    try:
-        return decompress(bytes(body), request.headers.getlist("content-encoding"), MAX_BODY_BYTES)
-    except UndecodableBody as error:
-        raise CollectorError(error.status, error.code, str(error)) from error
+        raise HttpError(400, "BAD_REQUEST", "The body ended early.") from error
+    return decompress(bytes(body), request.headers.getlist("content-encoding"), MAX_BODY_BYTES)
 
 
 def split_items(body: bytes, content_type: str) -> list[bytes]:
@@ -148,7 +140,7 @@ def _parse_valid_body(body: bytes, latest_ms: int) -> list[Click] | None:
 
 def _validate_items(items: list[bytes], latest_ms: int) -> tuple[list[Click], list[dict[str, Any]]]:
     if len(items) > MAX_EVENTS:
-        raise CollectorError(413, "PAYLOAD_TOO_LARGE", f"A request holds at most {MAX_EVENTS} events; send several.")
+        raise HttpError(413, "PAYLOAD_TOO_LARGE", f"A request holds at most {MAX_EVENTS} events; send several.")
     clicks: list[Click] = []
     rejected: list[dict[str, Any]] = []
     for index, item in enumerate(items):
@@ -179,15 +171,14 @@ async def _publish(producer: ClickProducer, clicks: list[Click]) -> None:
         async with asyncio.timeout(ACKNOWLEDGE_TIMEOUT_SECONDS):
             await asyncio.gather(*await producer.send_many(clicks, wait=BUFFER_TIMEOUT_SECONDS))
     except BufferFull as error:
-        raise CollectorError(
-            429, "RATE_LIMITED", "Too many events wait for the broker; send them again later."
-        ) from error
-    except (TimeoutError, RuntimeError) as error:
+        raise HttpError(429, "RATE_LIMITED", "Too many events wait for the broker; send them again later.") from error
+    except (TimeoutError, DeliveryFailed, ProducerClosed, KafkaError) as error:
+        log.warning("events were not acknowledged, the response is 503: %s", error or "no answer in time")
         message = "The broker did not acknowledge all events; send them again, with the same event ids."
-        raise CollectorError(503, "UNAVAILABLE", message) from error
+        raise HttpError(503, "UNAVAILABLE", message) from error
 
 
-def _error_response(request: Request, error: CollectorError) -> JSONResponse:
+def _error_response(request: Request, error: HttpError) -> JSONResponse:
     content = {
         "code": error.code,
         "message": str(error),

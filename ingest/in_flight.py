@@ -7,14 +7,15 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from ingest.errors import Unavailable
 from ingest.event import Click
 
 
-class DeliveryFailed(RuntimeError):
+class DeliveryFailed(Unavailable):
     """A click whose delivery is not acknowledged; it may have arrived. Send it again with the same event id."""
 
 
-class BufferFull(Exception):
+class BufferFull(Unavailable):
     """As many clicks wait for their acknowledgement as the buffer holds: slow down and send again."""
 
 

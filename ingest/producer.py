@@ -11,17 +11,22 @@ from typing import Any
 
 from aiokafka.errors import KafkaError
 
+from ingest.errors import Unavailable
 from ingest.event.click import Click
 from ingest.in_flight import Acknowledgement, BufferFull, DeliveryFailed, InFlight
 from ingest.kafka.producer_connection import Connection, connect
 from ingest.kafka.records import Record, RecordPacker
 from ingest.settings import Settings
 
-__all__ = ["BufferFull", "ClickProducer", "DeliveryFailed"]
+__all__ = ["BufferFull", "ClickProducer", "DeliveryFailed", "ProducerClosed"]
 
 log = logging.getLogger(__name__)
 
 _SLICE = 250  # clicks sorted by partition in one go, so that a large request does not keep others waiting
+
+
+class ProducerClosed(Unavailable):
+    """The producer is not started, or was closed."""
 
 
 class ClickProducer:
@@ -165,7 +170,7 @@ class ClickProducer:
         await self._in_flight.wait_settled()
 
     async def close(self) -> None:
-        """Flushes and disconnects. Whoever still sends meanwhile gets a RuntimeError."""
+        """Flushes and disconnects. A send that is still under way raises ProducerClosed."""
         if self._connection is None:
             return
         await self.flush()
@@ -178,7 +183,7 @@ class ClickProducer:
 
     def _connected(self) -> Connection:
         if self._connection is None:
-            raise RuntimeError("the producer is not started: use `async with ClickProducer(...)`")
+            raise ProducerClosed("the producer is not started: use `async with ClickProducer(...)`")
         return self._connection
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

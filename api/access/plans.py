@@ -10,6 +10,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from ingest.errors import OperatorError
+
 MAX_RANGE_DAYS = 31
 _STATISTICS_SHARE = 20  # statistics calls get one in twenty of the calls a minute
 
@@ -108,7 +110,7 @@ def read_plans(setting: str) -> Plans:
         by_name = {plan_name(name): values for name, values in changes.items()}
         return Plans(tuple(_changed(plan, by_name.get(plan.name, {})) for plan in DEFAULTS))
     except (OSError, ValueError) as error:
-        raise RuntimeError(f"CLICKMILL_PLANS: {_words(error)}") from error
+        raise OperatorError(f"CLICKMILL_PLANS: {_words(error)}") from error
 
 
 _CHANGES = TypeAdapter(dict[str, dict[str, int | bool | None]], config=ConfigDict(strict=True))

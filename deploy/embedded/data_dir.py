@@ -12,12 +12,13 @@ from pathlib import Path
 
 from deploy.embedded.durable import write_durably
 from deploy.settings import Settings
+from ingest.errors import OperatorError
 from ingest.settings import EMBEDDED
 
 _LOOK_SECONDS = 0.1
 
 
-class NotRunning(Exception):
+class NotRunning(OperatorError):
     """A command needs a running `clickmill up`, or addresses in the settings, and has neither."""
 
 
@@ -60,14 +61,16 @@ class DataDir:
             self.path.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self.path / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise RuntimeError(
+            raise OperatorError(
                 f"the data directory {self.path} cannot be written ({error.strerror}): "
                 "choose another with --data-dir or CLICKMILL_DATA_DIR"
             ) from error
         if not _try_lock(descriptor):
             time.sleep(_LOOK_SECONDS)  # it may have been a command that was looking whether an `up` runs
             if not _try_lock(descriptor):
-                raise RuntimeError(f"`clickmill up` runs in {self.path} already: stop it, or choose another --data-dir")
+                raise OperatorError(
+                    f"`clickmill up` runs in {self.path} already: stop it, or choose another --data-dir"
+                )
         self.withdraw_addresses()  # what an earlier one left that was killed
 
     def publish_addresses(self, addresses: Addresses) -> None:
@@ -122,9 +125,9 @@ class DataDir:
         except FileNotFoundError:
             return {}
         except ValueError as error:
-            raise RuntimeError(f"{self._secrets} is damaged: bring back a copy of it ({error})") from error
+            raise OperatorError(f"{self._secrets} is damaged: bring back a copy of it ({error})") from error
         if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
-            raise RuntimeError(f"{self._secrets} is damaged: it holds no JSON object of texts")
+            raise OperatorError(f"{self._secrets} is damaged: it holds no JSON object of texts")
         return found
 
     def kafka_port(self) -> int | None:

@@ -18,7 +18,7 @@ from deploy.processes.lifecycle import serve_until, stop_on_signals
 from deploy.processes.metrics_listener import MetricsListener
 from deploy.settings import Settings
 from ingest.collector import KeyVerdict, collector_routes
-from ingest.kafka.admin import ensure_topics, wait_for_broker
+from ingest.kafka.admin import KafkaError, ensure_topics, wait_for_broker
 from ingest.producer import ClickProducer
 from rollups.clickhouse import ClickHouse, ClickHouseError
 
@@ -74,7 +74,7 @@ class CollectorService:
         try:
             await ensure_topics(self._settings)
             await self.producer.start()
-        except RuntimeError as error:  # what aiokafka's errors derive from
+        except KafkaError as error:
             log.warning("no events can be taken yet, trying again in %.0f s: %s", _RETRY_SECONDS, error)
             return False
         return True

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 
 from deploy.processes.timeout_protocol import KEEP_ALIVE_TIMEOUT_SECONDS, TimeoutProtocol
 from deploy.settings import Settings
+from ingest.errors import OperatorError
 from ingest.settings import split_list
 
 
@@ -53,7 +54,7 @@ class HttpServer(uvicorn.Server):
 
 
 def bind(host: str, port: int, option: str = "--port") -> socket.socket:
-    """A socket that has the port and takes no connections yet; 0 gives a free port. Errors: RuntimeError, which names
+    """A socket that has the port and takes no connections yet; 0 gives a free port. Errors: OperatorError, which names
     the option to change."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # Without the protocol asyncio does not turn Nagle's algorithm off, and each answer waits 40 ms for an ACK.
@@ -63,7 +64,7 @@ def bind(host: str, port: int, option: str = "--port") -> socket.socket:
         bound.bind((host, port))
     except OSError as error:
         bound.close()
-        raise RuntimeError(f"cannot listen on {host}:{port} ({error.strerror}): choose another {option}") from error
+        raise OperatorError(f"cannot listen on {host}:{port} ({error.strerror}): choose another {option}") from error
     return bound
 
 

@@ -19,7 +19,7 @@ from rollups.metrics import exposition
 
 
 class MetricsListener:
-    """Takes the port of the settings at once, if they name one. Errors: RuntimeError if it cannot be had."""
+    """Takes the port of the settings at once, if they name one. Errors: OperatorError if it cannot be had."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

@@ -23,6 +23,7 @@ from deploy.processes.lifecycle import stop_on_signals
 from deploy.processes.metrics_listener import MetricsListener
 from deploy.processes.worker import worker_readiness
 from deploy.settings import Settings
+from ingest.errors import OperatorError
 from ingest.kafka.admin import ensure_topics
 from ingest.settings import EMBEDDED
 from rollups.clickhouse import ClickHouse
@@ -54,7 +55,7 @@ class RunningStack:
 async def run_up(settings: Settings, host: str, port: int, kafka_port: int | None, on_ready: OnReady) -> None:
     """Runs until SIGTERM or SIGINT, then takes no more events, counts those it has, and stops.
 
-    Errors: RuntimeError if the directory, a secret or a port cannot be had; nothing has been started then.
+    Errors: OperatorError if the directory, a secret or a port cannot be had; nothing has been started then.
     """
     data_dir = DataDir(settings.data_dir.resolve())
     data_dir.lock()
@@ -78,7 +79,7 @@ def _embedded_broker(
     """The embedded broker, if it is the one to use, with the port that clients of this directory know."""
     if settings.kafka_url != EMBEDDED:
         if wanted:
-            raise RuntimeError("--kafka-port is that of the embedded broker, and CLICKMILL_KAFKA_URL names another")
+            raise OperatorError("--kafka-port is that of the embedded broker, and CLICKMILL_KAFKA_URL names another")
         return None
     port = choose_port(wanted, data_dir.kafka_port(), besides=bound.getsockname()[1])
     data_dir.save_kafka_port(port)
@@ -175,7 +176,7 @@ async def _call_when_ready(stack: RunningStack, worker: Worker, on_ready: OnRead
 async def _watch_broker(broker: EmbeddedBroker) -> None:
     while broker.running():
         await asyncio.sleep(_BROKER_CHECK_SECONDS)
-    raise RuntimeError("the embedded broker has ended, and with it every event that was not counted yet; start again")
+    raise OperatorError("the embedded broker has ended, and with it every event that was not counted yet; start again")
 
 
 async def _drain(worker: Worker) -> None:

@@ -11,6 +11,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import IO
 
+from ingest.errors import InvalidInput
 from ingest.event import Click, Fault, Rejected, validate, validate_size
 
 MAX_LINE_BYTES = 1024 * 1024
@@ -28,7 +29,7 @@ Outcome = Click | Rejected | Skipped
 Parse = Callable[[bytes], Outcome]
 
 
-class DamagedFile(RuntimeError):
+class DamagedFile(InvalidInput):
     """The file cannot be read to its end."""
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError as KafkaError  # other layers import it from here
+from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from ingest.kafka.topic_findings import log_once, warn_of_findings
 from ingest.kafka.topic_id import TopicDescription, describe_topic

@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 from deploy.settings import Settings
 from ingest.event import Click, Rejected, decode_record
 from ingest.kafka.admin import ensure_topics, topic_identity, topics
-from ingest.producer import BufferFull, ClickProducer, DeliveryFailed
+from ingest.producer import BufferFull, ClickProducer, DeliveryFailed, ProducerClosed
 from tests.support import free_port
 from tests.support.kafka_broker import KafkaBroker, missing_reason, require
 from tests.support.tansu import Tansu, tansu
@@ -128,7 +128,7 @@ def test_closing_sends_what_is_buffered(settings: Settings) -> None:
         async with ClickProducer(settings) as producer:
             sent = [producer.send_nowait(click(n)) for n in range(500)]
         assert all(future.result() for future in sent)
-        with pytest.raises(RuntimeError, match="not started"):
+        with pytest.raises(ProducerClosed, match="not started"):
             await producer.send(click())
 
     run(main())

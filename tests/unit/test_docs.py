@@ -30,9 +30,10 @@ def test_every_fault_is_named(fault: str) -> None:
 
 
 def test_every_status_of_the_collector_is_named() -> None:
-    source = (DOCS.parent / "ingest" / "collector.py").read_text()
-    raised = set(re.findall(r'CollectorError\(\s*(\d{3}), "(\w+)"', source))
-    assert len(raised) >= 5
+    ingest = DOCS.parent / "ingest"
+    source = (ingest / "collector.py").read_text() + (ingest / "content_encoding.py").read_text()
+    raised = set(re.findall(r'HttpError\(\s*(\d{3}), "(\w+)"', source))
+    assert len(raised) >= 6
     for status, code in raised:
         [row] = [line for line in PAGE.splitlines() if line.startswith(f"| {status} |")]
         assert f"`{code}`" in row

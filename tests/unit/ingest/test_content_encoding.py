@@ -13,7 +13,8 @@ import cramjam
 import pyarrow as pa
 import pytest
 
-from ingest.content_encoding import UndecodableBody, decompress
+from ingest.content_encoding import decompress
+from ingest.errors import HttpError
 
 MOST = 1_000_000
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
@@ -46,7 +47,7 @@ def test_an_unpacked_body_is_what_it_is(encodings: list[str]) -> None:
     "encodings", [["br"], ["deflate"], ["gzip, zstd"], ["gzip", "gzip"], ["gzip;q=1"], ["x" * 9999]]
 )
 def test_another_coding_is_415(encodings: list[str]) -> None:
-    with pytest.raises(UndecodableBody, match="gzip, zstd") as refused:
+    with pytest.raises(HttpError, match="gzip, zstd") as refused:
         decompress(gzip.compress(b"{}"), encodings, MOST)
     assert refused.value.status == 415
 
@@ -57,7 +58,7 @@ def test_what_is_not_of_its_coding_is_400(coding: str) -> None:
     other = PACKERS["zstd" if coding == "gzip" else "gzip"](b"{}")
     half, garbage = packed[: len(packed) // 2], packed + b"garbage"
     for bad in (b"", b"{}", other, half, packed[:-1], garbage, b"\0" * 100):
-        with pytest.raises(UndecodableBody) as refused:
+        with pytest.raises(HttpError) as refused:
             decompress(bad, [coding], MOST)
         assert refused.value.status == 400
 
@@ -65,14 +66,14 @@ def test_what_is_not_of_its_coding_is_400(coding: str) -> None:
 def test_a_gzip_whose_checksum_is_wrong_is_400() -> None:
     packed = bytearray(gzip.compress(b"[1, 2, 3]"))
     packed[-6] ^= 1
-    with pytest.raises(UndecodableBody) as refused:
+    with pytest.raises(HttpError) as refused:
         decompress(bytes(packed), ["gzip"], MOST)
     assert refused.value.status == 400
 
 
 @pytest.mark.parametrize("coding", ["gzip", "zstd"])
 def test_a_byte_more_than_the_limit_is_413(coding: str) -> None:
-    with pytest.raises(UndecodableBody) as refused:
+    with pytest.raises(HttpError) as refused:
         decompress(PACKERS[coding](b"0" * (MOST + 1)), [coding], MOST)
     assert refused.value.status == 413
 
@@ -88,7 +89,7 @@ def test_a_bomb_takes_time_and_memory_of_the_limit_only(coding: str) -> None:
     packed = bomb(coding)
     began, before = time.process_time(), pa.total_allocated_bytes()
     for _ in range(20):
-        with pytest.raises(UndecodableBody) as refused:
+        with pytest.raises(HttpError) as refused:
             decompress(packed, [coding], MOST)
         assert refused.value.status == 413
     assert time.process_time() - began < 1.0
@@ -101,12 +102,12 @@ def test_a_bomb_with_a_large_window_touches_no_more_memory() -> None:
     block = (100_000 << 3 | 1 << 1).to_bytes(3, "little") + b"\0"  # 100,000 times the same byte, more follow
     program = (
         "import resource, sys\n"
-        "from ingest.content_encoding import UndecodableBody, decompress\n"
+        "from ingest.content_encoding import HttpError, decompress\n"
         f"body = {head!r} + {block!r} * 40_000\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "try:\n"
         f"    decompress(body, ['zstd'], {MOST})\n"
-        "except UndecodableBody as error:\n"
+        "except HttpError as error:\n"
         "    print(error.status, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

