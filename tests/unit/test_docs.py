@@ -78,3 +78,13 @@ def test_files_that_a_page_names_exist(page: Path) -> None:
     assert [link for link in links if not (page.parent / link).exists()] == []
     paths = re.findall(r"`((?:ingest|rollups|api|deploy|tests|bench|docs)/[\w/.-]*\w)/?`", text)
     assert [path for path in paths if not (DOCS.parent / path).exists()] == []
+
+
+def test_tests_that_a_page_names_exist() -> None:
+    tests = sorted((DOCS.parent / "tests").rglob("test_*.py"))
+    known = {path.stem for path in tests} | {
+        name for path in tests for name in re.findall(r"def (test_\w+)", path.read_text())
+    }
+    named = {name for page in PAGES for name in re.findall(r"\b(test_\w+)", page.read_text())}
+    assert len(named) > 10
+    assert named <= known
