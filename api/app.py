@@ -22,7 +22,7 @@ from api.clicks.endpoint import ClicksEndpoint
 from api.health import Ready, health_router
 from api.http.middleware import install_middleware
 from api.http.openapi import Documented, schema_router
-from api.mcp.discovery import discovery_router
+from api.mcp.discovery import Discovery
 from api.mcp.endpoint import McpEndpoint
 from api.query.change_detection import ChangeDetector
 from api.query.response_cache import ResponseCache
@@ -87,7 +87,7 @@ def create_app(
     app.include_router(ClicksByDate(statistics, counts).router())
     app.include_router(ClicksByGroup(statistics, counts, reader).router())
     app.include_router(GroupList(statistics, reader).router())
-    app.include_router(discovery_router(app.openapi))
+    app.include_router(Discovery(app.openapi).router())
     app.router.routes.append(Route("/mcp", mcp))
     app.include_router(admin_router(keys, catalog, cache))
     app.include_router(audit_router(db, keys))

@@ -25,32 +25,33 @@ _RULES = """\
 - Answers carry an `ETag`; send it as `If-None-Match` and take 304 as unchanged."""
 
 
-def discovery_router(openapi: Callable[[], Json]) -> APIRouter:
-    """Readable without a key: they say what there is, not what anybody's clicks are."""
-    router = APIRouter(tags=["discovery"])
+class Discovery:
+    """The handlers. They take no key: they show what the API offers, and no data."""
 
-    @cache
-    def tools() -> list[ToolView]:
-        return tool_list(openapi())
+    def __init__(self, openapi: Callable[[], Json]) -> None:
+        self._openapi = openapi
+        self._tools = cache(lambda: tool_list(openapi()))  # the document is complete once all routers are included
 
-    @router.get(
-        "/api/v1/tools",
-        operation_id="listTools",
-        summary="Tools with JSON Schemas",
-        responses=example(200, {"tools": []}),
-    )
-    async def list_tools() -> ToolList:
-        return {"tools": tools()}
+    def router(self) -> APIRouter:
+        router = APIRouter(tags=["discovery"])
+        router.get(
+            "/api/v1/tools",
+            operation_id="listTools",
+            summary="Tools with JSON Schemas",
+            responses=example(200, {"tools": []}),
+        )(self.list_tools)
+        router.get("/mcp/integration.json", include_in_schema=False)(self.integration)
+        router.get("/llms.txt", include_in_schema=False)(self.llms)
+        return router
 
-    @router.get("/mcp/integration.json", include_in_schema=False)
-    async def integration(request: Request) -> Response:
-        return JSONResponse(mcp_integration(str(request.base_url), tools()))
+    async def list_tools(self) -> ToolList:
+        return {"tools": self._tools()}
 
-    @router.get("/llms.txt", include_in_schema=False)
-    async def llms(request: Request) -> Response:
-        return PlainTextResponse(llms_text(openapi(), str(request.base_url)))
+    async def integration(self, request: Request) -> Response:
+        return JSONResponse(mcp_integration(str(request.base_url), self._tools()))
 
-    return router
+    async def llms(self, request: Request) -> Response:
+        return PlainTextResponse(llms_text(self._openapi(), str(request.base_url)))
 
 
 def mcp_greeting(base_url: str) -> Json:

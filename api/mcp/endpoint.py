@@ -92,18 +92,12 @@ class McpEndpoint:
         if body is None:
             await JSONResponse(_INVALID_MESSAGE, 400)(request.scope, request.receive, send)
             return
-        waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-        async def receive() -> Message:
-            return waiting.pop() if waiting else await request.receive()
-
-        async def told(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(getattr(request.state, "forwarded_headers", {}))
-            await send(message)
-
-        # The SDK would let a tool go on whose caller has left, and the call inside it never learns of that.
-        await run_while_connected(self._manager.handle_request, _with_accept(request.scope), receive, told)
+        await run_while_connected(  # else the SDK would finish a tool after its client has disconnected
+            self._manager.handle_request,
+            _with_accept(request.scope),
+            _replay(body, request.receive),
+            _with_forwarded_headers(request, send),
+        )
 
 
 def _without_origin(request: Request) -> Request:
@@ -149,3 +143,24 @@ def _with_accept(scope: Scope) -> Scope:
     headers = MutableHeaders(raw=list(scope["headers"]))
     headers.setdefault("accept", "application/json")
     return {**scope, "headers": headers.raw}
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """Receives the body, which has been read already, and then whatever the client sends."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def next_message() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return next_message
+
+
+def _with_forwarded_headers(request: Request, send: Send) -> Send:
+    """Sends the response with the headers that `call_tool` has left in the state of the request."""
+
+    async def send_with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).update(getattr(request.state, "forwarded_headers", {}))
+        await send(message)
+
+    return send_with_headers
