@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from typing import Literal
 
@@ -14,6 +15,8 @@ from typing_extensions import TypedDict
 from api.http.openapi import example
 from api.query.executor import DatabaseHealth
 from rollups.clickhouse import ClickHouse
+
+log = logging.getLogger(__name__)
 
 Ready = Callable[[], Mapping[str, bool | str]]  # by part; a text says why it is away
 
@@ -56,6 +59,8 @@ def health_router(db: ClickHouse, ready: Ready | None, reader: ClickHouse | None
     async def readyz() -> JSONResponse:
         others = await to_thread.run_sync(ready) if ready else {}
         troubles = await asyncio.gather(*(health.check() for health in databases))
+        for trouble in filter(None, troubles):
+            log.info("not ready: %s", trouble)
         parts = {"store": not any(troubles), **{name: answer is True for name, answer in others.items()}}
         reasons = [answer for answer in others.values() if isinstance(answer, str)]
         away = [name for name, answers in parts.items() if not answers]

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ingest.errors import ClickmillError
+
 Query = Callable[[str, Mapping[str, Any]], Sequence[tuple[Any, ...]]]
 Check = Callable[[str, str], Mapping[str, str]]
 
@@ -23,7 +25,7 @@ WHERE database = currentDatabase() AND table = {table:String} AND active AND min
 """
 
 
-class NotWritten(Exception):
+class NotWritten(ClickmillError):
     """The disk refused a part of an insert, and nothing of the insert is left."""
 
 

@@ -18,6 +18,7 @@ from clickhouse_connect import common
 from clickhouse_connect.driver import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError as DriverError
 
+from ingest.errors import ClickmillError, InvalidInput, Unavailable
 from rollups.chdb_readback import NotWritten, ReadBack
 
 Row = tuple[Any, ...]
@@ -38,7 +39,7 @@ _IMPAIRED = _NOT_MIGRATED | _RIGHTS | _DISK | _AWAY
 common.set_setting("autogenerate_session_id", False)
 
 
-class ClickHouseError(Exception):
+class ClickHouseError(ClickmillError):
     """ClickHouse refused a statement; `code` is its error number, 0 if it gave none."""
 
     def __init__(self, message: str, code: int = 0) -> None:
@@ -51,7 +52,7 @@ class ClickHouseError(Exception):
         return self.code not in _IMPAIRED | {0}
 
 
-class ClickHouseUnavailable(ClickHouseError):
+class ClickHouseUnavailable(ClickHouseError, Unavailable):
     """ClickHouse cannot be reached, or the connection broke: the outcome of a write is unknown."""
 
     refuses_content = False
@@ -61,11 +62,11 @@ class ClickHouseBusy(ClickHouseUnavailable):
     """The statement took more time, memory or company than it may: worth another try later."""
 
 
-class QueryTooLarge(ClickHouseError):
+class QueryTooLarge(ClickHouseError, InvalidInput):
     """The statement would read more than one may: not worth another try."""
 
 
-class QueryCancelled(Exception):
+class QueryCancelled(ClickmillError):
     """The scope was cancelled before its next query."""
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from ingest.errors import Unavailable
 from rollups.clickhouse import ClickHouse, ClickHouseError
 from rollups.delivery.circuit_breaker import CircuitBreaker, release_faults
 from rollups.delivery.claims import Claims, SourceReplaced
@@ -235,7 +236,7 @@ class Pipeline:
         table = self._transformer.gap_table(lease, offset)
         outcome, why = insert_batch(self._db, self._source, [lease.partition], table)
         if outcome is not Outcome.APPLIED:
-            raise RuntimeError(f"the gap before offset {offset} was not written: {why}")
+            raise Unavailable(f"the gap before offset {offset} was not written: {why}")
 
 
 def _named(error: Exception) -> tuple[Outcome, str]:

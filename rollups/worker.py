@@ -9,17 +9,18 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from ingest.errors import ClickmillError
 from ingest.event.addresses import AddressHasher
 from ingest.kafka.admin import ensure_topics, wait_for_broker
 from ingest.kafka.broker_time import append_time
-from rollups.clickhouse import ClickHouse, ClickHouseError
+from rollups.clickhouse import ClickHouse
 from rollups.consumer.faust_app import FaustLog, build_app, send_record
 from rollups.consumer.faust_transport import ClickApp
 from rollups.consumer.topic import Topic
 from rollups.delivery.claims import Claims, SourceReplaced
 from rollups.delivery.dead_letters import publish_dead_letters
 from rollups.delivery.markers import Markers
-from rollups.delivery.server_identity import FEW_CONNECTIONS, MANY_CONNECTIONS, Endpoint, SeveralServers
+from rollups.delivery.server_identity import FEW_CONNECTIONS, MANY_CONNECTIONS, Endpoint
 from rollups.delivery.touch import take_back, touch
 from rollups.kafka_log.broker_clock import BrokerClock
 from rollups.model import DeadLetter, Lease, State
@@ -74,7 +75,7 @@ class Worker:
                 await self._session.run(stop)
             except Exception as error:
                 self._failed = f"{type(error).__name__}: {error}"[:500]
-                known = isinstance(error, ClickHouseError | OSError | SourceReplaced | SeveralServers)
+                known = isinstance(error, ClickmillError | OSError)
                 log.error("the worker failed, starting again in %.1f s: %s", backoff, error, exc_info=not known)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), backoff)

@@ -24,6 +24,7 @@ from typing_extensions import TypedDict
 
 from api.dates import iso_utc
 from api.http.headers import choose_request_id, default_headers, request_id
+from ingest.errors import ClickmillError
 from rollups.clickhouse import ClickHouseBusy, ClickHouseError, ClickHouseUnavailable, QueryTooLarge
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ RETRY_AFTER_SECONDS = 5
 _TOO_LARGE = "This covers more than one answer may read; ask for fewer days, or for less of them."
 
 
-class ApiError(Exception):
+class ApiError(ClickmillError):
     """A refusal; `field` names the parameter or the place in the body that is to blame."""
 
     headers: Mapping[str, str] | None = None
@@ -77,7 +78,7 @@ class StatisticsCode(IntEnum):
     RANGE = 1005
 
 
-class StatisticsError(Exception):
+class StatisticsError(ClickmillError):
     def __init__(self, code: StatisticsCode, message: str) -> None:
         super().__init__(message)
         self.code = code

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
+from ingest.errors import ClickmillError
 from rollups.clickhouse import ClickHouseError, ClickHouseUnavailable
 from rollups.delivery.markers import Marker, Markers
 from rollups.model import FetchPosition, Lease, State
@@ -26,7 +27,7 @@ _FAILING = 3  # failures in a row that are no accident
 _READ_AGAIN = 1.0
 
 
-class SourceReplaced(Exception):
+class SourceReplaced(ClickmillError):
     """The topic is another one of the same name now: its offsets mean something else."""
 
 

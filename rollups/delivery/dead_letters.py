@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from ingest.errors import InvalidInput
 from ingest.kafka.admin import MAX_RECORD_BYTES
 from ingest.kafka.reader import read_topic
 from rollups.model import DeadLetter
@@ -20,7 +21,7 @@ _MOST_MESSAGE = 500  # characters
 _MOST_BYTES = (MAX_RECORD_BYTES - 64 * 1024, 900_000, 32 * 1024)
 
 
-class RecordTooLarge(Exception):
+class RecordTooLarge(InvalidInput):
     """The topic takes no record of this size."""
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
+from ingest.errors import OperatorError
 from rollups.clickhouse import ClickHouse
 
 MANY_CONNECTIONS, FEW_CONNECTIONS = 8, 3
@@ -22,7 +23,7 @@ SELECT hostName(), toString(serverUUID()),
 """
 
 
-class SeveralServers(Exception):
+class SeveralServers(OperatorError):
     """The URL does not lead to the one server that it must lead to."""
 
 

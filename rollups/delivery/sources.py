@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime
 
+from ingest.errors import OperatorError
 from rollups.clickhouse import ClickHouse
 
 
-class SourceCollision(Exception):
+class SourceCollision(OperatorError):
     """Two incarnations of a topic got the same number; a one in four billion chance."""
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from ingest.errors import ClickmillError
 from rollups.compiled.hash_set import HashSet, Keys, Mask
 from rollups.kafka_log.timestamps import LogClock
 from rollups.model import FetchedBatch, Reason
@@ -98,7 +99,7 @@ class DedupeWindow:
         self._tables = {g: HashSet.of(keys) for g, keys in remembered.items() if g >= first}
 
 
-class OutOfStep(Exception):
+class OutOfStep(ClickmillError):
     """A batch does not start where the memory ends: an earlier one was not applied. Claim the partition again."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import time
 
@@ -43,8 +44,10 @@ def test_not_ready_with_the_reason(db: ClickHouse) -> None:
     assert answer.json()["reasons"] == [why]
 
 
-def test_not_ready_without_the_store() -> None:
-    answer = TestClient(create_app(Away(), Settings())).get("/readyz")
+def test_not_ready_without_the_store(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "api.health"):
+        answer = TestClient(create_app(Away(), Settings())).get("/readyz")
+    assert "not ready: ClickHouse at clickhouse://127.0.0.1:1/none is not reachable" in caplog.text
     assert (answer.status_code, answer.json()["away"]) == (503, ["store"])
 
 

@@ -97,6 +97,18 @@ def test_store_away() -> None:
         assert "127.0.0.1" not in answer.text
 
 
+@pytest.mark.parametrize("path", [CLICKS, HOURLY, "/admin/keys"])
+def test_a_database_that_is_away_is_logged_once_for_each_response_without_traceback(
+    path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = away().get(path, headers=HEADERS)
+    assert answer.status_code == 503
+    [record] = [record for record in caplog.records if record.name.startswith("api.")]  # not of drivers
+    assert "127.0.0.1:1" in record.getMessage()
+    assert answer.headers["X-Request-Id"] in record.getMessage()
+    assert record.exc_info is None
+
+
 def test_wrong_parameters_are_told_even_while_the_store_is_away() -> None:
     assert away().get("/api/v1/clicks", headers=HEADERS).status_code == 400
 
@@ -120,6 +132,7 @@ class Refusing(ClickHouse):
     [
         pytest.param(ClickHouseError("secret SQL", 47), id="refused"),
         pytest.param(ZeroDivisionError("secret"), id="bug"),
+        pytest.param(RuntimeError("secret"), id="bug-that-libraries-raise-too"),
     ],
 )
 def test_what_nobody_expected_is_logged_and_told_without_details(
