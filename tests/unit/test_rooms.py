@@ -25,7 +25,6 @@ ROOMS: dict[str, set[str]] = {
     "rollups/migrations": set(),
     "rollups/transform": {"bots", "compiled", "kafka_log"},
     "rollups/delivery": {"kafka_log"},
-    "rollups/reporting": {"delivery", "kafka_log", "transform"},
     "rollups/consumer": {"delivery", "kafka_log", "transform"},
     "api/http": set(),
     "api/query": set(),
