@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 from ingest.errors import Unavailable
 from ingest.event.click import Click
 from ingest.in_flight import Acknowledgement, BufferFull, DeliveryFailed, InFlight
-from ingest.kafka.producer_connection import Connection, connect
+from ingest.kafka.producer_connection import ProducerConnection, connect_producer
 from ingest.kafka.records import Record, RecordPacker
 from ingest.settings import Settings
 
@@ -53,7 +53,7 @@ class ClickProducer:
         self._delivery_timeout = delivery_timeout
         self._in_flight = InFlight(settings.collector_buffer_events, delivery_timeout)
         self._packer = RecordPacker(settings)
-        self._connection: Connection | None = None
+        self._connection: ProducerConnection | None = None
         self._renewing = False
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -74,7 +74,7 @@ class ClickProducer:
         """Connects; raises aiokafka's KafkaError if no broker answers or the topic does not exist."""
         if not self._settings.visitor_secret and not self._settings.keep_addresses:
             log.warning("CLICKMILL_VISITOR_SECRET is not set here: addresses go into Kafka as they are")
-        self._connection = await connect(self._settings, self._delivery_timeout)
+        self._connection = await connect_producer(self._settings, self._delivery_timeout)
         self._spawn(self._in_flight.run_expiry())
 
     async def send(self, click: Click) -> Acknowledgement:
@@ -140,7 +140,9 @@ class ClickProducer:
         else:
             sent.add_done_callback(partial(self._settle, acknowledgement, connection))
 
-    def _settle(self, acknowledgement: Acknowledgement, connection: Connection, sent: asyncio.Future[Any]) -> None:
+    def _settle(
+        self, acknowledgement: Acknowledgement, connection: ProducerConnection, sent: asyncio.Future[Any]
+    ) -> None:
         error = None if sent.cancelled() else sent.exception()
         if error:
             self._renew(connection)
@@ -149,15 +151,15 @@ class ClickProducer:
         else:
             self._in_flight.acknowledge(acknowledgement, sent.result())
 
-    def _renew(self, broken: Connection) -> None:
+    def _renew(self, broken: ProducerConnection) -> None:
         """A failed batch leaves a gap in an idempotent producer's sequence: the broker refuses all that follows."""
         if broken.idempotent and broken is self._connection and not self._renewing:
             self._renewing = True
             self._spawn(self._replace(broken))
 
-    async def _replace(self, broken: Connection) -> None:
+    async def _replace(self, broken: ProducerConnection) -> None:
         try:
-            self._connection = await connect(self._settings, self._delivery_timeout)
+            self._connection = await connect_producer(self._settings, self._delivery_timeout)
         except KafkaError as error:
             log.warning("no new connection after a failed delivery: %s", error)
         else:
@@ -181,7 +183,7 @@ class ClickProducer:
             await asyncio.wait(self._tasks)
         await connection.close()
 
-    def _connected(self) -> Connection:
+    def _connected(self) -> ProducerConnection:
         if self._connection is None:
             raise ProducerClosed("the producer is not started: use `async with ClickProducer(...)`")
         return self._connection

@@ -17,7 +17,7 @@ from deploy.commands.options import client_settings, data_dir_option, producer_s
 from deploy.settings import Settings
 from ingest.event import Click, Rejected, clicked_at_ms, decode_record
 from ingest.kafka.admin import ensure_topics
-from ingest.kafka.producer_connection import connect
+from ingest.kafka.producer_connection import connect_producer
 from ingest.producer import ClickProducer
 from rollups.delivery.dead_letters import REPLAYED, PublishedDeadLetter, read_dead_letters
 
@@ -105,7 +105,7 @@ async def _replay(
     """Publishes an event, then notes that it was: cut off in between, it is published twice and counted once."""
     letters = await _letters(settings, reasons)
     replayed, left = 0, Counter[str]()
-    notes = await connect(settings, 30.0)
+    notes = await connect_producer(settings, 30.0)
     async with ClickProducer(settings) as producer:
         for letter in letters:
             events = _countable(corrected.get(letter.id, letter.raw), settings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiokafka.errors import KafkaError
 
-from ingest.kafka.producer_connection import connect
+from ingest.kafka.producer_connection import connect_producer
 from ingest.settings import Settings
 
 CLOCK = "clock"  # the header of the record, which is no dead letter
@@ -17,7 +17,7 @@ async def append_time(settings: Settings, seconds: float = 5.0) -> int | None:
     None if producers set the times of that topic. Raises ConnectionError if the broker does not take it in so long.
     """
     try:
-        notes = await connect(settings, seconds)
+        notes = await connect_producer(settings, seconds)
         try:
             written = await notes.producer.send_and_wait(settings.dead_topic, b"", headers=[(CLOCK, b"")])
         finally:

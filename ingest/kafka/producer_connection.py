@@ -25,7 +25,7 @@ _FLUSH_TIMEOUT = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Connection:
+class ProducerConnection:
     """A started producer. With idempotence a retry inside it cannot repeat a record."""
 
     producer: AIOKafkaProducer
@@ -55,21 +55,21 @@ def _partitioner(key: bytes | None, partitions: Sequence[int], available: Sequen
     )
 
 
-def _is_news(record: logging.LogRecord) -> bool:
-    """aiokafka logs as an error, and raises, what `connect` asks brokers to find out."""
+def _is_not_expected(record: logging.LogRecord) -> bool:
+    """aiokafka logs as an error, and raises, what `connect_producer` asks brokers to find out."""
     return not str(record.msg).startswith("Unexpected error during InitProducerIdRequest")
 
 
-logging.getLogger("aiokafka.producer.sender").addFilter(_is_news)
+logging.getLogger("aiokafka.producer.sender").addFilter(_is_not_expected)
 
 
-async def connect(settings: Settings, delivery_timeout: float) -> Connection:
+async def connect_producer(settings: Settings, delivery_timeout: float) -> ProducerConnection:
     """Raises aiokafka's KafkaError if no broker answers or the topic does not exist."""
     try:
-        return Connection(await _start(settings, delivery_timeout, idempotent=True), idempotent=True)
+        return ProducerConnection(await _start(settings, delivery_timeout, idempotent=True), idempotent=True)
     except (UnknownError, UnsupportedVersionError):
         log.debug("the broker has no idempotent producers: a retry may repeat a record, and its event id gives it away")
-        return Connection(await _start(settings, delivery_timeout, idempotent=False), idempotent=False)
+        return ProducerConnection(await _start(settings, delivery_timeout, idempotent=False), idempotent=False)
 
 
 async def _start(settings: Settings, delivery_timeout: float, *, idempotent: bool) -> AIOKafkaProducer:
