@@ -105,8 +105,8 @@ def _troubles(view: LogView, troubles: Iterable[Mapping[str, Any]], watermarks: 
 
 def marks_of(report: Mapping[str, Any], source: int) -> Marks:
     marks: Marks = defaultdict(dict)
-    for of, partition, offset, crc in report["marks"]:
-        if of == source:
+    for found_in, partition, offset, crc in report["marks"]:
+        if found_in == source:
             marks[partition][offset] = crc
     return marks
 

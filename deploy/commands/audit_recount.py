@@ -25,17 +25,19 @@ async def compare_with_recount(
     settings: Settings, report: Mapping[str, Any], view: LogView, first: date, last: date
 ) -> list[str]:
     """What differs. Reads the whole topic, up to the watermarks that the days and the ledger were read at."""
-    upto = {partition: watermark for of, partition, watermark in report["days"]["watermarks"] if of == view.source}
+    watermarks = {
+        partition: watermark for source, partition, watermark in report["days"]["watermarks"] if source == view.source
+    }
     undecodable = await _undecodable(settings)
     zones = {table: {int(owner): zone for owner, zone in found.items()} for table, found in report["zones"].items()}
     now_ms = time.time_ns() // 1_000_000
     recount = Recount(settings, Zones(zones["accounts"], zones["publishers"]), now_ms, undecodable)
     marks = marks_of(report, view.source)
     with Progress(console=Console(stderr=True)) as progress:
-        task = progress.add_task("reading the log again", total=sum(upto.values()))
+        task = progress.add_task("reading the log again", total=sum(watermarks.values()))
         async for records in read_topic(settings, settings.topic):
             for record in records:
-                if record.offset < upto.get(record.partition, 0):
+                if record.offset < watermarks.get(record.partition, 0):
                     recount.add(record)
                     _cross_off(marks, record)
             progress.advance(task, len(records))
@@ -45,8 +47,8 @@ async def compare_with_recount(
     ledger = [line for line in report["days"]["ledger"] if line["source"] == view.source]
     return [
         *_compare_days(report["days"], recount, first, last, whole == view.bounds.keys()),
-        *_compare_ledger(ledger, recount, {p: upto.get(p, 0) for p in whole}),
-        *_compare_marks(marks, view, upto),
+        *_compare_ledger(ledger, recount, {p: watermarks.get(p, 0) for p in whole}),
+        *_compare_marks(marks, view, watermarks),
     ]
 
 
@@ -63,11 +65,11 @@ def _cross_off(marks: Marks, record: Any) -> None:
         del crcs[record.offset]
 
 
-def _compare_marks(marks: Marks, view: LogView, upto: Mapping[int, int]) -> Iterable[str]:
+def _compare_marks(marks: Marks, view: LogView, watermarks: Mapping[int, int]) -> Iterable[str]:
     """Those that are left were of other records, where the log reaches back to them."""
     for partition, crcs in marks.items():
         first = view.bounds.get(partition, (0, 0, None))[0]
-        left = [offset for offset in crcs if first <= offset < upto.get(partition, 0)]
+        left = [offset for offset in crcs if first <= offset < watermarks.get(partition, 0)]
         if left:
             yield another_log(partition, min(left))
 

@@ -30,8 +30,8 @@ def findings(settings: Settings, clicks: Config, dead: Config, largest: int) -> 
     for topic, config in ((settings.topic, clicks), (settings.dead_topic, dead)):
         lines = (*_size(config, largest), *_retention(config), *_cleanup(config))
         found += [f"topic {topic}: {line}" for line in lines]
-    found += [f"topic {settings.topic}: {line}" for line in (*_times(clicks), *_horizon(settings, clicks))]
-    return found + [f"topic {settings.dead_topic}: {line}" for line in _beside(clicks, dead)]
+    found += [f"topic {settings.topic}: {line}" for line in (*_timestamp_type(clicks), *_horizon(settings, clicks))]
+    return found + [f"topic {settings.dead_topic}: {line}" for line in _compare_topics(clicks, dead)]
 
 
 def _size(config: Config, largest: int) -> Iterable[str]:
@@ -68,7 +68,7 @@ def _cleanup(config: Config) -> Iterable[str]:
         )
 
 
-def _times(config: Config) -> Iterable[str]:
+def _timestamp_type(config: Config) -> Iterable[str]:
     if config.get("message.timestamp.type") == "CreateTime":
         yield (
             "message.timestamp.type is CreateTime, so ids are forgotten and X-Data-As-Of is told by the clocks of "
@@ -85,7 +85,7 @@ def _horizon(settings: Settings, config: Config) -> Iterable[str]:
         )
 
 
-def _beside(clicks: Config, dead: Config) -> Iterable[str]:
+def _compare_topics(clicks: Config, dead: Config) -> Iterable[str]:
     """A dead letter is as large as its record, and is wanted for longer."""
     theirs, ours = _number(clicks, "max.message.bytes"), _number(dead, "max.message.bytes")
     if theirs is not None and ours is not None and ours < theirs:
