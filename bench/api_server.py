@@ -83,11 +83,14 @@ class Recorder(ClickHouse):
 def statement(question: Question) -> tuple[str, dict[str, Any]]:
     recorder = Recorder()
     if question.endpoint == "daily":
-        read_page(recorder, ClicksQuery(question.first, question.last, question.owner, 1, 100))
+        read_page(
+            recorder,
+            ClicksQuery(start=question.first, end=question.last, publisher_id=question.owner, page=1, per_page=100),
+        )
     elif question.link is None:
         ClickCounts(recorder).by_hour(question.owner, AccountScope(), question.last, question.last)
     else:
-        scope = LinkScope(link_domain(question.link), link_id(question.link))
+        scope = LinkScope(domain=link_domain(question.link), link_id=link_id(question.link))
         with suppress(StatisticsError):  # nothing is found, not even the link
             ClickCounts(recorder).by_hour(question.owner, scope, question.last, question.last)
     assert recorder.statement

@@ -26,7 +26,7 @@ _SIGNATURE_BYTES = 18  # with these a cursor is a multiple of 3 bytes, of which 
 _CURSOR = re.compile(r"[A-Za-z0-9_-]{64}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
     """Behind the row of that identity, where page number `page` of the walk begins."""
 
@@ -37,7 +37,8 @@ class Position:
     page: int
 
 
-START_POSITION = Position(LAST_DAY, 0, 0, 0, page=1)  # before every row: ids begin at 1
+# Before every row, since ids begin at 1.
+START_POSITION = Position(day=LAST_DAY, advertiser_id=0, publisher_id=0, network_id=0, page=1)
 
 
 class Cursors:
@@ -61,8 +62,14 @@ class Cursors:
         body, signature = signed[: _POSITION.size], signed[_POSITION.size :]
         if not hmac.compare_digest(signature, self._signature(body, listing)):
             return None
-        day, *numbers = _POSITION.unpack(body)
-        return Position(FIRST_DAY + timedelta(days=day), *numbers)
+        day, advertiser_id, publisher_id, network_id, page = _POSITION.unpack(body)
+        return Position(
+            day=FIRST_DAY + timedelta(days=day),
+            advertiser_id=advertiser_id,
+            publisher_id=publisher_id,
+            network_id=network_id,
+            page=page,
+        )
 
     def _signature(self, body: bytes, listing: str) -> bytes:
         return hmac.digest(self._key, body + listing.encode(), "sha256")[:_SIGNATURE_BYTES]

@@ -33,7 +33,7 @@ class ClickMeta(TypedDict):
     next_cursor: NotRequired[str | None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClicksQuery:
     """A valid request. `publisher_id` is the publisher in effect, None for all of them.
 

@@ -66,7 +66,7 @@ def rows_by_day(db: ClickHouse, query: ClicksQuery) -> list[tuple[date, int]]:
 
 def position_after(row: Row, page: int) -> Position:
     day, publisher, advertiser, network, _ = row
-    return Position(day, advertiser, publisher, network, page)
+    return Position(day=day, advertiser_id=advertiser, publisher_id=publisher, network_id=network, page=page)
 
 
 def with_names(rows: list[Row], catalog: Catalog) -> list[ClickRow]:

@@ -24,7 +24,7 @@ class ToolList(TypedDict):
     tools: list[ToolView]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RestTool:
     """A tool that stands for a REST call. Its arguments are those of the first path, its answers those of any."""
 
@@ -39,27 +39,27 @@ HOURS_WITH_STATUS = "/api/statistics/v3/clicks-by-hour"
 
 REST_TOOLS = (
     RestTool(
-        "get_clicks",
-        "Clicks by day",
-        "Daily clicks by advertiser, publisher and network, newest day and most clicks first, page by page: follow "
-        "meta.next_page. At most 90 days. Needs the key of a publisher, who sees its own clicks only, or of an admin.",
-        ("/api/v1/clicks",),
+        name="get_clicks",
+        title="Clicks by day",
+        description="Daily clicks by advertiser, publisher and network, newest day and most clicks first, page by page: "
+        "follow meta.next_page. At most 90 days. Needs the key of a publisher, who sees its own clicks only, or of an admin.",
+        paths=("/api/v1/clicks",),
     ),
     RestTool(
-        "get_clicks_by_hour",
-        "Clicks by hour",
-        "Clicks (acesCnt) and unique users (pernCnt) by hour of one day, in the account's time zone: of a link "
-        "(linkId and domain), of a group (grpIdx), or else of the whole account. Only hours with clicks are listed; "
+        name="get_clicks_by_hour",
+        title="Clicks by hour",
+        description="Clicks (acesCnt) and unique users (pernCnt) by hour of one day, in the account's time zone: of a "
+        "link (linkId and domain), of a group (grpIdx), or else of the whole account. Only hours with clicks are listed; "
         "with fill=1 every hour of the day is, each with a status: final, open (its clicks are still coming in) or "
         "future. Needs the key of an account.",
-        (HOURS_OF_A_DAY, HOURS_WITH_STATUS),
+        paths=(HOURS_OF_A_DAY, HOURS_WITH_STATUS),
     ),
     RestTool(
-        "get_clicks_by_date",
-        "Clicks by date",
-        "Clicks (acesCnt) and unique users (pernCnt) by day, in the account's time zone, of a link, a group or the "
-        "whole account. A day's unique users are counted once over the whole day. Needs the key of an account.",
-        ("/api/statistics/v2/clicks-by-date",),
+        name="get_clicks_by_date",
+        title="Clicks by date",
+        description="Clicks (acesCnt) and unique users (pernCnt) by day, in the account's time zone, of a link, a group or "
+        "the whole account. A day's unique users are counted once over the whole day. Needs the key of an account.",
+        paths=("/api/statistics/v2/clicks-by-date",),
     ),
 )
 BY_NAME = {tool.name: tool for tool in REST_TOOLS}

@@ -107,7 +107,17 @@ _FILTERS = [
     described("nm", {"type": "string", "examples": ["news"]}, "Part of the name, in upper or lower case."),
 ]
 _CODES = (StatisticsCode.PARAMETER, StatisticsCode.UNKNOWN)
-_ITEM = group_item(Group(151, "Newsletter", "Every Friday", 68, 1_745_107_200, 1_745_193_600), ZoneInfo("UTC"))
+_ITEM = group_item(
+    Group(
+        grp_idx=151,
+        name="Newsletter",
+        memo="Every Friday",
+        links=68,
+        created_at=1_745_107_200,
+        modified_at=1_745_193_600,
+    ),
+    ZoneInfo("UTC"),
+)
 _PAGE: Extra = {"pages": 1, "nextPages": 1, "nextYn": "N", "count": 1, "totalCount": 1}
 
 

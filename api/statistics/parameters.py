@@ -32,7 +32,7 @@ class Days:
         return [self.first + timedelta(days=number) for number in range((self.last - self.first).days + 1)]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LinkScope:
     domain: str
     link_id: str
@@ -100,7 +100,7 @@ def parse_link(parameters: QueryParams) -> LinkScope:
     normal = normal_domain(domain)
     if normal is None:
         raise invalid_parameter("domain must be a domain, such as https://vvd.bz.")
-    return LinkScope(normal, link_id)
+    return LinkScope(domain=normal, link_id=link_id)
 
 
 def parse_group(text: str, name: str = "grpIdx") -> int:

@@ -54,7 +54,7 @@ class ClickCount(NamedTuple):
     users: int
 
 
-NO_CLICKS = ClickCount(0, 0)
+NO_CLICKS = ClickCount(clicks=0, users=0)
 
 
 class ClickCounts:
@@ -112,7 +112,9 @@ class ClickCounts:
 
     def _checked(self, rows: Iterable[Row], account_id: int) -> list[tuple[tuple[Any, ...], ClickCount]]:
         """What each row is about, and its count, with no more users than clicks."""
-        return [(row[:-2], self._at_most(account_id, row[:-2], ClickCount(*row[-2:]))) for row in rows]
+        return [
+            (row[:-2], self._at_most(account_id, row[:-2], ClickCount(clicks=row[-2], users=row[-1]))) for row in rows
+        ]
 
     def _at_most(self, account_id: int, place: tuple[Any, ...], count: ClickCount) -> ClickCount:
         clicks, users = count
@@ -124,13 +126,13 @@ class ClickCounts:
             self._above.labels("damage").inc()
             told = "account %s, %s: %s users of %s clicks; run `clickmill audit`"
             log.error(told, account_id, " ".join(map(str, place)), users, clicks)
-        return ClickCount(clicks, clicks)
+        return ClickCount(clicks=clicks, users=clicks)
 
 
 def _scope_condition(scope: Scope) -> tuple[str, dict[str, Any]]:
     """What picks the rollup rows of a scope, with the parameters that it binds besides `account`."""
     match scope:
-        case LinkScope(domain, link_id):
+        case LinkScope(domain=domain, link_id=link_id):
             condition = "grain = 'link_hour' AND domain = {domain:String} AND link_id = {link:String}"
             return condition, {"domain": domain, "link": link_id}
         case GroupScope(grp_idx):
@@ -167,7 +169,7 @@ def _exists(db: ClickHouse, account_id: int, scope: Scope) -> bool:
             return True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
     """A group and how many links are in it now. What the catalogue does not tell is None; times are Unix seconds."""
 
@@ -179,7 +181,7 @@ class Group:
     modified_at: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """One page of groups, and how many there are on all pages."""
 
@@ -201,12 +203,18 @@ def read_groups(
         {**parameters, "offset": (number - 1) * PAGE_SIZE},
     )
     if rows:
-        return Page(number, [_group(*row[:-1]) for row in rows], rows[0][-1])
+        return Page(number=number, groups=[_group(row) for row in rows], total=rows[0][-1])
     total = db.query(f"SELECT count() FROM ({_GROUPS} {having})", parameters)[0][0] if number > 1 else 0
-    return Page(number, [], total)
+    return Page(number=number, groups=[], total=total)
 
 
-def _group(grp_idx: int, named: bool, name: str, memo: str, links: int, created: int, modified: int) -> Group:
-    if not named:
-        return Group(grp_idx, None, None, links, None, None)
-    return Group(grp_idx, name, memo, links, created, modified)
+def _group(row: Row) -> Group:
+    grp_idx, named, name, memo, links, created, modified, _ = row
+    return Group(
+        grp_idx=grp_idx,
+        name=name if named else None,
+        memo=memo if named else None,
+        links=links,
+        created_at=created if named else None,
+        modified_at=modified if named else None,
+    )

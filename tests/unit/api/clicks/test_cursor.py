@@ -18,7 +18,7 @@ from tests.support.seed import ADMIN_KEY, PUBLISHER, Callers, Daily, callers, in
 
 Identity = tuple[str, int, int, int]
 LISTING = "2026-03-01 2026-03-31 45"
-POSITION = Position(date(2026, 3, 31), 123, 45, 7, page=2)
+POSITION = Position(day=date(2026, 3, 31), advertiser_id=123, publisher_id=45, network_id=7, page=2)
 DAYS = [Daily(f"2026-03-0{day}", clicks=day) for day in range(1, 6)]
 
 
@@ -55,7 +55,14 @@ ids = st.integers(0, 2**64 - 1)
 
 
 @given(
-    position=st.builds(Position, st.dates(FIRST_DAY, LAST_DAY), ids, ids, ids, page=st.integers(1, 2**32 - 1)),
+    position=st.builds(
+        Position,
+        day=st.dates(FIRST_DAY, LAST_DAY),
+        advertiser_id=ids,
+        publisher_id=ids,
+        network_id=ids,
+        page=st.integers(1, 2**32 - 1),
+    ),
     listing=st.text(),
     other=st.text(),
 )

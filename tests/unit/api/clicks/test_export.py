@@ -342,7 +342,7 @@ def test_a_chunk_that_nobody_wants_keeps_its_place_until_its_reading_is_over(
 
     monkeypatch.setattr(export, "read_chunk", slow)
     exports = Exports(db, Catalog(db), QueryExecutor(db))
-    query = ClicksQuery(date(2026, 3, 1), date(2026, 3, 31), None, 1, 100)
+    query = ClicksQuery(start=date(2026, 3, 1), end=date(2026, 3, 31), publisher_id=None, page=1, per_page=100)
 
     def start() -> asyncio.Task[Any]:
         return asyncio.ensure_future(exports.start(query, CSV, {}, "request"))

@@ -400,7 +400,9 @@ def test_the_memory_counts_what_it_takes(clock: Clock) -> None:
 
     async def ask() -> None:
         for number in range(answers):
-            query = ClicksQuery(date(2026, 3, 1), date(2026, 3, 31), number, 1, 100)
+            query = ClicksQuery(
+                start=date(2026, 3, 1), end=date(2026, 3, 31), publisher_id=number, page=1, per_page=100
+            )
             await cache.get(empty_page, query, last_day=query.end, size=lambda body: body.size)
 
     tracemalloc.start()

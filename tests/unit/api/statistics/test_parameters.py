@@ -25,7 +25,7 @@ from api.statistics.parameters import (
 )
 
 LINK = "linkId=x&domain=https://vvd.bz"
-A_LINK = LinkScope("https://vvd.bz", "x")
+A_LINK = LinkScope(domain="https://vvd.bz", link_id="x")
 FREE, PERSONAL, PREMIUM, BUSINESS, *ABOVE = DEFAULTS
 FIRST = date(2026, 3, 1)
 
@@ -45,7 +45,11 @@ def asked(query: str) -> QueryParams:
         pytest.param(f"{LINK}&grpIdx=x", A_LINK, id="link-before-a-malformed-group"),
         pytest.param(f"{LINK}&grpIdx=5&grpIdx=6", A_LINK, id="link-before-a-group-given-twice"),
         pytest.param("linkId=x&domain=VVD.bz/", A_LINK, id="domain-normalised"),
-        pytest.param("linkId=" + "ü" * 1024 + "&domain=a.b", LinkScope("https://a.b", "ü" * 1024), id="link-1024-long"),
+        pytest.param(
+            "linkId=" + "ü" * 1024 + "&domain=a.b",
+            LinkScope(domain="https://a.b", link_id="ü" * 1024),
+            id="link-1024-long",
+        ),
     ],
 )
 def test_scope_on_premium_and_up(plan: Plan, query: str, scope: Scope) -> None:

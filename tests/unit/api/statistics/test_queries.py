@@ -32,7 +32,7 @@ def test_what_cannot_be_is_logged_counted_and_not_served(db: ClickHouse, caplog:
     registry = CollectorRegistry()
     with caplog.at_level(logging.ERROR):
         hours = ClickCounts(db, registry).by_hour(ACCOUNT, AccountScope(), DAY, DAY)
-    assert hours == {(DAY, 4): ClickCount(2, 2), (DAY, 5): ClickCount(3, 3)}
+    assert hours == {(DAY, 4): ClickCount(clicks=2, users=2), (DAY, 5): ClickCount(clicks=3, users=3)}
     assert above(registry) == {"estimate": 0, "damage": 1}
     assert caplog.messages == [f"account {ACCOUNT}, 2026-03-31 4: 3 users of 2 clicks; run `clickmill audit`"]
 
