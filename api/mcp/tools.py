@@ -41,24 +41,31 @@ REST_TOOLS = (
     RestTool(
         name="get_clicks",
         title="Clicks by day",
-        description="Daily clicks by advertiser, publisher and network, newest day and most clicks first, page by page: "
-        "follow meta.next_page. At most 90 days. Needs the key of a publisher, who sees its own clicks only, or of an admin.",
+        description=(
+            "Daily clicks by advertiser, publisher and network, newest day and most clicks first, page by page: follow "
+            "meta.next_page. At most 90 days. Needs the key of a publisher, who sees its own clicks only, or of an "
+            "admin."
+        ),
         paths=("/api/v1/clicks",),
     ),
     RestTool(
         name="get_clicks_by_hour",
         title="Clicks by hour",
-        description="Clicks (acesCnt) and unique users (pernCnt) by hour of one day, in the account's time zone: of a "
-        "link (linkId and domain), of a group (grpIdx), or else of the whole account. Only hours with clicks are listed; "
-        "with fill=1 every hour of the day is, each with a status: final, open (its clicks are still coming in) or "
-        "future. Needs the key of an account.",
+        description=(
+            "Clicks (acesCnt) and unique users (pernCnt) by hour of one day, in the account's time zone: of a link "
+            "(linkId and domain), of a group (grpIdx), or else of the whole account. Only hours with clicks are "
+            "listed; with fill=1 every hour of the day is, each with a status: final, open (its clicks are still "
+            "coming in) or future. Needs the key of an account."
+        ),
         paths=(HOURS_OF_A_DAY, HOURS_WITH_STATUS),
     ),
     RestTool(
         name="get_clicks_by_date",
         title="Clicks by date",
-        description="Clicks (acesCnt) and unique users (pernCnt) by day, in the account's time zone, of a link, a group or "
-        "the whole account. A day's unique users are counted once over the whole day. Needs the key of an account.",
+        description=(
+            "Clicks (acesCnt) and unique users (pernCnt) by day, in the account's time zone, of a link, a group or the "
+            "whole account. A day's unique users are counted once over the whole day. Needs the key of an account."
+        ),
         paths=("/api/statistics/v2/clicks-by-date",),
     ),
 )
