@@ -1,4 +1,4 @@
-"""`POST /ingest/events`: clicks over HTTP, answered once the broker has acknowledged them."""
+"""`POST /ingest/events`: clicks over HTTP. The response comes after the broker's acknowledgement."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 5 * 1024 * 1024
 MAX_EVENTS = 50_000
-BUFFER_TIMEOUT_SECONDS = 2.0  # seconds that a request waits for room before it is told to slow down
-ACKNOWLEDGE_TIMEOUT_SECONDS = 10.0  # seconds that it waits for its acknowledgements
+BUFFER_TIMEOUT_SECONDS = 2.0  # a request waits this long for room in the buffer, then gets 429
+ACKNOWLEDGE_TIMEOUT_SECONDS = 10.0  # then this long for its acknowledgements
 _RETRY_AFTER_SECONDS = "2"
 
 KeyVerdict = Literal["ok", "unknown", "forbidden", "unavailable"]
@@ -45,10 +45,10 @@ def collector_routes(
     closed: Callable[[], bool],
     clock: Callable[[], float] = time.time,
 ) -> list[Route]:
-    """The collector's routes. `authorize` judges a key, `closed` says that no events can be taken just now.
+    """The collector's routes. `authorize` checks a key; `closed` tells whether events are refused at the moment.
 
-    202 if at least one event was accepted, else 400, both with `{"accepted", "rejected"}`. 413, 401, 403 and 429
-    mean that nothing was taken; after a 503 some may have been, so what is sent again should carry its event ids.
+    The response is 202 if at least one event was accepted, else 400, with `{"accepted", "rejected"}`. After 401, 403,
+    413 and 429 nothing was published; after 503 some events may have been, so a retry should carry their ids.
     """
     tolerance_ms = settings.future_tolerance_minutes * 60_000
 
@@ -96,10 +96,10 @@ async def _read_body(request: Request) -> bytes:
 
 
 def split_items(body: bytes, content_type: str) -> list[bytes]:
-    """The events of a body, each as its own bytes: one object, an array, or a line each (NDJSON).
+    """The bytes of each event of a body: one object, the items of an array, or lines (NDJSON).
 
-    Several lines that are not one JSON value are NDJSON whatever the content type says; blank lines are no items.
-    A body that cannot be taken apart is one item, whose fault then names what is wrong.
+    Several lines that are not one JSON value are NDJSON, whatever the content type; blank lines are skipped. A body
+    that cannot be split is one item, and its fault names the problem.
     """
     if "ndjson" in content_type:
         return _lines(body) or [body]
@@ -119,13 +119,13 @@ def _lines(body: bytes) -> list[bytes]:
 
 
 def parse_body(body: bytes, content_type: str, latest_ms: int) -> tuple[list[Click], list[dict[str, Any]]]:
-    """Clicks to publish, and what is wrong with each of the others by its index."""
+    """Clicks to publish, and for each rejected item its index, reason, error and message."""
     clicks = None if "ndjson" in content_type else _parse_valid_body(body, latest_ms)
     return (clicks, []) if clicks else _validate_items(split_items(body, content_type), latest_ms)
 
 
 def _parse_valid_body(body: bytes, latest_ms: int) -> list[Click] | None:
-    """The clicks of a body in which nothing is wrong; None of any other, which is looked at item by item."""
+    """The clicks of a body without a fault; None if there is one, to be found item by item."""
     try:
         parsed = parse_record(body)
     except UNPARSABLE:

@@ -1,4 +1,4 @@
-"""Bodies that are sent packed: unpacked up to a limit, whatever they would unpack to."""
+"""Compressed request bodies, decompressed up to a size limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clicks in flight: how many at most, how long at most, and waiting for their acknowledgement."""
+"""Clicks in flight: limits to their number and time, and waiting for acknowledgements."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ingest.event import Click
 
 
 class DeliveryFailed(Unavailable):
-    """A click whose delivery is not acknowledged; it may have arrived. Send it again with the same event id."""
+    """The delivery was not acknowledged, but the click may have arrived. Send it again with the same event id."""
 
 
 class BufferFull(Unavailable):
-    """As many clicks wait for their acknowledgement as the buffer holds: slow down and send again."""
+    """The buffer is full of unacknowledged clicks: slow down and send again."""
 
 
 Acknowledgement = asyncio.Future[Any]
@@ -26,7 +26,7 @@ Send = Callable[[Click], Awaitable[Acknowledgement]]
 class InFlight:
     """At most `limit` unacknowledged clicks, none for longer than `timeout` seconds.
 
-    Room is given in the order in which it was asked for. More than `limit` at once wait until nothing is in flight.
+    Reservations are served in order. More than `limit` at once wait until nothing is in flight.
     """
 
     def __init__(self, limit: int, timeout: float) -> None:
@@ -41,7 +41,7 @@ class InFlight:
         return self._held
 
     async def reserve(self, sizes: Sequence[int]) -> list[Acknowledgement]:
-        """One for each record of so many clicks, once there is room for all of them together."""
+        """Waits for room for all records together. `sizes` are clicks in each; returns a future for each."""
         async with self._turn:
             while not self._fits(sum(sizes)):
                 self._settled.clear()
@@ -72,19 +72,19 @@ class InFlight:
             acknowledgement.set_exception(DeliveryFailed(f"the click may not have arrived: {reason}"))
 
     def withdraw(self, acknowledgement: Acknowledgement) -> None:
-        """The click was not sent after all."""
+        """Releases the room of a click that was not sent."""
         self._release(acknowledgement)
         acknowledgement.cancel()
 
     def _release(self, acknowledgement: Acknowledgement) -> int:
-        """Gives the room back; 0 if its sender has been told already, or no longer listens."""
+        """Clicks whose room is released; 0 if the sender already has a result, or has cancelled."""
         _, clicks = self._due.pop(acknowledgement, (0.0, 0))
         self._held -= clicks
         self._settled.set()
         return 0 if acknowledgement.done() else clicks
 
     async def run_expiry(self) -> None:
-        """Runs for ever: fails what was not acknowledged in time."""
+        """Fails overdue clicks. Runs until cancelled."""
         while True:
             oldest, (deadline, _) = next(iter(self._due.items()), (None, (time.monotonic() + self._timeout, 0)))
             if (left := deadline - time.monotonic()) > 0:
@@ -93,13 +93,13 @@ class InFlight:
                 self.fail(oldest, f"no acknowledgement within {self._timeout:g} s")
 
     async def wait_settled(self) -> None:
-        """Returns once everything that was taken before this call is acknowledged or has failed."""
+        """Returns once all clicks reserved before this call are acknowledged or have failed."""
         if self._due:
             await asyncio.wait(list(self._due))
 
 
 class DeliveryTracker:
-    """Sends clicks and remembers the first failure: the next `send` or `wait_settled` raises it."""
+    """Sends clicks, holds only pending acknowledgements, and raises the first failure from the next call."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -115,7 +115,7 @@ class DeliveryTracker:
         acknowledgement.add_done_callback(self._settled)
 
     async def wait_settled(self) -> None:
-        """Returns once everything that was sent is acknowledged."""
+        """Returns once all clicks are acknowledged."""
         while self._due:
             await asyncio.wait(self._due)
         if self._failure:

@@ -22,7 +22,7 @@ __all__ = ["BufferFull", "ClickProducer", "DeliveryFailed", "ProducerClosed"]
 
 log = logging.getLogger(__name__)
 
-_SLICE = 250  # clicks sorted by partition in one go, so that a large request does not keep others waiting
+_SLICE = 250  # clicks packed between two turns of the event loop
 
 
 class ProducerClosed(Unavailable):
@@ -32,20 +32,20 @@ class ProducerClosed(Unavailable):
 class ClickProducer:
     """Publishes clicks to the clicks topic, keyed by user, compressed, with idempotent retries.
 
-    Give your own ids where you retry yourself: a click counts once, however often its id is sent, if its user and its
-    owner stay the same. One without `event_id` gets a UUIDv7, and counts as unverified.
+    Set `event_id` if you retry: a click counts once, however often its id is sent, as long as its user and owner stay
+    the same. A click without `event_id` gets a UUIDv7 and counts as unverified.
 
-    Addresses are hashed before they leave the process if the settings have the visitor secret, and do not keep them.
-    A click that has more than 512 KiB as JSON is a ValueError; nothing of a `send_many` that holds one is sent.
+    With a visitor secret, addresses are hashed before they leave the process, unless `keep_addresses` is set. A click
+    of more than 512 KiB as JSON is a ValueError; `send_many` then sends nothing.
 
         async with ClickProducer(Settings(kafka_url="kafka:9092")) as producer:
             click = Click(clicked_at=1767225600000, account_id=1, domain="vvd.bz", link_id="a", visitor_id="v1")
             acknowledgement = await producer.send(click)  # buffered
             await acknowledgement  # on every replica
 
-    At most `CLICKMILL_COLLECTOR_BUFFER_EVENTS` clicks are unacknowledged: `send` waits then, `send_nowait` raises
-    BufferFull. Every future gets the broker's answer, or DeliveryFailed at the latest `delivery_timeout` seconds
-    after its click was buffered; `failed` counts those. Closing sends what is buffered, within the same time.
+    At most `CLICKMILL_COLLECTOR_BUFFER_EVENTS` clicks are unacknowledged: beyond that `send` waits and `send_nowait`
+    raises BufferFull. Every future resolves within `delivery_timeout` seconds of buffering, to the broker's metadata or
+    to DeliveryFailed; `failed` counts the latter. Closing sends buffered clicks within the same time.
     """
 
     def __init__(self, settings: Settings, *, delivery_timeout: float = 30.0) -> None:
@@ -59,7 +59,7 @@ class ClickProducer:
 
     @property
     def failed(self) -> int:
-        """Clicks whose sender was told that they may not have arrived."""
+        """Clicks that may not have arrived."""
         return self._in_flight.failed
 
     @property
@@ -71,25 +71,25 @@ class ClickProducer:
         return len(self._in_flight)
 
     async def start(self) -> None:
-        """Connects; raises aiokafka's KafkaError if no broker answers or the topic does not exist."""
+        """Connects. Raises aiokafka's KafkaError if no broker responds or the topic does not exist."""
         if not self._settings.visitor_secret and not self._settings.keep_addresses:
-            log.warning("CLICKMILL_VISITOR_SECRET is not set here: addresses go into Kafka as they are")
+            log.warning("CLICKMILL_VISITOR_SECRET is not set: addresses go into Kafka unhashed")
         self._connection = await connect_producer(self._settings, self._delivery_timeout)
         self._spawn(self._in_flight.run_expiry())
 
     async def send(self, click: Click) -> Acknowledgement:
-        """Buffers a click, waiting for room; returns the future of its acknowledgement."""
+        """Buffers a click, waits for room, and returns the future of its acknowledgement."""
         return await self.send_encoded(*self._packer.pack(click))
 
     async def send_encoded(self, key: bytes, value: bytes) -> Acknowledgement:
-        """As `send`, for a record that is made already: its key, and one JSON event or an array of them."""
+        """As `send`, for an encoded record: its key, and one JSON event or an array of events."""
         self._connected()
         [acknowledgement] = await self._in_flight.reserve([1])
         await self._publish(key, value, acknowledgement)
         return acknowledgement
 
     def send_nowait(self, click: Click) -> Acknowledgement:
-        """Buffers a click or raises BufferFull; returns the future of its acknowledgement."""
+        """Buffers a click without waiting, or raises BufferFull; returns the future of its acknowledgement."""
         self._connected()
         key, value = self._packer.pack(click)
         acknowledgement = self._in_flight.reserve_nowait()
@@ -99,11 +99,11 @@ class ClickProducer:
     async def send_many(
         self, clicks: Sequence[Click], *, wait: float | None = None, key: bytes | None = None
     ) -> list[Acknowledgement]:
-        """Buffers all of them, or none: BufferFull if there is not room for all within `wait` seconds.
+        """Buffers all clicks, or none: BufferFull if there is no room for all within `wait` seconds (None: no limit).
 
-        More than the buffer holds wait until it is empty and are sent together. Those that go to the same partition
-        are sent as arrays of at most 512 KiB, which cost everybody less than a record each. Returns an acknowledgement
-        of each record. `key` is the Kafka key of an earlier delivery of all of them, where they do not have their own.
+        More clicks than the buffer holds wait until it is empty. Clicks of one partition become arrays of at most
+        512 KiB, which are cheaper than a record each; the futures are those of the records. `key` is the Kafka key of
+        an earlier delivery, and replaces the clicks' own.
         """
         partitions = self._connected().partitions(self._settings.topic)
         if not clicks:
@@ -152,7 +152,7 @@ class ClickProducer:
             self._in_flight.acknowledge(acknowledgement, sent.result())
 
     def _renew(self, broken: ProducerConnection) -> None:
-        """A failed batch leaves a gap in an idempotent producer's sequence: the broker refuses all that follows."""
+        """After a failed batch the broker refuses the rest of an idempotent producer's sequence: connect anew."""
         if broken.idempotent and broken is self._connection and not self._renewing:
             self._renewing = True
             self._spawn(self._replace(broken))
@@ -161,18 +161,18 @@ class ClickProducer:
         try:
             self._connection = await connect_producer(self._settings, self._delivery_timeout)
         except KafkaError as error:
-            log.warning("no new connection after a failed delivery: %s", error)
+            log.warning("reconnecting after a failed delivery failed: %s", error)
         else:
             await broken.close()
         finally:
             self._renewing = False
 
     async def flush(self) -> None:
-        """Returns once everything that was sent is acknowledged or has failed."""
+        """Returns once all clicks sent before are acknowledged or have failed."""
         await self._in_flight.wait_settled()
 
     async def close(self) -> None:
-        """Flushes and disconnects. A send that is still under way raises ProducerClosed."""
+        """Flushes and disconnects. A concurrent send raises ProducerClosed."""
         if self._connection is None:
             return
         await self.flush()

@@ -16,7 +16,7 @@ MIN_SECRET_LENGTH = 16
 
 
 def _check_length(secret: str) -> str:
-    """A short secret can be guessed. Whether it may be missing is for each command to judge."""
+    """A short secret can be guessed. Each command decides whether it may be missing."""
     if 0 < len(secret) < MIN_SECRET_LENGTH:
         raise ValueError(
             f"{len(secret)} characters are too few for a secret, use {MIN_SECRET_LENGTH} or more: "

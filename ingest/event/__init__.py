@@ -1,4 +1,4 @@
-"""What a click is: its fields, what makes it valid, and how it stands in a record."""
+"""What a click is: its fields, validation, and encoding."""
 
 from ingest.event.click import Click, clicked_at_ms, encode, partition_key, user_identity, with_event_id
 from ingest.event.codec import (

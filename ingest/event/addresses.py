@@ -1,4 +1,4 @@
-"""Network addresses, and keyed hashes that stand for them wherever they would be kept."""
+"""Keyed hashes in place of network addresses."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import msgspec
 
 _HASHED = re.compile(r"h:[0-9a-f]{32}")
 
-# The value of each `ip` of a JSON text: a text that may be cut off, a number, or a flat array or object. Possessive, so
-# that no byte is looked at twice, whatever the text is.
+# The value of each `ip` in a JSON text: a possibly truncated string, a number, or a flat array or object. Possessive
+# quantifiers keep it linear.
 _FIELD = re.compile(
     rb'("(?:i|\\u0069)(?:p|\\u0070)"\s*+:\s*+)'
     rb'("(?:[^"\\]|\\.)*+"?|-?\d[\d.eE+-]*+|\[[^][{}]*+\]|\{[^][{}]*+\})',
@@ -21,10 +21,10 @@ _EMPTY = {b'"': b'""', b"[": b"[]", b"{": b"{}"}
 
 
 def address_group(address: str) -> str:
-    """Which of 16 groups an address is in, as a hexadecimal digit: its own, or that of the address it stands for.
+    """The group of an address, or of a hash's address: one of 16, as a hexadecimal digit.
 
-    It spreads users of one user agent over partitions. It is not keyed, so that a retry lands in the same partition
-    whoever sends it and whatever the secret is by then; of an address it gives away four bits.
+    It spreads users of one user agent over partitions. It is not keyed, so a retry lands in the same partition from any
+    sender, even after the secret has changed; it reveals four bits of the address.
     """
     return address[2] if _HASHED.fullmatch(address) else f"{crc32(address.encode()) & 15:x}"
 
@@ -32,8 +32,8 @@ def address_group(address: str) -> str:
 class AddressHasher:
     """Hashes addresses with 124 bits of keyed BLAKE2b.
 
-    What looks like such a hash stays as it is, so that an event may pass twice. Made up by a sender it is one more
-    made-up visitor, as any text in `ip` is. `keep` leaves those in the bytes of an event as they are.
+    A text in the form of a hash stays unchanged, so an event may pass twice. A sender that forges one only invents a
+    visitor, as with any text in `ip`. With `keep`, `hide_addresses` changes nothing.
     """
 
     def __init__(self, visitor_secret: str, *, keep: bool = False) -> None:
@@ -49,10 +49,10 @@ class AddressHasher:
         return f"h:{address_group(address)}{keyed.hexdigest()[1:]}"
 
     def hide_addresses(self, raw: bytes) -> bytes:
-        """The same bytes with the value of each `ip`, at any depth, hashed; one that is no text is emptied.
+        """The same bytes with the value of each `ip`, at any depth, hashed; a value that is no string is emptied.
 
-        Other fields stay byte for byte. What is no JSON is searched alike, as a line that was cut off holds addresses
-        too; what is no text at all stays as it is. Takes time linear in the bytes, and may grow them fivefold.
+        Other fields stay byte for byte. Invalid JSON is searched too, since truncated lines hold addresses; bytes that
+        are no text stay unchanged. Linear in the bytes, which may grow fivefold.
         """
         return raw if self._keep else _FIELD.sub(self._without, raw)
 

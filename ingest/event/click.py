@@ -1,4 +1,4 @@
-"""The click event: its fields, its identity, and who it is about."""
+"""The click event: its fields, identity, user and partition key."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Click(msgspec.Struct, omit_defaults=True, gc=False):
 
     `clicked_at` is an RFC 3339 time with offset or integer milliseconds since 1970. `account_id`, `domain` and
     `link_id` name a short link, `publisher_id`, `advertiser_id` and `network_id` an affiliate placement: all three
-    or none of each, at least one of the two. `id_assigned` says that the sender gave no `event_id`: what it sends
-    again is not known again.
+    or none of each, and at least one of the two. `id_assigned` marks an `event_id` that the sender did not choose: its
+    retries cannot be recognized.
     """
 
     clicked_at: int | datetime
@@ -47,7 +47,7 @@ def encode(click: Click | list[Click]) -> bytes:
 
 
 def with_event_id(click: Click) -> Click:
-    """The same click, with a fresh UUIDv7 as its identity, marked as assigned, if it has none or an empty one."""
+    """The same object; if it has no `event_id`, it gets a UUIDv7 that is marked as assigned."""
     if not click.event_id:
         click.event_id, click.id_assigned = str(uuid_utils.uuid7()), True
     return click
@@ -60,7 +60,7 @@ def clicked_at_ms(click: Click) -> int:
 
 
 def user_identity(click: Click) -> bytes | None:
-    """What stands for the user: the visitor id, else address and user agent, else nothing."""
+    """The user: the visitor id, else address and user agent; None if all are missing."""
     if click.visitor_id:
         return b"v\0" + click.visitor_id.encode()
     if click.ip or click.user_agent:
@@ -69,11 +69,10 @@ def user_identity(click: Click) -> bytes | None:
 
 
 def partition_key(click: Click) -> bytes:
-    """The Kafka key, by which a retry and a repeat land in the same partition: the CRC-32 in 8 hexadecimal digits.
+    """The Kafka key, which brings retries and repeats to the same partition: a CRC-32 in 8 hexadecimal digits.
 
-    It is that of the visitor id, else of the group of the address and the user agent, else of the link, else of the
-    placement. Direct writers can make it in any language, no address can be guessed from it, and as it is short,
-    the partitioner, which is Python, takes less time.
+    It covers the visitor id, else the address group and user agent, else the link, else the placement. Direct writers
+    can compute it in any language, it reveals no address, and it is short because our partitioner is Python.
     """
     if click.visitor_id:
         subject = click.visitor_id

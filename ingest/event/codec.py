@@ -1,7 +1,6 @@
-"""The event contract: a Kafka record holds one JSON object, or an array of them, and each is a click or rejected.
+"""The event contract: a Kafka record holds one JSON object or an array of them, each a click or rejected.
 
-Everything that is wrong with a value has a name in `Fault`, which the collector answers with and the dead-letter
-topic carries. What a click is made of is in click.py, what makes it valid in validation.py.
+Each fault has a name in `Fault`, for the collector's responses and the dead letters.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from ingest.event.validation import Fault, validate
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A value that is no click: the fault, a sentence for people, and the bytes it was found in."""
+    """A value that is no click: its fault, a message for people, and its bytes."""
 
     fault: Fault
     message: str
@@ -25,7 +24,7 @@ class Rejected:
 
 
 MAX_RECORD_EVENTS = 50_000
-_MOST_COMMAS = 20 * MAX_RECORD_EVENTS  # an array of so many events has fewer; each comma may cost an object
+_MOST_COMMAS = 20 * MAX_RECORD_EVENTS  # more than an array of that many events has; each comma may cost an object
 
 _one = msgspec.json.Decoder(Click)
 _record = msgspec.json.Decoder(Click | list[Click])
@@ -38,7 +37,7 @@ UNPARSABLE = (*_UNDECODABLE, TypeError)  # a tombstone is None
 
 
 def decode_record(value: bytes | None) -> list[Click | Rejected]:
-    """The clicks of one Kafka record value, in order; never empty, so that every record is accounted for."""
+    """The clicks of a Kafka record value, in order; never empty, so every record is accounted for."""
     if value is None:
         return [Rejected(Fault.TOMBSTONE, "the record has no value (a tombstone)", None)]
     try:
@@ -56,8 +55,7 @@ def decode_record(value: bytes | None) -> list[Click | Rejected]:
 
 
 def split_array(value: bytes | None) -> list[bytes] | None:
-    """The items of a record that is an array, each as its own bytes; None for any other record, and for an array that
-    is not JSON or holds too much to be taken apart."""
+    """The bytes of each item of an array; None if the record is no array, is not JSON, or has too many items."""
     if value is None or value.lstrip()[:1] != b"[" or value.count(b",") > _MOST_COMMAS:
         return None
     try:
@@ -68,7 +66,7 @@ def split_array(value: bytes | None) -> list[bytes] | None:
 
 
 def _decode_items(value: bytes) -> list[Click | Rejected]:
-    """The slow way, once something in the record is wrong: find the bad items of an array, keep the good ones."""
+    """The slow way, for a record with a fault: each item of an array by itself."""
     items = split_array(value)
     if items is not None:
         return [decode_one(item, index) for index, item in enumerate(items)]
@@ -88,7 +86,7 @@ def _too_many(value: bytes) -> Rejected:
 
 
 def decode_one(raw: bytes, index: int | None = None) -> Click | Rejected:
-    """One JSON object as a click, or what is wrong with it."""
+    """The click of one JSON object, or its fault."""
     try:
         click = _one.decode(raw)
     except _UNDECODABLE:

@@ -1,4 +1,4 @@
-"""What makes a click valid. Everything that can be wrong with one has a name."""
+"""Validation of clicks; each fault has a name."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LATEST_MS = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z, the last instant RF
 
 
 class Fault(StrEnum):
-    """Why a value is not a click; the closed list behind the reason `invalid`."""
+    """Why a value is no click: the complete list behind the reason `invalid`."""
 
     TOMBSTONE = "tombstone"
     EMPTY = "empty"
@@ -39,13 +39,13 @@ class Fault(StrEnum):
     ID_OUT_OF_RANGE = "id_out_of_range"
     DOMAIN_INVALID = "domain_invalid"
     TEXT_TOO_LONG = "text_too_long"
-    UNDECODABLE = "undecodable"  # counting it failed, by an error that is ours
+    UNDECODABLE = "undecodable"  # the transformation failed, through a bug of ours
 
 
 def validate(click: Click) -> tuple[Fault, str] | None:
-    """What is wrong with a decoded click, or None. Its `domain` is put into its normal form.
+    """The fault of a decoded click and a message, or None. Replaces `domain` by its normal form.
 
-    The click that this leaves passes again, so that the worker takes what the collector took.
+    A valid click passes again, so the worker accepts what the collector accepted.
     """
     problem = _check_time(click.clicked_at) or _check_texts(click)
     if problem:
@@ -100,7 +100,7 @@ def _too_long(name: str, size: int, most: int) -> tuple[Fault, str]:
 
 
 def validate_size(click: Click) -> tuple[Fault, str] | None:
-    """Whether a checked click is too large to publish. Unknown fields do not count: they are not published."""
+    """The fault of a valid click that is too large to publish, or None. Unknown fields are not published."""
     characters = len(click.user_agent or "") + len(click.referrer or "") + len(click.ip or "")
     characters += len(click.country or "") + len(click.method or "") + len(click.purpose or "")
     if characters <= _CHARACTERS_THAT_FIT:
@@ -111,19 +111,19 @@ def validate_size(click: Click) -> tuple[Fault, str] | None:
 
 
 def _has_all(group: tuple[object | None, ...]) -> bool | None:
-    """True if every member is given, False if none is, None if only some are (an empty text counts as missing)."""
+    """True if all members are given, False if none is, None otherwise; an empty string counts as missing."""
     missing = group.count(None) + group.count("")
     return True if not missing else False if missing == len(group) else None
 
 
 def normal_domain(domain: str) -> str | None:
-    """`VVD.bz/` → `https://vvd.bz`: scheme added, lower case, no trailing slash; None if it names no host or is too
-    long, as given or in this form."""
+    """`VVD.bz/` → `https://vvd.bz`: scheme added, lower case, no trailing slash. None if it names no host, or if either
+    form is too long."""
     normal = _normal(domain) if len(domain) <= MAX_DOMAIN else None
     return normal if normal and len(normal) <= MAX_DOMAIN else None
 
 
-@lru_cache(maxsize=8192)  # of texts whose length was checked: 20 MB at most
+@lru_cache(maxsize=8192)  # at most 20 MB, since lengths are checked before
 def _normal(domain: str) -> str | None:
     text = domain.strip().lower()
     text = (text if "://" in text else f"https://{text}").rstrip("/")

@@ -1,1 +1,1 @@
-"""Clicks out of log files: each format turns the lines of a file into clicks, or says what is wrong with them."""
+"""Clicks from log files: a parser for each format, and the import command's work."""

@@ -1,4 +1,4 @@
-"""The 1.usa.gov click feed of Bitly: one redirect a line, as JSON. docs/importers.md has the mapping."""
+"""Bitly's 1.usa.gov click feed: one redirect a line, as JSON. docs/importers.md has the mapping."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ingest.importers.lines import Outcome, Skipped, click_or_rejected
 
 
 class FeedLine(msgspec.Struct):
-    """The fields that are used, under the feed's own names."""
+    """The fields we use, under the feed's names."""
 
     heartbeat: int | None = msgspec.field(name="_heartbeat_", default=None)
     t: int | None = None
@@ -28,7 +28,7 @@ class FeedLine(msgspec.Struct):
     tz: str | None = None
 
 
-_LONGEST_URL = 4096  # characters that are looked at for the host; urlsplit remembers what it was given
+_LONGEST_URL = 4096  # characters searched for the host; urlsplit caches its argument
 
 _decoder = msgspec.json.Decoder(FeedLine)
 
@@ -69,7 +69,7 @@ def _click(line: FeedLine, seconds: int) -> Click:
 
 
 def numeric_id(name: str | None) -> int | None:
-    """A name as an id: the first 6 bytes of its BLAKE2b hash, at least 1. The feed has names, we have numbers."""
+    """An id for a name: the first 6 bytes of its BLAKE2b hash, at least 1."""
     if not name:
         return None
     return int.from_bytes(blake2b(name.encode(errors="replace"), digest_size=6).digest()) or 1
@@ -83,6 +83,6 @@ def _host(url: str | None) -> str | None:
 
 
 def _visitor(line: FeedLine) -> str:
-    """A stand-in: the feed has no address and no cookie, so equal browsers at one place are one visitor."""
+    """The feed has no address or cookie, so equal browsers at one place are one visitor."""
     traits = [line.a or "", line.tz or "", line.c or "", line.gr or "", line.cy or ""]
     return blake2b("\0".join(traits).encode(errors="replace"), digest_size=16).hexdigest()

@@ -1,7 +1,4 @@
-"""The `combined` access log of Apache and nginx: a request a line. docs/importers.md has the mapping.
-
-One expression reads the one format; the kept library for it (apachelogs) reads the same out of the test log.
-"""
+"""The `combined` access log of Apache and nginx: a request a line. docs/importers.md has the mapping."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ _ESCAPES = re.compile(r"((?:\\x[0-9A-Fa-f]{2})+)|\\(.)")
 
 
 def parser(account_id: int, domain: str) -> Parse:
-    """Reads lines as requests for links of that account under that domain."""
+    """A parser that reads lines as requests for links of the account under the domain."""
 
     def parse(raw: bytes) -> Outcome:
         try:
@@ -53,7 +50,7 @@ def parser(account_id: int, domain: str) -> Parse:
 
 
 def _link(target: str) -> str:
-    """The path without its first slash and without the query; the root is `/`."""
+    """The path without leading slash and query; `/` for the root."""
     path = target.partition("#")[0].partition("?")[0] if target.startswith("/") else target
     return _text(unquote_to_bytes(path.removeprefix("/"))) or "/"
 
@@ -63,7 +60,7 @@ def _given(text: str) -> str | None:
 
 
 def _unescaped(text: str) -> str:
-    r"""What the server has written as `\"`, `\\` or `\xhh`, as it was sent."""
+    r"""The text as sent: without the server's escapes `\"`, `\\` and `\xhh`."""
     if "\\" not in text:
         return text
     return _ESCAPES.sub(_character, text)
@@ -74,7 +71,7 @@ def _character(escape: re.Match[str]) -> str:
 
 
 def _text(sent: bytes) -> str:
-    """UTF-8, or else Latin-1, which keeps different bytes different."""
+    """UTF-8, else Latin-1, which keeps different bytes distinct."""
     try:
         return sent.decode()
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""The lines of a log file, plain or gzip, one at a time, and what a format makes of each."""
+"""The lines of a log file, plain or gzip, parsed one at a time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _GZIP_MAGIC = b"\x1f\x8b"
 
 
 class Skipped(StrEnum):
-    """Lines that are no clicks and are not meant to be."""
+    """Lines that hold no click, by design of the format."""
 
     BLANK = "blank"
     HEARTBEAT = "heartbeat"
@@ -35,7 +35,7 @@ class DamagedFile(InvalidInput):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line: its number from 1, what it is, and how many bytes of the file (as stored) are read so far."""
+    """One line: its number from 1, its outcome, and the bytes of the stored file read so far."""
 
     number: int
     outcome: Outcome
@@ -43,7 +43,7 @@ class Line:
 
 
 def read_lines(path: Path, parse: Parse) -> Iterator[Line]:
-    """Every line of the file. A click without an id gets one that the same line of the same file always gets."""
+    """Every line of the file; a click without an id gets one from `event_id`. Raises DamagedFile. Blocks."""
     number = 0
     with path.open("rb") as stored, _unpacked(stored) as stream:
         try:
@@ -84,15 +84,15 @@ def _outcome(raw: bytes, stream: Stream, parse: Parse, path: Path, number: int) 
 
 
 def event_id(path: Path, number: int, line: bytes) -> str:
-    """The same for the same line at the same place of a file of that name, packed or not.
+    """An id that depends on the file's name (without .gz), the line's number and its bytes.
 
-    The line is part of it because logs of several servers share a name, and a log that is rotated keeps its own.
+    The bytes are needed because logs of several servers share a name, and a rotated log keeps its own.
     """
     place = f"{path.name.removesuffix('.gz')}\0{number}\0".encode()
     return f"{blake2b(place + line, digest_size=16).hexdigest()}-{number}"
 
 
 def click_or_rejected(click: Click, raw: bytes) -> Click | Rejected:
-    """The click, or what is wrong with it."""
+    """The click if it is valid, else its fault. Normalizes `domain`."""
     problem = validate(click)
     return Rejected(*problem, raw) if problem else click

@@ -1,4 +1,4 @@
-"""`clickmill import`: a log file into Kafka, with a bar on terminals and a summary at the end."""
+"""`clickmill import`: sends the clicks of a log file, with a progress bar and a summary."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _EXAMPLE_BYTES = 120
 
 @dataclass(slots=True)
 class Summary:
-    """What became of the lines of a file: every line is accepted, skipped or rejected."""
+    """Counts of the lines of a file: each is accepted, skipped or rejected."""
 
     accepted: int = 0
     skipped: Counter[Skipped] = field(default_factory=Counter)
@@ -55,10 +55,10 @@ def _example(number: int, rejected: Rejected) -> str:
 
 
 async def run_import(send: Send, path: Path, kind: str, *, account_id: int = 1, domain: str = "localhost") -> Summary:
-    """Sends the clicks of a file of the format `kind` and waits for their acknowledgement.
+    """Sends the clicks of a file of format `kind` and waits for their acknowledgements.
 
-    Good lines are sent whatever the others are. Raises DamagedFile if the file ends early, and what a failed
-    delivery raised; the same import again then completes it, since ids follow from name and line.
+    Valid lines are sent even if others are not valid. Raises DamagedFile if the file ends early, and DeliveryFailed.
+    Repeating the import completes it, since ids depend on file name and line only.
     """
     summary, tracker = Summary(), DeliveryTracker(send)
     parse = _parser(kind, account_id, domain)

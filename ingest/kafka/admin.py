@@ -1,4 +1,4 @@
-"""Kafka as every part sees it: how to connect, which topics there are, and waiting for a broker that is away."""
+"""Connection options, our topics, and waiting for a broker."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError as KafkaError  # other layers import it from here
+from aiokafka.errors import KafkaError as KafkaError  # for layers that do not import aiokafka
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from ingest.kafka.topic_findings import log_once, warn_of_findings
@@ -35,18 +35,18 @@ class TopicSpec:
 
 
 def topics(settings: Settings) -> list[TopicSpec]:
-    """The topics that Clickmill creates where they are missing."""
+    """The topics that Clickmill creates if they are missing."""
     retention_ms = settings.retention_hours * 3_600_000
     shared = {"max.message.bytes": str(MAX_RECORD_BYTES), "message.timestamp.type": "LogAppendTime"}
     return [
         TopicSpec(settings.topic, settings.partitions, {**shared, "retention.ms": str(retention_ms)}),
-        # Dead letters are few and wait for people: one partition keeps them in order, four times as long.
+        # Dead letters are few and wait for an operator: one partition keeps them in order, four times as long.
         TopicSpec(settings.dead_topic, 1, {**shared, "retention.ms": str(4 * retention_ms)}),
     ]
 
 
 def client_options(settings: Settings) -> dict[str, Any]:
-    """Keyword arguments by which any aiokafka client connects."""
+    """Keyword arguments with which any aiokafka client connects."""
     arguments: dict[str, Any] = {
         "bootstrap_servers": settings.kafka_url,
         "security_protocol": settings.kafka_security,
@@ -78,7 +78,7 @@ async def admin_client(settings: Settings) -> AIOKafkaAdminClient:
 
 
 async def wait_for_broker(settings: Settings, stop: asyncio.Event) -> None:
-    """Returns once a broker answers, or `stop` is set; says which one is away meanwhile."""
+    """Returns once a broker responds, or `stop` is set; logs each failed attempt."""
     backoff = 0.1
     while not stop.is_set():
         try:
@@ -101,7 +101,7 @@ async def wait_for_broker(settings: Settings, stop: asyncio.Event) -> None:
 
 
 async def ensure_topics(settings: Settings) -> None:
-    """Creates the topics that are missing; those that exist are left as they are, and what is wrong with them said."""
+    """Creates missing topics; warns of problems of existing ones without changing them. Raises KafkaError."""
     admin = await admin_client(settings)
     try:
         for spec in topics(settings):
@@ -119,7 +119,7 @@ async def ensure_topics(settings: Settings) -> None:
 
 
 async def _partitions(admin: AIOKafkaAdminClient, settings: Settings) -> int:
-    """Of the topic. Kafka tells of new ones a moment after it has made them: too few are asked for again."""
+    """Partitions of the topic. Kafka lists new ones with a delay, so too few are queried again for a moment."""
     deadline = time.monotonic() + _SETTLE_SECONDS
     while True:
         [found] = await admin.describe_topics([settings.topic])
@@ -140,7 +140,7 @@ async def _create(admin: AIOKafkaAdminClient, spec: TopicSpec, replication: int)
 
 
 class TopicWatcher:
-    """Looks at one topic again and again over a connection that is kept. For one event loop."""
+    """Describes one topic repeatedly over a kept connection. For one event loop."""
 
     def __init__(self, settings: Settings, topic: str) -> None:
         self._settings, self._topic = settings, topic
@@ -148,7 +148,7 @@ class TopicWatcher:
         self._one_at_a_time = asyncio.Lock()
 
     async def describe(self) -> TopicDescription:
-        """What a broker says after this call. ConnectionError if Kafka is away; the next call connects again."""
+        """The topic as a broker describes it now. ConnectionError if Kafka is away; the next call reconnects."""
         async with self._one_at_a_time:
             for attempts_left in reversed(range(_DESCRIBE_ATTEMPTS)):  # one broker of several may just have gone
                 try:
@@ -173,7 +173,7 @@ class TopicWatcher:
 
 
 async def topic_identity(settings: Settings, topic: str) -> tuple[str, str]:
-    """(cluster id, topic id): together they name one incarnation of a topic. ConnectionError if Kafka is away."""
+    """(cluster id, topic id), which identify one incarnation of a topic. ConnectionError if Kafka is away."""
     watch = TopicWatcher(settings, topic)
     try:
         found = await watch.describe()

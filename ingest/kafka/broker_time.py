@@ -1,4 +1,4 @@
-"""The broker's time, as the acknowledgement of a small record tells it."""
+"""The broker's clock, read from the acknowledgement of a small record."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from aiokafka.errors import KafkaError
 from ingest.kafka.producer_connection import connect_producer
 from ingest.settings import Settings
 
-CLOCK = "clock"  # the header of the record, which is no dead letter
+CLOCK = "clock"  # header of the record, which is no dead letter
 _LOG_APPEND_TIME = 1
 
 
 async def append_time(settings: Settings, seconds: float = 5.0) -> int | None:
-    """The time (ms) at which the broker has just appended a note to the dead letters.
+    """The time (Unix ms) at which the broker appended a note to the dead letters just now.
 
-    None if producers set the times of that topic. Raises ConnectionError if the broker does not take it in so long.
+    None if producers set the timestamps of that topic. ConnectionError if the broker does not acknowledge within
+    `seconds`.
     """
     try:
         notes = await connect_producer(settings, seconds)

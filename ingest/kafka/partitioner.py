@@ -1,4 +1,4 @@
-"""Which partition a key belongs to: that of Java's default partitioner, and of `murmur2_random` in librdkafka."""
+"""The partition of a key, as Java's default partitioner and librdkafka's `murmur2_random` choose it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def partition_for_key(key: bytes, partitions: int) -> int:
 
 
 def murmur2(key: bytes) -> int:
-    """As `org.apache.kafka.common.utils.Utils.murmur2`, unsigned; aiokafka's takes three times as long."""
+    """As `org.apache.kafka.common.utils.Utils.murmur2`, unsigned; three times as fast as aiokafka's."""
     size = len(key)
     hashed = 0x9747B28C ^ size
     for word in unpack_from(f"<{size >> 2}I", key):

@@ -1,4 +1,4 @@
-"""One connected aiokafka producer: how it is set up, and how it is ended whatever its broker does."""
+"""A connected aiokafka producer: its setup, and a close that never hangs."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ _FLUSH_TIMEOUT = 1.0
 
 @dataclass(frozen=True, slots=True)
 class ProducerConnection:
-    """A started producer. With idempotence a retry inside it cannot repeat a record."""
+    """A started producer. If idempotent, its internal retries cannot repeat a record."""
 
     producer: AIOKafkaProducer
     idempotent: bool
 
     def partitions(self, topic: str) -> int:
-        """How many the topic has."""
+        """Number of partitions of the topic."""
         return len(self.producer.client.cluster.partitions_for_topic(topic))
 
     async def close(self) -> None:
-        """Sends what is left if the broker takes it soon; left to itself aiokafka would wait for ever."""
+        """Flushes within a second and stops; aiokafka alone would wait forever without a broker."""
         try:
             async with asyncio.timeout(_FLUSH_TIMEOUT):
                 await self.producer.flush()
@@ -56,7 +56,7 @@ def _partitioner(key: bytes | None, partitions: Sequence[int], available: Sequen
 
 
 def _is_not_expected(record: logging.LogRecord) -> bool:
-    """aiokafka logs as an error, and raises, what `connect_producer` asks brokers to find out."""
+    """False for the error that tells `connect_producer` of a broker without idempotence; aiokafka logs it, too."""
     return not str(record.msg).startswith("Unexpected error during InitProducerIdRequest")
 
 
@@ -64,16 +64,16 @@ logging.getLogger("aiokafka.producer.sender").addFilter(_is_not_expected)
 
 
 async def connect_producer(settings: Settings, delivery_timeout: float) -> ProducerConnection:
-    """Raises aiokafka's KafkaError if no broker answers or the topic does not exist."""
+    """Connects, with idempotence if the broker has it. KafkaError if no broker responds or the topic is missing."""
     try:
         return ProducerConnection(await _start(settings, delivery_timeout, idempotent=True), idempotent=True)
     except (UnknownError, UnsupportedVersionError):
-        log.debug("the broker has no idempotent producers: a retry may repeat a record, and its event id gives it away")
+        log.debug("the broker has no idempotent producers: retries may repeat records, which event ids reveal")
         return ProducerConnection(await _start(settings, delivery_timeout, idempotent=False), idempotent=False)
 
 
 async def _start(settings: Settings, delivery_timeout: float, *, idempotent: bool) -> AIOKafkaProducer:
-    # Without idempotence aiokafka gives a batch up after one request timeout; with it never.
+    # Without idempotence aiokafka gives up a batch after one request timeout; with it, never.
     timeout = min(_REQUEST_TIMEOUT, delivery_timeout) if idempotent else delivery_timeout
     producer = AIOKafkaProducer(
         **client_options(settings),
@@ -88,7 +88,7 @@ async def _start(settings: Settings, delivery_timeout: float, *, idempotent: boo
     )
     try:
         await producer.start()
-        await producer.partitions_for(settings.topic)  # else the first click waits for it
+        await producer.partitions_for(settings.topic)  # else the first click waits for the metadata
     except BaseException:
         await producer.stop()
         raise
@@ -98,7 +98,7 @@ async def _start(settings: Settings, delivery_timeout: float, *, idempotent: boo
 async def _abandon(producer: AIOKafkaProducer) -> None:
     sender = producer._sender.sender_task
     while not sender.done():
-        sender.cancel()  # once for itself, and once for each request that it waits for
+        sender.cancel()  # once for itself and once for each pending request
         await asyncio.wait([sender], timeout=0.01)
     await producer.client.close()
     producer._closed = True

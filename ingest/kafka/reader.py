@@ -1,4 +1,4 @@
-"""Reads of a topic that join no group and move no offset: the whole topic, ranges, single records, its bounds."""
+"""Reads of a topic without a consumer group: the whole topic, ranges, single records, and its bounds."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ingest.kafka.admin import client_options
 from ingest.settings import Settings
 
 _PEEK_TIMEOUT_SECONDS = 5.0  # for a partition
-_PEEK_BYTES = 64 * 1024  # of a partition; a larger record comes nevertheless
+_PEEK_BYTES = 64 * 1024  # for a partition; larger records come nevertheless
 
 
 async def read_topic(settings: Settings, topic: str) -> AsyncIterator[list[Any]]:
-    """Lists of aiokafka ConsumerRecords, each of one partition and in order, up to where the topic ends by now.
+    """Lists of aiokafka ConsumerRecords, each of one partition and in order, up to the present end of the topic.
 
-    Records of aborted transactions are left out; where one is still open, the topic ends at its first record.
-    Errors: aiokafka's KafkaError if the broker is away.
+    Records of aborted transactions are skipped; an open transaction ends the partition. KafkaError if the broker is
+    away.
     """
     consumer = AIOKafkaConsumer(
         topic,
@@ -53,10 +53,10 @@ async def read_ranges(
     on_record: Callable[[Any], None],
     timeout: float,
 ) -> set[int]:
-    """Hands the ConsumerRecords at offsets [start, end) of some partitions to `on_record`, for so long at most.
+    """Calls `on_record` with the ConsumerRecords at offsets [start, end) of some partitions, for `timeout` seconds.
 
-    Returns the partitions of which the log has all of that, and was quick enough; a log that ends before has not.
-    Records of aborted transactions are left out. Errors: aiokafka's KafkaError if the broker is away.
+    Returns the partitions that were read to the end of their range; a log that starts later or ends earlier is not.
+    Records of aborted transactions are skipped. KafkaError if the broker is away.
     """
     consumer = AIOKafkaConsumer(
         **client_options(settings), auto_offset_reset="none", enable_auto_commit=False, isolation_level="read_committed"
@@ -80,7 +80,7 @@ async def read_ranges(
 async def _read_fetch(
     consumer: AIOKafkaConsumer, unread: dict[TopicPartition, int], on_record: Callable[[Any], None]
 ) -> set[int]:
-    """One fetch of partitions up to their ends. Takes those out that are done with; returns those read up to there."""
+    """One fetch. Removes finished partitions from `unread`; returns those that were read to their end."""
     try:
         fetched = await consumer.getmany(*unread, timeout_ms=100)
     except OffsetOutOfRangeError as error:
@@ -99,14 +99,14 @@ async def _read_fetch(
 
 
 async def log_bounds(settings: Settings, topic: str) -> dict[int, tuple[int, int, int | None]]:
-    """(first offset, end, offset that the workers' group has committed) of each partition of the topic."""
+    """By partition: (first offset, end, offset committed by the workers' group or None). Raises KafkaError."""
     log = AIOKafkaConsumer(topic, **client_options(settings), enable_auto_commit=False)
     group = AIOKafkaConsumer(**client_options(settings), group_id=settings.group, enable_auto_commit=False)
     await log.start()
     try:
         await group.start()
         partitions = sorted(log.assignment())
-        group.assign(partitions)  # by hand, so the group does not take it for a member
+        group.assign(partitions)  # by hand, so it is no member of the group
         first, end = await log.beginning_offsets(partitions), await log.end_offsets(partitions)
         return {tp.partition: (first[tp], end[tp], await group.committed(tp)) for tp in partitions}
     finally:
@@ -126,7 +126,7 @@ class Peek:
 
 
 async def peek(settings: Settings, topic: str, offsets: Mapping[int, int]) -> dict[int, Peek]:
-    """By partition; one that does not answer in time is absent. Raises KafkaError if no broker answers."""
+    """By partition; those that do not respond in time are absent. KafkaError if no broker responds."""
     if not offsets:
         return {}
     consumer = AIOKafkaConsumer(
@@ -140,7 +140,7 @@ async def peek(settings: Settings, topic: str, offsets: Mapping[int, int]) -> di
     await consumer.start()
     found: dict[int, Peek] = {}
     try:
-        for partition, offset in offsets.items():  # one at a time: the error of one is not that of another
+        for partition, offset in offsets.items():  # one at a time, which keeps their errors apart
             with suppress(TimeoutError):
                 async with asyncio.timeout(_PEEK_TIMEOUT_SECONDS):
                     found[partition] = await _peek(consumer, TopicPartition(topic, partition), offset)
@@ -157,7 +157,7 @@ async def _peek(consumer: AIOKafkaConsumer, tp: TopicPartition, offset: int) -> 
             records = (await consumer.getmany(tp, timeout_ms=100)).get(tp)
         except OffsetOutOfRangeError:
             return Peek()
-        end, stable = consumer.highwater(tp), consumer.last_stable_offset(tp)  # None until a fetch has answered
+        end, stable = consumer.highwater(tp), consumer.last_stable_offset(tp)  # None until a fetch has returned
         if records:
             return Peek(records[0], end)
         if stable is not None and await consumer.position(tp) >= (end if stable < 0 else stable):

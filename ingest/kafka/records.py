@@ -1,4 +1,4 @@
-"""Clicks as the records of the clicks topic: their keys, their bytes, and how many go into one."""
+"""Clicks as records of the clicks topic: key, bytes, and packing of several into one."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from ingest.event.click import Click, encode, partition_key, with_event_id
 from ingest.kafka.partitioner import partition_for_key
 from ingest.settings import Settings
 
-MAX_VALUE_BYTES = 512 * 1024  # half of what a topic takes that was made with Kafka's defaults
+MAX_VALUE_BYTES = 512 * 1024  # half the default limit of a Kafka topic
 
 
 @dataclass(slots=True)
 class Record:
-    """Clicks of one partition, under the key of the first."""
+    """Clicks of one partition, with the key of the first."""
 
     key: bytes
     values: list[bytes] = field(default_factory=list)  # JSON, one click each
@@ -26,7 +26,7 @@ class Record:
         return self.values[0] if len(self.values) == 1 else b"[%b]" % b",".join(self.values)
 
     def add(self, value: bytes) -> bool:
-        """Whether there was room."""
+        """Adds the JSON of a click; False if there is no room."""
         size = self.size + len(value) + 1
         if self.values and size > MAX_VALUE_BYTES:
             return False
@@ -36,14 +36,14 @@ class Record:
 
 
 class RecordPacker:
-    """Makes records of clicks. With the visitor secret their addresses become hashes, unless they are to be kept."""
+    """Packs clicks into records. With a visitor secret it hashes addresses, unless `keep_addresses` is set."""
 
     def __init__(self, settings: Settings) -> None:
         hides = settings.visitor_secret and not settings.keep_addresses
         self._addresses = AddressHasher(settings.visitor_secret) if hides else None
 
     def pack(self, click: Click) -> tuple[bytes, bytes]:
-        """(key, value) of one click, which has an id afterwards. ValueError if it is too large for a record."""
+        """(key, value) of one click, which gets an id if it has none. ValueError if it is too large for a record."""
         with_event_id(click)
         address = click.ip
         if address and self._addresses:
@@ -57,10 +57,7 @@ class RecordPacker:
         return key, value
 
     def pack_many(self, clicks: Iterable[Click], partitions: int, key: bytes | None = None) -> list[Record]:
-        """Those of each partition in as few records as hold them, under this key, or each under its own.
-
-        ValueError if one of them is too large.
-        """
+        """As few records as possible; `key`, if given, replaces the clicks' own. ValueError if a click is too large."""
         records: list[Record] = []
         filling: dict[int, Record] = {}
         for click in clicks:

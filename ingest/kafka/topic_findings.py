@@ -1,4 +1,4 @@
-"""What is wrong with topics that somebody else has made, and what to do about it."""
+"""Problems of topics that Clickmill did not create, each with its cure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ingest.settings import Settings
 
 log = logging.getLogger(__name__)
 
-Config = Mapping[str, str]  # names and values as Kafka has them; what a broker does not tell is absent
+Config = Mapping[str, str]  # Kafka's names and values; those that the broker does not report are absent
 
 _DAY_MS = 24 * 3_600_000
 _UNLIMITED = -1
@@ -22,9 +22,9 @@ _logged: set[str] = set()  # in this process
 
 
 def findings(settings: Settings, clicks: Config, dead: Config, largest: int) -> list[str]:
-    """One line for each thing that is wrong with the topic of clicks or that of dead letters, with its cure.
+    """One line for each problem of the topics of clicks and dead letters, with its cure.
 
-    `largest` is the size in bytes of the records that either should take.
+    `largest` is the record size in bytes that both should accept.
     """
     found: list[str] = []
     for topic, config in ((settings.topic, clicks), (settings.dead_topic, dead)):
@@ -86,7 +86,7 @@ def _horizon(settings: Settings, config: Config) -> Iterable[str]:
 
 
 def _compare_topics(clicks: Config, dead: Config) -> Iterable[str]:
-    """A dead letter is as large as its record, and is wanted for longer."""
+    """A dead letter is as large as its record, and is needed for longer."""
     theirs, ours = _number(clicks, "max.message.bytes"), _number(dead, "max.message.bytes")
     if theirs is not None and ours is not None and ours < theirs:
         yield f"max.message.bytes is {ours}, less than the {theirs} of the topic of clicks; set it to {theirs}"
@@ -96,24 +96,24 @@ def _compare_topics(clicks: Config, dead: Config) -> Iterable[str]:
 
 
 def _number(config: Config, name: str) -> int | None:
-    """None where the broker does not tell it, or tells no number."""
+    """The value as a number, or None."""
     text = config.get(name, "")
     return int(text) if text.removeprefix("-").isdecimal() and len(text) < 20 else None
 
 
 async def warn_of_findings(admin: AIOKafkaAdminClient, settings: Settings, largest: int) -> None:
-    """Warns of each finding, once in a process. A broker that does not tell, or not us, is left alone."""
+    """Warns of each finding, once in a process. Does nothing if the broker does not report settings to us."""
     try:
         clicks, dead = await _configs(admin, [settings.topic, settings.dead_topic])
     except (KafkaError, NotImplementedError) as error:
-        log_once(logging.INFO, f"the settings of the topics are not looked at, as the broker does not tell: {error!r}")
+        log_once(logging.INFO, f"topic settings are not checked, as the broker does not report them: {error!r}")
         return
     for line in findings(settings, clicks, dead, largest):
         log_once(logging.WARNING, line)
 
 
 async def _configs(admin: AIOKafkaAdminClient, topics: list[str]) -> list[Config]:
-    """The settings of each topic that are in effect. Raises KafkaError."""
+    """The effective settings of each topic. Raises KafkaError."""
     asked = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in topics]
     told: dict[str, Config] = {topic: {} for topic in topics}
     for response in await admin.describe_configs(asked):
@@ -125,7 +125,7 @@ async def _configs(admin: AIOKafkaAdminClient, topics: list[str]) -> list[Config
 
 
 def log_once(level: int, line: str) -> None:
-    """Logs a line that is true until an operator does something, however often it is found in this process."""
+    """Logs a line once in a process."""
     if line not in _logged:
         _logged.add(line)
         log.log(level, "%s", line)

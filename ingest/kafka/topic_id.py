@@ -1,4 +1,4 @@
-"""What a broker says of a topic, with its id, which changes when it is made again: Metadata v12, not of aiokafka."""
+"""Description of a topic with its id, which changes when it is recreated: Metadata v12, which aiokafka lacks."""
 
 from __future__ import annotations
 
@@ -106,15 +106,15 @@ class _TopicRequest(Request[MetadataRequest_v12]):  # type: ignore[misc]
 
 @dataclass(frozen=True, slots=True)
 class TopicDescription:
-    """What a broker says of a topic."""
+    """A topic as a broker describes it."""
 
     cluster_id: str
-    topic_id: str  # hexadecimal digits, empty if the broker is too old (before 3.1) to have ids
+    topic_id: str  # hexadecimal digits; empty from brokers before 3.1, which have no ids
     partitions: int
 
 
 async def describe_topic(admin: AIOKafkaAdminClient, topic: str) -> TopicDescription:
-    """One question to one broker; an old one is asked twice. Raises KafkaError."""
+    """One request to one broker, or two if it is old. Raises KafkaError."""
     client = admin._client
     try:
         response = await client.send(client.get_random_node(), _TopicRequest(topic))
@@ -128,7 +128,7 @@ async def describe_topic(admin: AIOKafkaAdminClient, topic: str) -> TopicDescrip
 
 @cache
 def _warn_of_missing_ids() -> None:
-    log.warning("the broker has no topic ids: a topic that is made again will not be told from its predecessor")
+    log.warning("the broker has no topic ids: a recreated topic cannot be told from its predecessor")
 
 
 async def _describe_topic_without_id(admin: AIOKafkaAdminClient, topic: str) -> TopicDescription:

@@ -1,4 +1,4 @@
-"""Made-up traffic: popular and rare links, users who come back, bots, prefetches, and retries of the same event."""
+"""Simulated traffic: popular and rare links, returning users, bots, prefetches, and retries of events."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["Traffic", "demo_catalog", "run_simulation", "simulate"]
 _RETRIES = 0.01
 _BOTS = 0.03
 _PREFETCHES = 0.01
-_PLACEMENT_ONLY = 0.1  # of the clicks on links with a placement: the redirect of the affiliate network itself
+_PLACEMENT_ONLY = 0.1  # share of the clicks on links with a placement that come from the affiliate network
 _RECENT = 50
 _PEAK_HOUR = 20
 _SWING = 0.6
@@ -36,7 +36,7 @@ _TICK = 0.02  # seconds between two bursts
 
 
 class Traffic:
-    """An endless stream of clicks: the same for the same seed and times."""
+    """An endless stream of clicks, the same for equal seeds and times."""
 
     def __init__(self, seed: int) -> None:
         self._world = World(seed)
@@ -44,7 +44,7 @@ class Traffic:
         self._recent: deque[Click] = deque(maxlen=_RECENT)
 
     def click(self, at_ms: int) -> Click:
-        """The next click: a new one at that time, or a recent one once more."""
+        """A new click at that time (Unix ms), or a retry of a recent one."""
         if self._recent and self._draw.random() < _RETRIES:
             return msgspec.structs.replace(self._draw.choice(self._recent))
         click = self._new(at_ms)
@@ -73,20 +73,20 @@ class Traffic:
 
 
 def _event_id(draw: random.Random, at_ms: int) -> str:
-    """A UUIDv7 whose random bits are the seed's."""
+    """A UUIDv7 with random bits from the seed."""
     bits = draw.getrandbits(74)
     return str(uuid.UUID(int=at_ms << 80 | 7 << 76 | bits >> 62 << 64 | 2 << 62 | bits & (1 << 62) - 1))
 
 
 def simulate(seed: int, start_ms: int, seconds: float, count: int) -> Iterator[Click]:
-    """`count` clicks over the `seconds` from `start_ms` on, in order of time, more in the evening than at night."""
+    """`count` clicks in order of time, within `seconds` from `start_ms` (Unix ms); most in the evening."""
     traffic = Traffic(seed)
     for at_ms in _times(random.Random(seed), start_ms, seconds, count):
         yield traffic.click(at_ms)
 
 
 def _times(draw: random.Random, start_ms: int, seconds: float, count: int) -> Iterator[int]:
-    """Times whose density follows the hour of the day (UTC): the cumulative density, read backwards."""
+    """Times whose density follows the hour of the day (UTC), by inverting the cumulative density."""
     steps = max(1, math.ceil(seconds / 900))
     width_ms = seconds * 1000 / steps
     cumulative = [0.0, *accumulate(_density(start_ms + (step + 0.5) * width_ms) for step in range(steps))]
@@ -104,7 +104,7 @@ def _density(at_ms: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What a simulation has sent, all of it acknowledged."""
+    """Result of a simulation: the acknowledged events, and the seconds it took."""
 
     events: int
     seconds: float
@@ -122,9 +122,9 @@ async def run_simulation(
     progress: bool = True,
     clock: Callable[[], float] = time.time,
 ) -> Sent:
-    """Sends clicks of this moment, `rate` a second, until there were `count` (None: for ever).
+    """Sends clicks with the present time, `rate` a second, until `count` are sent (None: no end).
 
-    `clock` gives Unix seconds, for pace and click times. A sender that waits slows the traffic down.
+    `clock` gives Unix seconds for pace and click times. A `send` that waits slows the traffic down.
     """
     traffic, tracker, sent = Traffic(seed), DeliveryTracker(send), 0
     started = clock()

@@ -1,4 +1,4 @@
-"""Who and what the simulated clicks are about: a fixed set of accounts and advertisers, and links drawn by a seed."""
+"""Accounts, links, affiliates and users of the simulated clicks, from a seed."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _LETTERS = "abcdefghjkmnpqrstuvwxyzABCDEFGHJKMNPQRSTUVWXYZ23456789"
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A short link, its group, and the placement it leads to, if it leads to one."""
+    """A short link, its group, and its placement if it has one."""
 
     account_id: int
     domain: str
@@ -61,7 +61,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Who clicks: half of them carry a visitor id, the others are known by address and user agent."""
+    """A user: half of them have a visitor id, the others only address and user agent."""
 
     visitor_id: str | None
     ip: str
@@ -70,7 +70,7 @@ class User:
 
 
 class World:
-    """Links by rank, with Zipf weights, and users; the same for the same seed."""
+    """Links by rank, with Zipf weights, and users; the same for equal seeds."""
 
     def __init__(self, seed: int) -> None:
         draw = random.Random(seed)
@@ -98,14 +98,14 @@ def _placement(draw: random.Random) -> tuple[int, int, int]:
 def _user(draw: random.Random, number: int) -> User:
     return User(
         visitor_id=f"visitor-{draw.getrandbits(48):012x}" if number % 2 else None,
-        ip=f"198.18.{number // 256}.{number % 256}",  # a range that belongs to nobody (RFC 2544)
+        ip=f"198.18.{number // 256}.{number % 256}",  # a reserved range (RFC 2544)
         user_agent=draw.choice(BROWSERS),
         country=draw.choice(COUNTRIES),
     )
 
 
 def demo_catalog(seed: int) -> dict[str, list[dict[str, Any]]]:
-    """What the simulated clicks of that seed are about, in the form of `PUT /admin/catalog`."""
+    """Names of everything in the simulated clicks of that seed, as the body of `PUT /admin/catalog`."""
     links = [
         {"account_id": link.account_id, "domain": link.domain, "link_id": link.link_id, "grp_idx": link.grp_idx}
         for link in World(seed).links
