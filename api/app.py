@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 from starlette.routing import Route
 
+from api.access.authentication import Authentication
 from api.access.keys import KeyRing
 from api.access.plans import read_plans
 from api.access.rate_limits import RateLimiter
@@ -57,6 +58,7 @@ def create_app(
     catalog = Catalog(db, read_plans(settings.plans), reader)
     metrics = CollectorRegistry()
     limiter = RateLimiter(settings, metrics)
+    authentication = Authentication(settings, keys, limiter)
     counts = ClickCounts(reader, metrics)
     cache = ResponseCache(reader, ChangeDetector(reader, settings.topic), catalog.clear_names, clock)
     mcp = McpEndpoint(settings)
@@ -79,18 +81,17 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.metrics = metrics  # of this process, for whoever serves them
-    app.state.limiter = limiter
     install_middleware(app, settings)
-    app.include_router(ClicksEndpoint(reader, keys, catalog, cache, Cursors(settings.admin_key)).router())
-    statistics = Statistics(settings, keys, limiter, catalog, cache)
+    app.include_router(ClicksEndpoint(reader, authentication, catalog, cache, Cursors(settings.admin_key)).router())
+    statistics = Statistics(authentication, limiter, catalog, cache)
     app.include_router(ClicksByHour(statistics, counts).router())
     app.include_router(ClicksByDate(statistics, counts).router())
     app.include_router(ClicksByGroup(statistics, counts, reader).router())
     app.include_router(GroupList(statistics, reader).router())
     app.include_router(Discovery(app.openapi).router())
     app.router.routes.append(Route("/mcp", mcp))
-    app.include_router(admin_router(keys, catalog, cache))
-    app.include_router(audit_router(db, keys))
+    app.include_router(admin_router(authentication, keys, catalog, cache))
+    app.include_router(audit_router(db, authentication))
     app.include_router(health_router(db, ready, reader))
     app.include_router(schema_router())
     return app

@@ -8,7 +8,7 @@ from typing import Annotated, NotRequired
 from fastapi import APIRouter, Query
 from typing_extensions import TypedDict
 
-from api.access.keys import KeyRing
+from api.access.authentication import Authentication
 from api.admin.endpoints import guarded_router
 from api.http.errors import BadRequest
 from api.http.openapi import example, refused
@@ -51,8 +51,8 @@ _EXAMPLE = {
 }
 
 
-def audit_router(db: ClickHouse, keys: KeyRing) -> APIRouter:
-    router = guarded_router(keys)
+def audit_router(db: ClickHouse, authentication: Authentication) -> APIRouter:
+    router = guarded_router(authentication)
 
     @router.get(
         "/audit",

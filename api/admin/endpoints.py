@@ -13,7 +13,7 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
-from api.access.authentication import admin_caller
+from api.access.authentication import Authentication
 from api.access.key_records import KeyRecord, Role
 from api.access.keys import KeyRing
 from api.catalog.catalog import Catalog
@@ -82,12 +82,12 @@ class KeyList(TypedDict):
 _EXAMPLE = KeyRecord("5f0c9a7e21b3d468", "publisher", 45, None, "Example Publisher", 1_774_958_400, None)
 
 
-def guarded_router(keys: KeyRing) -> APIRouter:
+def guarded_router(authentication: Authentication) -> APIRouter:
     """An empty router under /admin, for admins only."""
     return APIRouter(
         prefix="/admin",
         tags=["admin"],
-        route_class=_guarded_by(keys),
+        route_class=_guarded_by(authentication),
         dependencies=[
             Security(APIKeyHeader(name="X-Api-Key", scheme_name="X-Api-Key", auto_error=False)),
             Security(HTTPBearer(scheme_name="Bearer", auto_error=False)),
@@ -95,8 +95,8 @@ def guarded_router(keys: KeyRing) -> APIRouter:
     )
 
 
-def admin_router(keys: KeyRing, catalog: Catalog, cache: ResponseCache) -> APIRouter:
-    router = guarded_router(keys)
+def admin_router(authentication: Authentication, keys: KeyRing, catalog: Catalog, cache: ResponseCache) -> APIRouter:
+    router = guarded_router(authentication)
 
     @router.put(
         "/catalog",
@@ -206,7 +206,7 @@ def _shown_once(record: KeyRecord, key: str) -> JSONResponse:
     return JSONResponse(new, 201, headers={"Cache-Control": "no-store"})
 
 
-def _guarded_by(keys: KeyRing) -> type[APIRoute]:
+def _guarded_by(authentication: Authentication) -> type[APIRoute]:
     """Routes that know their caller before a body is read: FastAPI reads bodies ahead of any dependency."""
 
     class AdminRoute(APIRoute):
@@ -214,7 +214,7 @@ def _guarded_by(keys: KeyRing) -> type[APIRoute]:
             handle = super().get_route_handler()
 
             async def guarded(request: Request) -> Response:
-                await admin_caller(request, keys)
+                await authentication.admin_caller(request)
                 return await handle(request)
 
             return guarded

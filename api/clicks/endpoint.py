@@ -6,8 +6,7 @@ from datetime import timedelta, timezone
 
 from fastapi import APIRouter, Request, Response
 
-from api.access.authentication import clicks_caller
-from api.access.keys import KeyRing
+from api.access.authentication import Authentication
 from api.catalog.catalog import Catalog
 from api.clicks.cursor import Cursors
 from api.clicks.export import Exports
@@ -25,9 +24,11 @@ _LAST_ZONE = timezone(timedelta(hours=-12))  # a listing may be of publishers in
 
 
 class ClicksEndpoint:
-    def __init__(self, db: ClickHouse, keys: KeyRing, catalog: Catalog, cache: ResponseCache, cursors: Cursors) -> None:
+    def __init__(
+        self, db: ClickHouse, authentication: Authentication, catalog: Catalog, cache: ResponseCache, cursors: Cursors
+    ) -> None:
         self._db = db
-        self._keys = keys
+        self._authentication = authentication
         self._catalog = catalog
         self._cache = cache
         self._cursors = cursors
@@ -46,7 +47,7 @@ class ClicksEndpoint:
         return router
 
     async def list_clicks(self, request: Request) -> Response:
-        principal = await clicks_caller(request, self._keys)
+        principal = await self._authentication.clicks_caller(request)
         query = parse_clicks_query(request.query_params, principal, self._cursors)
         media_type = preferred_media_type(request.headers.getlist("accept"), (JSON, *FORMATS))
         if media_type != JSON:

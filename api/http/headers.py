@@ -23,11 +23,10 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 def default_headers(scope: Scope) -> dict[str, str]:
     """Headers that a response has unless it sets them itself: security, rate limit of the key, request id."""
     state = scope.get("state", {})
-    rate_limit = state.get("rate_limit")
     return {
         **_ALWAYS,
         **(_OVER_TLS if scope["scheme"] == "https" else {}),
-        **(rate_limit.headers() if rate_limit else {}),
+        **state.get("rate_limit_headers", {}),
         "X-Request-Id": state["request_id"],
     }
 

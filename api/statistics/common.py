@@ -12,8 +12,7 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Request, Response, Security
 from fastapi.security import APIKeyHeader
 
-from api.access.authentication import statistics_caller
-from api.access.keys import KeyRing
+from api.access.authentication import Authentication
 from api.access.plans import Plan
 from api.access.rate_limits import RateLimiter
 from api.catalog.catalog import Catalog
@@ -21,8 +20,6 @@ from api.http.conditional import JsonBody, conditional_response, day_has_ended
 from api.http.errors import StatisticsCode, StatisticsError
 from api.http.openapi import Responses, answered
 from api.query.response_cache import ResponseCache
-from api.settings import Settings
-from ingest.settings import split_list
 
 _ACCOUNT_BYTES = 500
 
@@ -47,30 +44,34 @@ class Statistics:
     """Lets callers in and answers them. For one event loop."""
 
     def __init__(
-        self, settings: Settings, keys: KeyRing, limiter: RateLimiter, catalog: Catalog, cache: ResponseCache
+        self, authentication: Authentication, limiter: RateLimiter, catalog: Catalog, cache: ResponseCache
     ) -> None:
-        self._keys = keys
+        self._authentication = authentication
         self._limiter = limiter
         self._catalog = catalog
         self.cache = cache
-        self._blocked = split_list(settings.blocked_user_agents.lower())
 
     @asynccontextmanager
     async def caller(self, request: Request) -> AsyncIterator[Caller]:
-        """The caller of a statistics call, for as long as it is being answered."""
-        caller = await self.account(request)
+        """The caller of a statistics call, which counts as one for the block."""
+        caller = await self._resolve(request)
         if not caller.plan.statistics:
+            await self._limiter.count_account(caller.account_id, caller.plan)
             raise caller.not_in_plan("statistics")
         async with self._limiter.statistics(caller.account_id, caller.plan):
             yield caller
 
     async def account(self, request: Request) -> Caller:
         """The caller of a call that every plan has."""
-        account_id = await statistics_caller(request, self._keys, self._blocked)
+        caller = await self._resolve(request)
+        await self._limiter.count_account(caller.account_id, caller.plan)
+        return caller
+
+    async def _resolve(self, request: Request) -> Caller:
+        account_id = await self._authentication.statistics_caller(request)
         account, _ = await self.cache.get(
             self._catalog.account, account_id, last_day=None, size=lambda _: _ACCOUNT_BYTES
         )
-        await self._limiter.count_account(account_id, account.plan)
         return Caller(account_id, account.plan, account.zone)
 
     async def respond(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +12,29 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
-from limits import RateLimitItemPerMinute
 from prometheus_client import CollectorRegistry
+from redis.asyncio import Redis
 
-from api.access.counters import AWAY_SECONDS, REDIS_TIMEOUT_SECONDS, LimitStorage
 from api.access.keys import KeyRing
 from api.access.plans import DEFAULTS, Plan, Plans
-from api.access.rate_limits import RateLimiter
+from api.access.rate_limits import (
+    AWAY_SECONDS,
+    HOUR,
+    MINUTE,
+    REDIS_TIMEOUT_SECONDS,
+    MemoryStorage,
+    RateLimiter,
+    RedisStorage,
+    Slot,
+    Window,
+)
+from api.http.errors import RateLimited
 from api.http.middleware import install_middleware
 from api.settings import Settings
 from rollups.clickhouse import ClickHouse
 from tests.support.clock import Clock
 from tests.support.redis_server import RedisServer
-from tests.support.seed import PUBLISHER, Callers, callers
+from tests.support.seed import PUBLISHER, Callers, account_on, callers
 
 HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 
@@ -98,7 +108,6 @@ def statistics_app(plan: Plan, redis_url: str = "", **settings: Any) -> tuple[Fa
 
     @app.get("/api/statistics/v2/{account_id}")
     async def call(account_id: int, wait: bool = False) -> int:
-        await limiter.count_account(account_id, plan)
         async with limiter.statistics(account_id, plan):
             if wait:
                 running.append(asyncio.Event())
@@ -166,72 +175,156 @@ def test_a_call_too_many_at_once_is_told_to_wait() -> None:
     asyncio.run(main())
 
 
-def test_windows_end_and_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = Clock(1_800_000_000.0)
-    monkeypatch.setattr(time, "time", clock)
-    storage, limit = LimitStorage("", lambda: None), RateLimitItemPerMinute(2)
-
-    async def hits(key: str, count: int) -> list[tuple[bool, int, float]]:
-        return [await storage.hit(limit, key) for _ in range(count)]
-
-    end = clock.now + 60
-    assert asyncio.run(hits("a", 3)) == [(True, 1, end), (True, 0, end), (False, 0, end)]
-    asyncio.run(hits("b", 1))
-    clock.now = end - 0.001
-    assert asyncio.run(hits("a", 1)) == [(False, 0, end)]
-    clock.now = end
-    assert asyncio.run(hits("a", 1)) == [(True, 1, end + 60)]
-    assert list(storage._local.storage.expirations) == ["LIMITER/a/2/1/minute"]  # type: ignore[attr-defined]
+def test_a_statistics_call_of_a_plan_without_them_counts_as_a_call(db: ClickHouse) -> None:
+    account_on(db, "Free")
+    api = callers(db, plans='{"Free": {"per_minute": 2}}')
+    assert [api.hourly().json()["code"] for _ in range(3)] == [1003, 1003, 1429]
 
 
-@pytest.fixture(params=["process", "redis"])
-def redis_url(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    if request.param == "process":
-        yield ""
+# -- memory and Redis: the same -----------------------------------------------------------------------------------
+
+Storage = MemoryStorage | RedisStorage
+HOURLY, MINUTELY, RARE = Window("a", 4, HOUR), Window("a", 3, MINUTE), Window("b", 2, MINUTE)
+
+
+Run = Callable[[Callable[[Storage], Awaitable[None]]], None]
+
+
+@pytest.fixture(params=["memory", "redis"])
+def run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Run]:
+    """Runs a test with a storage."""
+    if request.param == "memory":
+        yield lambda test: asyncio.run(with_storage(MemoryStorage, test))
         return
     with RedisServer(tmp_path) as redis:
-        yield redis.url
+        yield lambda test: asyncio.run(with_storage(lambda: RedisStorage(redis.url), test))
 
 
-def test_only_so_many_at_once(redis_url: str) -> None:
-    async def main() -> None:
-        one, others = (LimitStorage(redis_url, lambda: None) for _ in range(2))
-        try:
-            async with one.acquire_slot("x", 2) as first, one.acquire_slot("x", 2) as second:
-                async with one.acquire_slot("x", 2) as third, one.acquire_slot("y", 2) as elsewhere:
-                    assert (first, second, third, elsewhere) == (True, True, False, True)
-                async with others.acquire_slot("x", 2) as in_another_process:
-                    assert in_another_process is not bool(redis_url)
-            async with one.acquire_slot("x", 1) as free:
-                assert free
-        finally:
-            await one.close()
-            await others.close()
-
-    asyncio.run(main())
+async def with_storage(make: Callable[[], Storage], test: Callable[[Storage], Awaitable[None]]) -> None:
+    storage = make()
+    try:
+        await test(storage)
+    finally:
+        if isinstance(storage, RedisStorage):
+            await storage.close()
 
 
-def test_a_slot_is_free_again_when_its_call_is_cancelled(redis_url: str) -> None:
-    async def main() -> None:
-        storage = LimitStorage(redis_url, lambda: None)
-        taken = asyncio.Event()
+def test_a_call_counts_in_each_window_up_to_the_one_that_refuses_it(run: Run) -> None:
+    async def test(storage: Storage) -> None:
+        began = time.time()
+        counts = []
+        for _ in range(6):
+            hits, held = await storage.hit_all([HOURLY, MINUTELY, RARE])
+            counts.append([(hit.count, hit.allowed) for hit in hits])
+            assert not held
+            for hit, window in zip(hits, (HOURLY, MINUTELY, RARE), strict=False):
+                assert hit.window == window
+                assert -0.1 < hit.reset - began - window.seconds < 1
+                assert window.seconds - 5 <= hit.retry_after <= window.seconds
+        ok, no = True, False
+        assert counts == [
+            [(1, ok), (1, ok), (1, ok)],
+            [(2, ok), (2, ok), (2, ok)],
+            [(3, ok), (3, ok), (3, no)],
+            [(4, ok), (4, no)],
+            [(5, no)],
+            [(6, no)],
+        ]
+
+    run(test)
+
+
+def test_names_amounts_and_spans_are_counted_apart(run: Run) -> None:
+    async def test(storage: Storage) -> None:
+        for window in (HOURLY, MINUTELY, RARE, Window("a", 5, HOUR), Window("a/b", 4, HOUR)):
+            [hit], _ = await storage.hit_all([window])
+            assert hit.count == 1
+
+    run(test)
+
+
+def test_a_window_begins_again_when_it_has_ended(run: Run) -> None:
+    second = Window("short", 1, 1)
+
+    async def test(storage: Storage) -> None:
+        assert [(await storage.hit_all([second]))[0][0].allowed for _ in range(2)] == [True, False]
+        await asyncio.sleep(1.1)
+        assert (await storage.hit_all([second]))[0][0].allowed
+
+    run(test)
+
+
+def test_only_so_many_slots_are_held_at_once(run: Run) -> None:
+    async def test(storage: Storage) -> None:
+        slots, elsewhere = [Slot("x", 2) for _ in range(3)], Slot("y", 2)
+        assert [(await storage.hit_all([], slot))[1] for slot in (*slots, elsewhere)] == [True, True, False, True]
+        assert not await storage.release(slots[2]), "it was never held"
+        assert not (await storage.hit_all([], slots[2]))[1]
+        assert await storage.release(slots[0])
+        assert not await storage.release(slots[0]), "once"
+        assert (await storage.hit_all([], slots[2]))[1]
+
+    run(test)
+
+
+def test_a_refused_call_takes_no_slot(run: Run) -> None:
+    async def test(storage: Storage) -> None:
+        once = Window("once", 1, HOUR)
+        for slot, held in ((Slot("x", 2), True), (Slot("x", 2), False)):
+            assert (await storage.hit_all([once], slot))[1] == held
+        assert (await storage.hit_all([], Slot("x", 2)))[1], "the second is still free"
+
+    run(test)
+
+
+def test_windows_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(1_800_000_000.0)
+    monkeypatch.setattr(time, "time", clock)
+    storage, window = MemoryStorage(), Window("a", 2, MINUTE)
+
+    def hits(name: str, count: int) -> list[tuple[int, float]]:
+        windows = [Window(name, 2, MINUTE)] * count
+        found = [asyncio.run(storage.hit_all([window]))[0][0] for window in windows]
+        return [(hit.count, hit.reset) for hit in found]
+
+    end = clock.now + 60
+    assert hits("a", 3) == [(1, end), (2, end), (3, end)]
+    hits("b", 1)
+    clock.now = end - 0.001
+    assert hits("a", 1) == [(4, end)]
+    clock.now = end
+    assert hits("a", 1) == [(1, end + 60)]
+    assert list(storage.windows) == [window.key]
+
+
+@pytest.mark.parametrize("redis", [False, True])
+def test_a_slot_is_free_again_when_its_call_is_cancelled(redis: bool, tmp_path: Path) -> None:
+    plan = Plans().named("Personal")  # one at once
+
+    async def main(url: str) -> None:
+        limiter, taken = RateLimiter(Settings(redis_url=url)), asyncio.Event()
 
         async def hold() -> None:
-            async with storage.acquire_slot("x", 1):
+            async with limiter.statistics(1, plan):
                 taken.set()
                 await asyncio.sleep(60)
 
         holding = asyncio.ensure_future(hold())
         await taken.wait()
-        async with storage.acquire_slot("x", 1) as free:
-            assert not free
+        with pytest.raises(RateLimited, match="1 at once"):
+            async with limiter.statistics(1, plan):
+                pass
         holding.cancel()
         await asyncio.wait([holding])
-        async with storage.acquire_slot("x", 1) as free:
-            assert free
-        await storage.close()
+        async with limiter.statistics(1, plan):
+            pass
+        await limiter.close()
 
-    asyncio.run(main())
+    if redis:
+        with RedisServer(tmp_path) as server:
+            asyncio.run(main(server.url))
+    else:
+        asyncio.run(main(""))
 
 
 # -- Redis ------------------------------------------------------------------------------------------------------
@@ -261,7 +354,41 @@ def a_request() -> Request:
 async def remaining(limiter: RateLimiter) -> int:
     request = a_request()
     await limiter.count_key(request, "key", None)
-    return int(request.state.rate_limit.remaining)
+    return int(request.state.rate_limit_headers["X-RateLimit-Remaining"])
+
+
+def commands_sent(redis_url: str, call: Callable[[RateLimiter], Awaitable[None]]) -> list[str]:
+    """The commands that clients send during a call, which has been made once before; scripts run in the server."""
+
+    async def main() -> list[str]:
+        limiter, observer = RateLimiter(Settings(redis_url=redis_url)), Redis.from_url(redis_url)
+        commands: list[str] = []
+        await call(limiter)
+        async with observer.monitor() as monitor, asyncio.timeout(10):
+            await call(limiter)
+            await observer.echo("end")
+            while not commands or commands[-1] != "ECHO":
+                seen = await monitor.next_command()
+                if seen["client_type"] != "lua":
+                    commands.append(seen["command"].split()[0])
+        await limiter.close()
+        await observer.aclose()
+        return [command for command in commands if command not in ("HELLO", "CLIENT", "SELECT", "ECHO")]
+
+    return asyncio.run(main())
+
+
+def test_a_call_is_counted_in_one_round_trip(tmp_path: Path) -> None:
+    plan = Plans().named("Business")
+
+    async def statistics(limiter: RateLimiter) -> None:
+        async with limiter.statistics(1, plan):
+            pass
+
+    with RedisServer(tmp_path) as redis:
+        assert commands_sent(redis.url, statistics) == ["EVALSHA", "ZREM"], "the second frees the slot"
+        assert commands_sent(redis.url, lambda limiter: limiter.count_account(1, plan)) == ["EVALSHA"]
+        assert commands_sent(redis.url, lambda limiter: limiter.count_key(a_request(), "key", None)) == ["EVALSHA"]
 
 
 def test_processes_count_together(tmp_path: Path) -> None:
