@@ -71,11 +71,20 @@ def test_no_example_has_a_date_that_will_have_passed(page: str) -> None:
     assert not [block for block in examples if re.search(r"\b20\d\d-\d\d|\b1[678]\d{11}\b", block)]
 
 
+def places(page: Path) -> set[str]:
+    """The headings of a page as GitHub writes them into links."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_files_that_a_page_names_exist(page: Path) -> None:
     text = page.read_text()
-    links = [link for link in re.findall(r"\]\(([^)#\s]+)[^)\s]*\)", text) if "://" not in link]
-    assert [link for link in links if not (page.parent / link).exists()] == []
+    links = [link.partition("#") for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
+    assert [link for link, _, _ in links if not (page.parent / link).exists()] == []
+    assert [
+        (link, place) for link, _, place in links if place and place not in places(page.parent / link if link else page)
+    ] == []
     paths = re.findall(r"`((?:ingest|rollups|api|deploy|tests|bench|docs)/[\w/.-]*\w)/?`", text)
     assert [path for path in paths if not (DOCS.parent / path).exists()] == []
 
