@@ -124,6 +124,9 @@ class FetchedBatch:
         return self
 
 
+LeasedBatch = tuple[Lease, FetchedBatch]
+
+
 class Reason(IntEnum):
     """What became of a click; the values are those of the Enum8 in ClickHouse."""
 

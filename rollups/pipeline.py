@@ -1,4 +1,4 @@
-"""The main path of a worker: take in, prepare, insert; all that is pending at once.
+"""The main path of a worker: take in, transform, insert; all that is pending at once.
 
 While one insert is under way the next is prepared and batches gather, so inserts grow with the load and stay small
 without it. A failure of any kind leads to new claims, never to a blind retry.
@@ -18,11 +18,12 @@ import pyarrow as pa
 from ingest.errors import Unavailable
 from rollups.clickhouse import ClickHouse, ClickHouseError
 from rollups.delivery.circuit_breaker import CircuitBreaker, release_faults
-from rollups.delivery.claims import Claims, SourceReplaced
+from rollups.delivery.leases import Leases
 from rollups.delivery.markers import Outcome, insert_batch
-from rollups.model import DeadLetter, FetchedBatch, Lease
+from rollups.delivery.sources import SourceReplaced
+from rollups.model import DeadLetter, FetchedBatch, FetchPosition, Lease, LeasedBatch
 from rollups.settings import Settings
-from rollups.transform.batch_transformer import BatchTransformer, LeasedBatch, PreparedBatch
+from rollups.transform.batch_transformer import BatchTransformer, PreparedBatch
 from rollups.transform.dedupe import OutOfStep
 from rollups.transform.seen import Seen
 
@@ -30,7 +31,10 @@ log = logging.getLogger(__name__)
 
 _MOST_BYTES = 64 * 1024 * 1024
 _ISOLATING_PAUSE = 0.05  # seconds until a smaller batch is tried
-_BURYING_SECONDS = 5.0  # that dead letters of a batch may take; it comes again, and with it they do
+_PUBLISH_SECONDS = 5.0  # for the dead letters of a batch; after that the batch comes again, and they with it
+
+Confirm = Callable[[list[PreparedBatch]], Awaitable[None]]
+PublishDeadLetters = Callable[[int, list[DeadLetter]], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -43,49 +47,37 @@ class WorkerStats:
     claims: int = 0
 
 
-class Pipeline:
-    def __init__(
-        self,
-        settings: Settings,
-        db: ClickHouse,
-        source: int,
-        transformer: BatchTransformer,
-        seen: Seen,
-        bury: Callable[[int, list[DeadLetter]], Awaitable[None]],
-    ) -> None:
+class Intake:
+    """Fetched batches that wait for the next insert, by partition."""
+
+    def __init__(self, settings: Settings, leases: Leases) -> None:
         self._settings = settings
-        self._db = db
-        self._source = source
-        self._transformer = transformer
-        self._seen = seen
-        self._bury = bury
-        self._guards: dict[int, CircuitBreaker] = {}
-        self._pending: dict[int, tuple[Lease, FetchedBatch]] = {}
-        self._pending_records = self._pending_bytes = 0
+        self._leases = leases
+        self._pending: dict[int, LeasedBatch] = {}
+        self._records = self._bytes = 0
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
-        self.stats = WorkerStats()
-        self.claims: Claims
-        self.confirm: Callable[[list[PreparedBatch]], Awaitable[None]] = _as_prepared
 
-    # -- intake ---------------------------------------------------------------------------------------------
+    async def put(self, batch: FetchedBatch) -> FetchPosition | None:
+        """Takes a fetched batch in, waiting while as much as one insert holds is pending already.
 
-    async def put(self, batch: FetchedBatch) -> None:
-        """Takes a fetched batch in, waiting while as much as one insert holds is pending already."""
-        while self._pending_records >= self._settings.batch_max_events or self._pending_bytes >= _MOST_BYTES:
+        Returns where to seek if a batch before this one went missing, else None. A batch of an earlier claim or
+        position is dropped: its records come again.
+        """
+        while self._records >= self._settings.batch_max_events or self._bytes >= _MOST_BYTES:
             self._room.clear()
             await self._room.wait()
-        lease = self.claims.leases.get(batch.partition)
+        lease = self._leases.held.get(batch.partition)
         if lease is None or not lease.ready or batch.position is not lease.position:
-            return  # fetched for a claim or a position that is over; its records come again
+            return None
         if batch.start != lease.tail:
             log.info(
                 "partition %d: a batch went missing on its way, fetching again from %d",
                 batch.partition,
                 lease.tail,
             )
-            await self.claims.reseek(lease)
-            return
+            lease.position = FetchPosition(lease.tail)
+            return lease.position
         lease.tail = batch.end
         holder, pending = self._pending.get(batch.partition, (None, batch))
         if holder is lease:
@@ -93,9 +85,69 @@ class Pipeline:
             pending.end = batch.end
         else:
             self._pending[batch.partition] = lease, batch
-        self._pending_records += len(batch.records)
-        self._pending_bytes += batch.records.nbytes
+        self._records += len(batch.records)
+        self._bytes += batch.records.nbytes
         self._arrived.set()
+        return None
+
+    async def take_pending(self) -> list[LeasedBatch]:
+        """Waits until batches have arrived; all that are pending and whose lease still holds, possibly none."""
+        await self._arrived.wait()
+        self._arrived.clear()
+        taken = [pair for pair in self._pending.values() if self._leases.holds(pair[0])]
+        self._pending, self._records, self._bytes = {}, 0, 0
+        self._room.set()
+        return taken
+
+    def put_back(self, remaining: list[LeasedBatch]) -> None:
+        """What did not fit goes before what has come of its partition since, and after what other partitions have."""
+        for lease, batch in remaining:
+            self._records += len(batch.records)
+            self._bytes += batch.records.nbytes
+            holder, newer = self._pending.pop(batch.partition, (None, None))
+            if self._leases.holds(lease):
+                self._pending[batch.partition] = lease, batch.joined(newer if holder is lease else None)
+        if remaining:
+            self._arrived.set()
+
+    def drop(self, partition: int) -> None:
+        self._pending.pop(partition, None)
+
+
+class Pipeline:
+    """Transforms and inserts what the intake holds.
+
+    `confirm` is called before each insert and raises if nothing may be inserted; `publish_dead_letters` returns once
+    the letters of a partition are acknowledged.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        db: ClickHouse,
+        source: int,
+        *,
+        leases: Leases,
+        intake: Intake,
+        transformer: BatchTransformer,
+        seen: Seen,
+        stats: WorkerStats,
+        confirm: Confirm,
+        publish_dead_letters: PublishDeadLetters,
+    ) -> None:
+        self._settings = settings
+        self._db = db
+        self._source = source
+        self._leases = leases
+        self._intake = intake
+        self._transformer = transformer
+        self._seen = seen
+        self._confirm = confirm
+        self._publish_dead_letters = publish_dead_letters
+        self._breakers: dict[int, CircuitBreaker] = {}
+        self.stats = stats
+
+    # -- for claims -----------------------------------------------------------------------------------------
 
     def load_dedupe_state(self, lease: Lease) -> None:
         """Sees that what is remembered of the partition is of all records before `lease.next`. Blocks."""
@@ -103,133 +155,9 @@ class Pipeline:
 
     def claimed(self, lease: Lease) -> None:
         """What was pending of the partition is void."""
-        self._pending.pop(lease.partition, None)
-        self._transformer.forget_all_but(self.claims.leases)
+        self._intake.drop(lease.partition)
+        self._transformer.forget_all_but(self._leases.held)
         self.stats.claims += 1
-
-    def isolating(self) -> dict[int, str]:
-        return self._transformer.isolation.under_way()
-
-    @property
-    def idle(self) -> bool:
-        """Nothing is pending and nothing under way."""
-        return not self._pending and all(lease.next == lease.tail for lease in self.claims.leases.values())
-
-    # -- the path -------------------------------------------------------------------------------------------
-
-    async def run(self) -> None:
-        linger = self._settings.batch_linger_ms / 1000
-        inserting: asyncio.Task[None] | None = None
-        try:
-            while True:
-                await self._arrived.wait()
-                taken = self._take()
-                if not taken:
-                    continue
-                started = time.monotonic()
-                result = await asyncio.to_thread(self._transformer.transform, taken)
-                self._put_back(result.remaining)
-                if inserting:
-                    await inserting
-                for lease, batch, error in result.failed:
-                    self._start_over([(lease, batch)], *_named(error))
-                inserting = asyncio.create_task(self._apply(result.prepared))
-                await asyncio.sleep(linger - (time.monotonic() - started))
-        finally:
-            if inserting:
-                inserting.cancel()
-
-    def _take(self) -> list[LeasedBatch]:
-        self._arrived.clear()
-        taken = [pair for pair in self._pending.values() if self.claims.holds(pair[0])]
-        self._pending, self._pending_records, self._pending_bytes = {}, 0, 0
-        self._room.set()
-        return taken
-
-    def _put_back(self, left: list[LeasedBatch]) -> None:
-        """What did not fit goes before what has come of its partition since, and after what other partitions have."""
-        for lease, batch in left:
-            self._pending_records += len(batch.records)
-            self._pending_bytes += batch.records.nbytes
-            holder, newer = self._pending.pop(batch.partition, (None, None))
-            if self.claims.holds(lease):
-                self._pending[batch.partition] = lease, batch.joined(newer if holder is lease else None)
-        if left:
-            self._arrived.set()
-
-    async def _apply(self, batches: list[PreparedBatch]) -> None:
-        """Those of which the lease still holds: what was prepared while the insert before it failed is void."""
-        batches = [batch for batch in batches if self.claims.holds(batch.lease) and self._is_sound(batch)]
-        buried = await asyncio.gather(*map(self._is_buried, batches))
-        batches = [batch for batch, done in zip(batches, buried, strict=True) if done]
-        suspected = [batch for batch in batches if self._is_suspected(batch.lease)]
-        sound = [batch for batch in batches if batch not in suspected]
-        for together in [sound, *([batch] for batch in suspected)]:
-            if together:
-                await self._insert(together)
-
-    def _is_suspected(self, lease: Lease) -> bool:
-        return lease.failures > 0 or self._transformer.isolation.suspected(lease.partition)
-
-    async def _is_buried(self, batch: PreparedBatch) -> bool:
-        """Whether its dead letters are acknowledged. Others do not depend on them, nor wait for long."""
-        if not batch.dead_letters:
-            return True
-        try:
-            async with asyncio.timeout(_BURYING_SECONDS):
-                await self._bury(batch.lease.partition, batch.dead_letters)
-        except Exception as error:
-            self._start_over([(batch.lease, batch.fetched)], *_named(error))
-            return False
-        return True
-
-    async def _insert(self, batches: list[PreparedBatch]) -> None:
-        try:
-            await self.confirm(batches)
-        except Exception as error:  # it is of the topic and the database, not of what the batch holds
-            self._start_over([(batch.lease, batch.fetched) for batch in batches], Outcome.UNKNOWN, _named(error)[1])
-            return
-        try:
-            seen = [(batch.lease.partition, batch.fetched.end, batch.seen) for batch in batches]
-            await asyncio.to_thread(self._seen.write, seen)
-            partitions = [batch.lease.partition for batch in batches]
-            table = pa.concat_tables([batch.table for batch in batches])
-            outcome, why = await asyncio.to_thread(insert_batch, self._db, self._source, partitions, table)
-        except Exception as error:
-            outcome, why = _named(error)
-        if outcome is not Outcome.APPLIED:
-            self._start_over([(batch.lease, batch.fetched) for batch in batches], outcome, why)
-            return
-        self.stats.inserts[outcome.value] += 1
-        for batch in batches:
-            self._applied(batch)
-
-    def _start_over(self, held: list[LeasedBatch], outcome: Outcome, why: str) -> None:
-        """Claims again what was not applied. What was refused is taken apart, so that only its poison is left out."""
-        self.stats.inserts[outcome.value] += 1
-        for lease, batch in held:
-            after = None
-            if outcome is Outcome.FENCED:  # the group may have given it to another; the next heartbeat would tell
-                after = self._settings.heartbeat_seconds
-            elif outcome is Outcome.REFUSED and self._transformer.isolation.failed(
-                batch.partition, batch.start, batch.end, batch.records.offsets, why
-            ):
-                after = _ISOLATING_PAUSE
-            self.claims.fail(lease, f"insert {outcome.value}: {why[:300]}", after=after)
-
-    def _is_sound(self, batch: PreparedBatch) -> bool:
-        guard = self._guards.setdefault(batch.lease.partition, CircuitBreaker(self._settings.poison_share))
-        if why := guard.trip_reason(batch.fetched.records.offsets, release_faults(batch.dead_letters)):
-            self.claims.halt(batch.lease, why)
-        return not why
-
-    def _applied(self, batch: PreparedBatch) -> None:
-        lease, fetched = batch.lease, batch.fetched
-        lease.next, lease.failures = fetched.end, 0
-        self._transformer.isolation.applied(lease.partition, fetched.end)
-        self._guards[lease.partition].note(fetched.records.offsets, release_faults(batch.dead_letters))
-        self.stats.events.update(batch.events)
-        self.stats.unverified += batch.unverified
 
     def skip_to(self, lease: Lease, offset: int) -> None:
         """Accounts for offsets before `offset`, which the log no longer has, as one gap. Blocks."""
@@ -238,8 +166,106 @@ class Pipeline:
         if outcome is not Outcome.APPLIED:
             raise Unavailable(f"the gap before offset {offset} was not written: {why}")
 
+    # -- the path -------------------------------------------------------------------------------------------
 
-def _named(error: Exception) -> tuple[Outcome, str]:
+    async def run_pipeline(self) -> None:
+        linger = self._settings.batch_linger_ms / 1000
+        inserting: asyncio.Task[None] | None = None
+        try:
+            while True:
+                taken = await self._intake.take_pending()
+                if not taken:
+                    continue
+                started = time.monotonic()
+                result = await asyncio.to_thread(self._transformer.transform, taken)
+                self._intake.put_back(result.remaining)
+                if inserting:
+                    await inserting
+                for lease, batch, error in result.failed:
+                    self._start_over([(lease, batch)], *_outcome_of(error))
+                inserting = asyncio.create_task(self.apply(result.prepared))
+                await asyncio.sleep(linger - (time.monotonic() - started))
+        finally:
+            if inserting:
+                inserting.cancel()
+
+    async def apply(self, batches: list[PreparedBatch]) -> None:
+        """Inserts those whose lease still holds: what was prepared while the insert before it failed is void."""
+        batches = [batch for batch in batches if self._leases.holds(batch.lease) and self._may_pass(batch)]
+        published = await asyncio.gather(*map(self._has_published, batches))
+        batches = [batch for batch, done in zip(batches, published, strict=True) if done]
+        suspected = [batch for batch in batches if self._is_suspected(batch.lease)]
+        sound = [batch for batch in batches if batch not in suspected]
+        for together in [sound, *([batch] for batch in suspected)]:
+            if together:
+                await self._insert(together)
+
+    def _may_pass(self, batch: PreparedBatch) -> bool:
+        breaker = self._breakers.setdefault(batch.lease.partition, CircuitBreaker(self._settings.poison_share))
+        if why := breaker.trip_reason(batch.fetched.records.offsets, release_faults(batch.dead_letters)):
+            self._leases.halt(batch.lease, why)
+        return not why
+
+    def _is_suspected(self, lease: Lease) -> bool:
+        return lease.failures > 0 or self._transformer.isolation.suspected(lease.partition)
+
+    async def _has_published(self, batch: PreparedBatch) -> bool:
+        """Whether its dead letters are acknowledged. Other partitions do not wait long for them."""
+        if not batch.dead_letters:
+            return True
+        try:
+            async with asyncio.timeout(_PUBLISH_SECONDS):
+                await self._publish_dead_letters(batch.lease.partition, batch.dead_letters)
+        except Exception as error:
+            self._start_over([(batch.lease, batch.fetched)], *_outcome_of(error))
+            return False
+        return True
+
+    async def _insert(self, batches: list[PreparedBatch]) -> None:
+        leased = [(batch.lease, batch.fetched) for batch in batches]
+        try:
+            await self._confirm(batches)
+        except Exception as error:  # it is of the topic and the database, not of what the batch holds
+            self._start_over(leased, Outcome.UNKNOWN, _outcome_of(error)[1])
+            return
+        try:
+            seen = [(batch.lease.partition, batch.fetched.end, batch.seen) for batch in batches]
+            await asyncio.to_thread(self._seen.write, seen)
+            partitions = [batch.lease.partition for batch in batches]
+            table = pa.concat_tables([batch.table for batch in batches])
+            outcome, why = await asyncio.to_thread(insert_batch, self._db, self._source, partitions, table)
+        except Exception as error:
+            outcome, why = _outcome_of(error)
+        if outcome is not Outcome.APPLIED:
+            self._start_over(leased, outcome, why)
+            return
+        self.stats.inserts[outcome.value] += 1
+        for batch in batches:
+            self._applied(batch)
+
+    def _start_over(self, leased: list[LeasedBatch], outcome: Outcome, why: str) -> None:
+        """Claims again what was not applied. What was refused is taken apart, so that only its poison is left out."""
+        self.stats.inserts[outcome.value] += 1
+        for lease, batch in leased:
+            after = None
+            if outcome is Outcome.FENCED:  # the group may have given it to another; the next heartbeat would tell
+                after = self._settings.heartbeat_seconds
+            elif outcome is Outcome.REFUSED and self._transformer.isolation.failed(
+                batch.partition, batch.start, batch.end, batch.records.offsets, why
+            ):
+                after = _ISOLATING_PAUSE
+            self._leases.fail(lease, f"insert {outcome.value}: {why[:300]}", after=after)
+
+    def _applied(self, batch: PreparedBatch) -> None:
+        lease, fetched = batch.lease, batch.fetched
+        lease.next, lease.failures = fetched.end, 0
+        self._transformer.isolation.applied(lease.partition, fetched.end)
+        self._breakers[lease.partition].record(fetched.records.offsets, release_faults(batch.dead_letters))
+        self.stats.events.update(batch.events)
+        self.stats.unverified += batch.unverified
+
+
+def _outcome_of(error: Exception) -> tuple[Outcome, str]:
     """What an exception on the way to an insert means; it is logged, as it may be a defect of ours."""
     if isinstance(error, OutOfStep):
         return Outcome.STALE, str(error)
@@ -247,7 +273,3 @@ def _named(error: Exception) -> tuple[Outcome, str]:
     log.error("a batch was not applied: %s", error, exc_info=None if expected else error)
     refused = error.refuses_content if isinstance(error, ClickHouseError) else not expected
     return Outcome.REFUSED if refused else Outcome.UNKNOWN, f"{type(error).__name__}: {error}"
-
-
-async def _as_prepared(batches: list[PreparedBatch]) -> None:
-    """Nobody has anything to add to what was prepared."""

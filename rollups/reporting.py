@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 
 from rollups.clickhouse import ClickHouse
-from rollups.delivery.claims import Claims
+from rollups.delivery.leases import Leases
 from rollups.kafka_log.marks import Marks
 from rollups.model import LATE_SECONDS, FetchedBatch
 
@@ -27,11 +27,19 @@ _MOST_WHY = 500  # characters
 class Reporter:
     """For one session. The audit, which is another process, reads what `report` writes."""
 
-    def __init__(self, db: ClickHouse, source: int, claims: Claims) -> None:
-        self._claims = claims
+    def __init__(
+        self,
+        db: ClickHouse,
+        source: int,
+        leases: Leases,
+        isolating: Callable[[], Mapping[int, str]],
+        lateness: Lateness | None = None,
+    ) -> None:
+        self._leases = leases
+        self._isolating = isolating
         self._states = PartitionStates(db, source)
         self._marks = Marks(db, source)
-        self._lateness = Lateness()
+        self._lateness = lateness or Lateness()
 
     def about_to_apply(self, batches: Iterable[FetchedBatch]) -> None:
         for batch in batches:
@@ -39,12 +47,16 @@ class Reporter:
 
     def note_ends(self, ends: Mapping[int, int]) -> None:
         """Takes in where the logs of partitions end now."""
-        leases = self._claims.leases
-        self._lateness.note({p: (lease.next, ends[p]) for p, lease in leases.items() if p in ends})
+        self._lateness.note({p: (lease.next, ends[p]) for p, lease in self._leases.held.items() if p in ends})
+
+    def failing(self) -> dict[int, str]:
+        """Why nothing of a partition is applied although it is tried again and again, by partition."""
+        isolating = {p: why for p, why in self._isolating().items() if p in self._leases.held}
+        return self._leases.failing() | isolating
 
     def troubled(self) -> dict[int, str]:
         """Why partitions are not counted, by partition: halted, failing, or late."""
-        return self._lateness.late() | self._claims.troubled()
+        return self._lateness.late() | self._leases.halted() | self.failing()
 
     def late_seconds(self) -> float:
         """How old the oldest record that is not applied is, at least."""
@@ -52,12 +64,10 @@ class Reporter:
 
     async def report(self) -> None:
         """Raises ClickHouseError."""
-        leases, late = self._claims.leases, self._lateness.late()
-        kinds = {"halted": self._claims.halted(), "failing": self._claims.failing(), "late": late}
-        conditions = {partition: _condition(partition, kinds) for partition in leases}
+        kinds = {"halted": self._leases.halted(), "failing": self.failing(), "late": self._lateness.late()}
+        conditions = {partition: _condition(partition, kinds) for partition in self._leases.held}
         await asyncio.to_thread(self._states.write, conditions)
-        applied = {partition: lease.next for partition, lease in leases.items() if lease.ready}
-        await asyncio.to_thread(self._marks.write, applied)
+        await asyncio.to_thread(self._marks.write, self._leases.applied())
 
 
 def _condition(partition: int, kinds: Mapping[str, Mapping[int, str]]) -> Condition:

@@ -103,10 +103,10 @@ async def consumed(db: ClickHouse, log: MemoryLog, protected: bool) -> tuple[flo
 
 
 async def fed(worker: Harness, log: MemoryLog) -> None:
-    while any(lease.next < log.end(partition) for partition, lease in worker.claims.leases.items()):
-        for partition, lease in worker.claims.leases.items():
+    while any(lease.next < log.end(partition) for partition, lease in worker.leases.held.items()):
+        for partition, lease in worker.leases.held.items():
             if lease.position and lease.position.offset < log.end(partition):
-                await worker.pipeline.put(log.fetch(lease, 2000))
+                await worker.put(log.fetch(lease, 2000))
         await asyncio.sleep(0.001)
 
 

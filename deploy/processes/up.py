@@ -144,7 +144,7 @@ async def _run_parts(
     worker_stop = asyncio.Event()
     serving = asyncio.ensure_future(server.listen())
     taking = asyncio.ensure_future(collector.run(stop))
-    counting = asyncio.ensure_future(worker.run(worker_stop))
+    counting = asyncio.ensure_future(worker.run_worker(worker_stop))
     ready = asyncio.ensure_future(on_ready())
     parts = [serving, taking, counting, asyncio.ensure_future(stop.wait())]
     if broker:

@@ -31,7 +31,7 @@ async def run_worker(settings: Settings, host: str, port: int) -> None:
     install_middleware(app, settings)
     app.include_router(health_router(db, lambda: worker_readiness(worker)))
     metrics, server = MetricsListener(settings), HttpServer(app, settings, host, port)
-    await metrics.serve_during(serve_until(stop, server, worker.run(stop)), worker_registry(worker))
+    await metrics.serve_during(serve_until(stop, server, worker.run_worker(stop)), worker_registry(worker))
 
 
 def worker_readiness(worker: Worker) -> Mapping[str, bool | str]:

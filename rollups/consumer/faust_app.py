@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import faust
@@ -11,25 +13,31 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from faust.exceptions import ProducerSendError
 from faust.types import TP
 
+from ingest.event.addresses import AddressHasher
 from ingest.kafka.admin import ssl_context
 from ingest.kafka.reader import read_ranges
 from rollups.consumer.faust_transport import BatchSchema, ClickApp
-from rollups.delivery.claims import SourceReplaced
-from rollups.delivery.dead_letters import RecordTooLarge
+from rollups.consumer.topic import Topic
+from rollups.delivery.dead_letters import RecordTooLarge, publish_dead_letters
+from rollups.delivery.leases import Leases
+from rollups.delivery.server_identity import FEW_CONNECTIONS, Endpoint
 from rollups.kafka_log.tail import fingerprint
-from rollups.model import FetchPosition
-from rollups.pipeline import Pipeline
+from rollups.model import DeadLetter, FetchPosition
+from rollups.pipeline import Intake
 from rollups.settings import Settings
+from rollups.transform.batch_transformer import PreparedBatch
 
 _MIB = 1024 * 1024
 _METADATA_MS = 5000  # by then the group shares out partitions that were added
 _READ_BACK_SECONDS, _LONGEST_READ_BACK = 3.0, 60.0  # at first, and for a broker that is far or slow
 
 
-def build_app(settings: Settings, pipeline: Pipeline) -> ClickApp:
-    """Faust keeps group membership, rebalancing and supervision; batches go to the pipeline."""
+def build_app(settings: Settings, leases: Leases, intake: Intake) -> ClickApp:
+    """Faust keeps group membership, rebalancing and supervision; batches go to the intake."""
     app = ClickApp(
         settings.group,
+        clicks_topic=settings.topic,
+        leases=leases,
         broker=";".join(f"kafka://{host}" for host in settings.kafka_url.split(",")),
         broker_credentials=_credentials(settings),
         consumer_auto_offset_reset="none",  # positions come from ClickHouse; a lost one must be seen, not reset
@@ -46,13 +54,19 @@ def build_app(settings: Settings, pipeline: Pipeline) -> ClickApp:
         web_enabled=False,
         autodiscover=False,
     )
-    app.clicks_topic = settings.topic
     topic = app.topic(settings.topic, schema=BatchSchema(), acks=False)
 
     @app.agent(topic, name="clicks")  # type: ignore[untyped-decorator]
     async def feed(batches: Any) -> None:
         async for batch in batches:
-            await pipeline.put(batch)
+            if position := await intake.put(batch):
+                await app.seek({batch.partition: position})
+
+    @app.on_partitions_revoked.connect  # type: ignore[untyped-decorator]
+    async def forget(*_: Any, **__: Any) -> None:
+        partitions = list(leases.held)
+        leases.revoke()
+        await app.forget(partitions)
 
     return app
 
@@ -84,29 +98,40 @@ async def send_record(
 
 
 class FaustLog:
-    """The log as a claim needs it, by way of the app's consumer thread."""
+    """The log as the parts of a worker need it, by way of the app's consumer thread."""
 
-    def __init__(self, settings: Settings, app: ClickApp, identity: Callable[[], Awaitable[int]], source: int) -> None:
+    def __init__(self, settings: Settings, app: ClickApp, endpoint: Endpoint, topic: Topic) -> None:
         self._settings = settings
-        self._app = app
-        self._identity = identity
-        self._source = source
+        self.app = app
+        self._endpoint = endpoint
+        self._topic = topic
+        self._addresses = AddressHasher(settings.visitor_secret, keep=settings.keep_addresses)
         self._read_back_seconds = _READ_BACK_SECONDS
 
     async def check_source(self) -> None:
-        if (source := await self._identity()) != self._source:
-            raise SourceReplaced(f"topic {self._app.clicks_topic} was made again: source {source}, not {self._source}")
+        """Also raises SeveralServers if the database is not the one server that it was."""
+        await asyncio.to_thread(self._endpoint.check, FEW_CONNECTIONS)
+        await self._topic.check_source(self.app.leases.held)
+
+    async def confirm(self, batches: list[PreparedBatch]) -> None:
+        await self._topic.check_source(self.app.leases.held)
+        self._topic.mark(batches)
+
+    async def publish_dead_letters(self, partition: int, letters: list[DeadLetter]) -> None:
+        send = partial(send_record, self.app, self._settings.dead_topic)
+        hidden = [letter.hide_addresses(self._addresses) for letter in letters]
+        await publish_dead_letters(send, self._settings.topic, partition, hidden)
 
     def _tps(self, partitions: Iterable[int]) -> list[TP]:
-        return [TP(self._app.clicks_topic, partition) for partition in partitions]
+        return [TP(self.app.clicks_topic, partition) for partition in partitions]
 
     async def bounds(self, partitions: Iterable[int]) -> Mapping[int, tuple[int, int]]:
         tps = self._tps(partitions)
         if not tps:
             return {}
-        first = await self._app.consumer.earliest_offsets(*tps)
-        end = await self._app.consumer.highwaters(*tps)
-        fetched = await self._app.consumer._thread.high_watermarks()
+        first = await self.app.consumer.earliest_offsets(*tps)
+        end = await self.app.consumer.highwaters(*tps)
+        fetched = await self.app.consumer._thread.high_watermarks()
         return {tp.partition: (first[tp], max(end[tp], fetched.get(tp.partition, 0))) for tp in tps}
 
     async def fingerprints(self, stretches: Mapping[int, tuple[int, int]]) -> Mapping[int, Mapping[int, int]]:
@@ -115,18 +140,14 @@ class FaustLog:
         def take(record: Any) -> None:
             found[record.partition][record.offset] = fingerprint(record.timestamp, record.key, record.value)
 
-        whole = await read_ranges(self._settings, self._app.clicks_topic, stretches, take, self._read_back_seconds)
+        whole = await read_ranges(self._settings, self.app.clicks_topic, stretches, take, self._read_back_seconds)
         in_time = len(whole) == len(stretches)
         longer = min(2 * self._read_back_seconds, _LONGEST_READ_BACK)
         self._read_back_seconds = _READ_BACK_SECONDS if in_time else longer
         return {partition: found[partition] for partition in whole}
 
     async def seek(self, positions: Mapping[int, FetchPosition]) -> None:
-        topic = self._app.clicks_topic
-        await self._app.consumer._thread.seek_positions({TP(topic, p): position for p, position in positions.items()})
-
-    async def forget(self, partitions: Iterable[int]) -> None:
-        await self._app.consumer._thread.forget_positions(self._tps(partitions))
+        await self.app.seek(positions)
 
     async def empty_tails(self) -> dict[int, tuple[int, int]]:
-        return await self._app.consumer._thread.empty_tails()  # type: ignore[no-any-return]
+        return await self.app.consumer._thread.empty_tails()  # type: ignore[no-any-return]

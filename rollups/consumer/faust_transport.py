@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from aiokafka.consumer.fetcher import FetchResult, PartitionRecords
@@ -19,6 +19,7 @@ from faust import App, Schema
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport, ensure_aiokafka_TP
 from faust.types import TP, ConsumerMessage
 
+from rollups.delivery.leases import Leases
 from rollups.kafka_log.broker_clock import wall_ms
 from rollups.model import FetchedBatch, FetchPosition, Records
 
@@ -99,7 +100,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
             for tp in refused:
                 del self._positions[tp]  # until a claim seeks again
             app = self.consumer.app
-            self.parent_loop.call_soon_threadsafe(app.on_out_of_range, {tp.partition for tp in refused})
+            self.parent_loop.call_soon_threadsafe(app.leases.reclaim_out_of_range, {tp.partition for tp in refused})
             return {}
         return {tp: [self._batch(consumer, tp, records)] for tp, [records] in fetched.items() if tp in self._positions}
 
@@ -167,7 +168,7 @@ def _state(consumer: Any, tp: TP) -> Any:
 
 
 class BatchConsumer(Consumer):  # type: ignore[misc]
-    """Hands partitions to `app.on_assigned` to be claimed and commits what `app.applied` says."""
+    """Tells the leases which partitions are assigned, and commits what they have applied."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -189,14 +190,14 @@ class BatchConsumer(Consumer):  # type: ignore[misc]
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Called once partitions are assigned. Positions come from claims, so none is known here yet."""
-        self.app.on_assigned({tp.partition for tp in self.assignment()})
+        self.app.leases.assign({tp.partition for tp in self.assignment()})
         return {}
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterable[TP]:
-        return [TP(self.app.clicks_topic, partition) for partition in self.app.applied()]
+        return [TP(self.app.clicks_topic, partition) for partition in self.app.leases.applied()]
 
     def _new_offset(self, tp: TP) -> int | None:
-        return self.app.applied().get(tp.partition)  # type: ignore[no-any-return]
+        return self.app.leases.applied().get(tp.partition)  # type: ignore[no-any-return]
 
 
 class BatchTransport(Transport):  # type: ignore[misc]
@@ -204,12 +205,21 @@ class BatchTransport(Transport):  # type: ignore[misc]
 
 
 class ClickApp(App):  # type: ignore[misc]
-    """A Faust app over the batch transport. The callbacks tell the worker about its partitions."""
+    """A Faust app over the batch transport, for the partitions of one topic."""
 
-    clicks_topic: str
-    on_assigned: Callable[[set[int]], None]
-    on_out_of_range: Callable[[set[int]], None]
-    applied: Callable[[], dict[int, int]]
+    def __init__(self, name: str, *, clicks_topic: str, leases: Leases, **options: Any) -> None:
+        super().__init__(name, **options)
+        self.clicks_topic = clicks_topic
+        self.leases = leases
 
     def _new_transport(self) -> BatchTransport:
         return BatchTransport(self.conf.broker_consumer, self, loop=self.loop)
+
+    async def seek(self, positions: Mapping[int, FetchPosition]) -> None:
+        """Fetching of these partitions goes on there, and of no others."""
+        by_tp = {TP(self.clicks_topic, partition): position for partition, position in positions.items()}
+        await self.consumer._thread.seek_positions(by_tp)
+
+    async def forget(self, partitions: Iterable[int]) -> None:
+        """Fetching of these partitions ends."""
+        await self.consumer._thread.forget_positions([TP(self.clicks_topic, partition) for partition in partitions])

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from ingest.kafka.admin import TopicWatcher
 from rollups.clickhouse import ClickHouse
 from rollups.consumer.partition_layout import Layout
-from rollups.delivery.sources import register_source, source_number
+from rollups.delivery.sources import SourceReplaced, register_source, source_number
 from rollups.settings import Settings
 from rollups.transform.batch_transformer import PreparedBatch
 
@@ -40,16 +40,18 @@ class Topic:
         layout = Layout(db, source, settings.topic, settings.dedupe_horizon_minutes)
         return cls(watch, settings.topic, source, layout)
 
-    async def identity(self, held: Iterable[int]) -> int:
-        """The source that the topic is by now. Its partitions, and those that the group gave us, are noted."""
+    async def check_source(self, held: Iterable[int]) -> None:
+        """Raises SourceReplaced if the topic was made again. Notes its partitions, and those that the group gave us."""
         found = await self._watch.describe()
         partitions = max([found.partitions, *(partition + 1 for partition in held)])
         if partitions > self._layout.partitions:
             await asyncio.to_thread(self._layout.note, partitions)
-        return source_number(found.cluster_id, self._name, found.topic_id)
+        source = source_number(found.cluster_id, self._name, found.topic_id)
+        if source != self.source:
+            raise SourceReplaced(f"topic {self._name} was made again: source {source}, not {self.source}")
 
     def mark(self, batches: Iterable[PreparedBatch]) -> None:
-        """To be called after `identity` was, and that after the records were fetched: they show no newer layout."""
+        """To be called after `check_source` was, and that after the records were fetched: they show no newer layout."""
         for batch in batches:
             self._layout.mark(batch)
 

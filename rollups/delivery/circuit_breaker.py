@@ -37,7 +37,7 @@ class CircuitBreaker:
                 )
         return ""
 
-    def note(self, offsets: Sequence[int], dead: Iterable[int]) -> None:
+    def record(self, offsets: Sequence[int], dead: Iterable[int]) -> None:
         """Takes records that were applied into the window."""
         for taken in _slices(offsets, set(dead)):
             _moved(self._window, taken)

@@ -7,15 +7,17 @@ materialized view compares every insert with both, so they need no other lock
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import Enum
 
 import pyarrow as pa
 
 from rollups.clickhouse import ClickHouse, ClickHouseError
+from rollups.delivery.leases import Leases
 from rollups.kafka_log.tail import NO_TAIL, Tail
 
 # Part of the delivery protocol: with these a block of any size becomes exactly one part, in one thread, before the
@@ -30,6 +32,7 @@ PINNED = {
 }
 
 _THROW_IF = 395
+_AHEAD_MS = 1_000
 _RANDOM_BITS = 32  # the low ones, so that two claimers of one counter differ
 
 
@@ -85,7 +88,7 @@ class Markers:
                 {"prefix": comment_prefix(self.source), "partition": f",{partition},"},
             )
 
-    def note_empty_tails(self, seen: Mapping[int, tuple[int, int, datetime]]) -> None:
+    def write_tail_times(self, seen: Mapping[int, tuple[int, int, datetime]]) -> None:
         """Notes (epoch, next, time) of each partition: its log was empty after offset `next` at that time."""
         self._db.insert(
             "rollup",
@@ -95,6 +98,34 @@ class Markers:
             ],
             ["grain", "source", "partition", "next", "reached"],
         )
+
+
+async def note_empty_tails(
+    tails: Mapping[int, tuple[int, int]], leases: Leases, markers: Markers, now_ms: Callable[[], int]
+) -> None:
+    """Notes the time of the last look at each log that was read to its end and applied.
+
+    `tails` are (position, milliseconds since the look) by partition.
+    """
+    now, idle = now_ms(), {}
+    for partition, (position, age_ms) in tails.items():
+        lease = leases.held.get(partition)
+        if lease is not None and lease.ready and lease.next == position:
+            idle[partition] = (lease.epoch, position, datetime.fromtimestamp((now - age_ms) / 1000, UTC))
+    if idle:
+        await asyncio.to_thread(markers.write_tail_times, idle)
+
+
+async def reclaim_future_watermarks(leases: Leases, markers: Markers, now_ms: Callable[[], int]) -> None:
+    """Claims partitions again whose watermark has a time ahead of now: a clock was ahead and has been put right."""
+    known = await asyncio.to_thread(markers.read)
+    limit = now_ms() + _AHEAD_MS
+    wrong = [
+        lease
+        for partition, lease in leases.held.items()
+        if lease.ready and partition in known and known[partition].as_of_ms > limit
+    ]
+    leases.reclaim(wrong, "what was said to be counted lies ahead of the broker's time")
 
 
 def next_epoch(epoch: int) -> int:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime
 
-from ingest.errors import OperatorError
+from ingest.errors import ClickmillError, OperatorError
 from rollups.clickhouse import ClickHouse
+
+
+class SourceReplaced(ClickmillError):
+    """The topic is another one of the same name now: its offsets mean something else."""
 
 
 class SourceCollision(OperatorError):

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from rollups.kafka_log.broker_clock import wall_ms
 from rollups.kafka_log.tail import tail_of
-from rollups.model import DeadLetter, FetchedBatch, FetchPosition, Lease, Reason
+from rollups.model import DeadLetter, FetchedBatch, FetchPosition, Lease, LeasedBatch, Reason
 from rollups.settings import Settings
 from rollups.transform.click_columns import Ints
 from rollups.transform.decode import dead_letters, decode
@@ -22,8 +22,6 @@ from rollups.transform.isolation import Isolation
 from rollups.transform.landing import to_landing_table
 from rollups.transform.seen import Seen
 from rollups.transform.timezones import TimeZones
-
-LeasedBatch = tuple[Lease, FetchedBatch]
 
 
 @dataclass(slots=True, eq=False)

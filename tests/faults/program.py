@@ -82,11 +82,11 @@ async def _consume(db: ClickHouse, world: World, options: argparse.Namespace) ->
         await worker.claim(set(world.log.partitions))
         print("claimed", flush=True)
         dice = random.Random()
-        while any(lease.next < world.log.end(p) for p, lease in worker.claims.leases.items()):
-            for partition in list(worker.claims.leases):
-                lease = worker.claims.leases[partition]
+        while any(lease.next < world.log.end(p) for p, lease in worker.leases.held.items()):
+            for partition in list(worker.leases.held):
+                lease = worker.leases.held[partition]
                 if lease.ready and lease.position and lease.position.offset < world.log.end(partition):
-                    await worker.pipeline.put(world.log.fetch(lease, dice.randint(1, options.most)))
+                    await worker.put(world.log.fetch(lease, dice.randint(1, options.most)))
             await asyncio.sleep(0.002)
             if options.once and worker.pipeline.stats.inserts["fenced"]:
                 return "fenced"

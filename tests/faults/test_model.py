@@ -49,15 +49,15 @@ class Schedules(RuleBasedStateMachine):
         markers.kill_inflight_inserts([0])
         start = markers.read()[0].next
         lease = Lease(0, State.READY, epoch, start, start, FetchPosition(start))
-        worker.claims.leases = {0: lease}
+        worker.leases.held = {0: lease}
         worker.pipeline.load_dedupe_state(lease)
         self.held[number] = []
 
     @rule(number=WORKERS, most=st.integers(1, 8))
-    @precondition(lambda self: any(worker.claims.leases for worker in self.workers))
+    @precondition(lambda self: any(worker.leases.held for worker in self.workers))
     def fetch(self, number: int, most: int) -> None:
         """Takes a batch in and notes its keys; what comes of it is up to the next steps."""
-        worker, lease = self.workers[number], self.workers[number].claims.leases.get(0)
+        worker, lease = self.workers[number], self.workers[number].leases.held.get(0)
         if lease is None or lease.position is None or len(self.held[number]) == 2:
             return
         if lease.position.offset >= self.log.end(0):
@@ -77,7 +77,7 @@ class Schedules(RuleBasedStateMachine):
         if outcome is Outcome.APPLIED and answered:
             batch.lease.next = batch.fetched.end
         else:
-            worker.claims.leases, self.held[number] = {}, []
+            worker.leases.held, self.held[number] = {}, []
 
     @rule(number=WORKERS)
     def crash(self, number: int) -> None:

@@ -89,7 +89,11 @@ STEPS: dict[str, tuple[Any, str, Callable[..., object]]] = {
     "mark": (DedupeState, "mark_duplicates", lambda _, rows, *_more: poisonous(rows.columns)),
     "landing": (batch_transformer, "to_landing_table", lambda rows, *_more, **_named: poisonous(rows.columns)),
     "seen": (Seen, "write", has_key),
-    "bury": (Harness, "_bury", lambda *given: any(letter.error == "text_too_long" for letter in given[2])),
+    "publish": (
+        MemoryLog,
+        "publish_dead_letters",
+        lambda *given: any(letter.error == "text_too_long" for letter in given[2]),
+    ),
 }
 
 
@@ -112,14 +116,14 @@ def test_a_partition_that_cannot_be_claimed_holds_up_no_other(
     async def scenario() -> None:
         nonlocal broken
         async with harness(db, log) as worker:
-            worker.claims.assigned({0, BYSTANDER})
-            await until(lambda: worker.claims.leases[BYSTANDER].ready)
-            await until(lambda: WHY in worker.claims.failing().get(0, ""))
-            assert BYSTANDER not in worker.claims.troubled()
+            worker.leases.assign({0, BYSTANDER})
+            await until(lambda: worker.leases.held[BYSTANDER].ready)
+            await until(lambda: WHY in worker.reporter.failing().get(0, ""))
+            assert BYSTANDER not in worker.reporter.troubled()
             broken = False
-            await until(lambda: worker.claims.leases[0].ready)
+            await until(lambda: worker.leases.held[0].ready)
             await worker.consume()
-            assert worker.claims.troubled() == {}
+            assert worker.reporter.troubled() == {}
 
     asyncio.run(scenario())
     record("a partition cannot be claimed: the others are", 1)
@@ -135,24 +139,24 @@ def test_a_dead_letter_topic_that_takes_nothing_holds_up_only_who_has_letters(
         log.append(BYSTANDER, value(number))
     taking = False
 
-    async def bury(self: Harness, partition: int, letters: list[Any]) -> None:
+    async def publish(self: MemoryLog, partition: int, letters: list[Any]) -> None:
         if letters and not taking:
             raise away("the dead-letter topic takes nothing")
         self.dead.extend((partition, letter) for letter in letters)
 
-    monkeypatch.setattr(Harness, "_bury", bury)
+    monkeypatch.setattr(MemoryLog, "publish_dead_letters", publish)
 
     async def scenario() -> None:
         nonlocal taking
         async with harness(db, log) as worker:
             await worker.claim({0, BYSTANDER})
             consuming = asyncio.create_task(worker.consume(5))
-            await until(lambda: worker.claims.leases[BYSTANDER].next == 39)
-            await until(lambda: 0 in worker.claims.failing())
-            assert BYSTANDER not in worker.claims.troubled()
+            await until(lambda: worker.leases.held[BYSTANDER].next == 39)
+            await until(lambda: 0 in worker.reporter.failing())
+            assert BYSTANDER not in worker.reporter.troubled()
             taking = True
             await asyncio.wait_for(consuming, 20)
-            assert [letter.error for _, letter in worker.dead] == ["text_too_long"]
+            assert [letter.error for _, letter in worker.log.dead] == ["text_too_long"]
 
     asyncio.run(scenario())
     record("the dead-letter topic takes nothing: other partitions go on", 1)
@@ -165,7 +169,7 @@ def test_the_record_alone_is_a_dead_letter(
     log = MemoryLog()
     for number in range(RECORDS):
         log.append(0, value(number))
-    too_long = {"visitor_id": "v" * 500} if step == "bury" else {}
+    too_long = {"visitor_id": "v" * 500} if step == "publish" else {}
     log.partitions[0][POISON].value = json.dumps(
         value(POISON, event_id="poison", link_id="poison", **too_long)
     ).encode()
@@ -180,8 +184,8 @@ def test_the_record_alone_is_a_dead_letter(
             consuming = asyncio.create_task(worker.consume())
             while not consuming.done():
                 await asyncio.sleep(0.01)
-                troubles += worker.claims.failing().values()
-                if worker.claims.leases[BYSTANDER].next == 0:
+                troubles += worker.reporter.failing().values()
+                if worker.leases.held[BYSTANDER].next == 0:
                     held_up = time.monotonic() - started
             await consuming
             return worker, held_up, troubles
@@ -189,12 +193,12 @@ def test_the_record_alone_is_a_dead_letter(
     worker, held_up, troubles = asyncio.run(asyncio.wait_for(scenario(), 120))
     ledger = db.query("SELECT toString(reason), sum(records) FROM ledger GROUP BY reason ORDER BY reason")
     assert ledger == [("counted", RECORDS), ("invalid", 1)]
-    [(partition, letter)] = {(p, letter.error): (p, letter) for p, letter in worker.dead}.values()
+    [(partition, letter)] = {(p, letter.error): (p, letter) for p, letter in worker.log.dead}.values()
     assert (partition, letter.offset, letter.error) == (0, POISON, "undecodable")
     assert WHY in letter.message
     assert b"poison" in (letter.raw or b"")
     assert any(WHY in trouble for trouble in troubles), "a lease that keeps failing is told"
-    assert worker.claims.troubled() == {}
+    assert worker.reporter.troubled() == {}
     assert held_up < 10, "the other partition waits for no isolation"
     assert audit(db).problems == []
     record("a step raises for one record in 100,000: it alone becomes a dead letter", 1)

@@ -27,7 +27,7 @@ from tests.support.worker import until
 async def live_worker(settings: Settings, db: ClickHouse, *, ready: bool = True) -> AsyncIterator[Worker]:
     """Yields once it counts, or at once."""
     worker, stop = Worker(settings, db), asyncio.Event()
-    running = asyncio.create_task(worker.run(stop))
+    running = asyncio.create_task(worker.run_worker(stop))
     try:
         if ready:
             await until(lambda: not worker.problems(), 60)

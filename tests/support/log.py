@@ -6,9 +6,10 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from rollups.delivery.claims import SourceReplaced
+from rollups.delivery.sources import SourceReplaced
 from rollups.kafka_log.tail import fingerprint
-from rollups.model import LOG_APPEND_TIME, FetchedBatch, FetchPosition, Lease, Records
+from rollups.model import LOG_APPEND_TIME, DeadLetter, FetchedBatch, FetchPosition, Lease, Records
+from rollups.transform.batch_transformer import PreparedBatch
 
 LOG_TIME_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 
@@ -31,6 +32,7 @@ class MemoryLog:
     first: dict[int, int] = field(default_factory=dict)
     sought: dict[int, FetchPosition] = field(default_factory=dict)
     replaced: bool = False
+    dead: list[tuple[int, DeadLetter]] = field(default_factory=list)  # (partition, letter), published
     slow: set[int] = field(default_factory=set)  # partitions that do not show in time what they have
 
     def append(
@@ -54,6 +56,12 @@ class MemoryLog:
     async def check_source(self) -> None:
         if self.replaced:
             raise SourceReplaced("the topic was made again")
+
+    async def confirm(self, batches: list[PreparedBatch]) -> None:
+        """Any batch may be inserted."""
+
+    async def publish_dead_letters(self, partition: int, letters: list[DeadLetter]) -> None:
+        self.dead.extend((partition, letter) for letter in letters)
 
     async def fingerprints(self, stretches: Mapping[int, tuple[int, int]]) -> Mapping[int, Mapping[int, int]]:
         return {

@@ -13,9 +13,9 @@ import pytest
 
 from ingest.event.addresses import AddressHasher
 from rollups.clickhouse import ClickHouse, ClickHouseUnavailable
-from rollups.delivery.claims import SourceReplaced
 from rollups.delivery.markers import Marker, Markers
-from rollups.model import State
+from rollups.delivery.sources import SourceReplaced
+from rollups.model import FetchPosition, State
 from rollups.settings import Settings
 from rollups.transform.seen import Seen
 from tests.support.log import LOG_TIME_MS, MemoryLog
@@ -85,13 +85,13 @@ def test_every_reason_is_counted_and_moves_the_watermark(db: ClickHouse) -> None
     assert events == {"counted": 3, "duplicate": 1, "bot": 1, "prefetch": 1, "future": 1, "invalid": 3}
     assert hourly(db) == [(1, "https://vvd.bz", "a", 0, 3, 2, 3)]
     assert Markers(db, SOURCE).read()[0].next == 8
-    assert [(letter.offset, letter.index, letter.error) for _, letter in worker.dead] == [
+    assert [(letter.offset, letter.index, letter.error) for _, letter in worker.log.dead] == [
         (4, None, "future"),
         (5, None, "not_json"),
         (6, None, "tombstone"),
         (7, 1, "time_invalid"),
     ]
-    assert json.loads(worker.dead[0][1].raw or b"")["event_id"] == "e4"
+    assert json.loads(worker.log.dead[0][1].raw or b"")["event_id"] == "e4"
 
 
 def test_what_is_left_out_of_garbage_collection_stays_out(db: ClickHouse) -> None:
@@ -124,10 +124,10 @@ def test_a_zombie_is_fenced_and_its_partition_claimed_again(db: ClickHouse) -> N
     async def scenario() -> None:
         async with harness(db, log) as worker:
             await worker.claim({0})
-            first = worker.claims.leases[0]
+            first = worker.leases.held[0]
             await asyncio.to_thread(Markers(db, SOURCE).raise_fences, [0])  # another worker claims
             await worker.consume()
-            assert worker.claims.leases[0].epoch > first.epoch
+            assert worker.leases.held[0].epoch > first.epoch
             assert worker.pipeline.stats.inserts == {"fenced": 1, "applied": 1}
 
     asyncio.run(scenario())
@@ -168,7 +168,7 @@ def test_a_dropped_batch_is_fetched_again(db: ClickHouse) -> None:
     async def scenario() -> None:
         async with harness(db, log) as worker:
             await worker.claim({0})
-            log.fetch(worker.claims.leases[0], 2)  # Faust drops this one on its way
+            log.fetch(worker.leases.held[0], 2)  # Faust drops this one on its way
             await worker.consume(most=2)
 
     asyncio.run(scenario())
@@ -183,8 +183,8 @@ def test_retention_loss_stops_the_partition_and_no_other(db: ClickHouse) -> None
     log.partitions[0], log.first[0] = [], 10  # the head is gone, beyond the watermark
     log.append(1, click(9))
     worker = asyncio.run(consumed(db, log, {0, 1}))
-    assert worker.claims.leases[0].state is State.HALTED
-    assert "retention" in worker.claims.halted()[0]
+    assert worker.leases.held[0].state is State.HALTED
+    assert "retention" in worker.leases.halted()[0]
     assert ledger(db) == {"counted": 5}
 
 
@@ -195,10 +195,10 @@ def test_a_log_that_ends_before_the_watermark_stops_the_partition(db: ClickHouse
     async def scenario() -> None:
         async with harness(db, MemoryLog({0: []})) as worker:
             await worker.claim({0})
-            assert worker.claims.leases[0].ready, "a low end alone is no proof"
-            worker.claims.reclaim(list(worker.claims.leases.values()), "refused by the broker", out_of_range=True)
-            await until(lambda: bool(worker.claims.halted()))
-            assert "before the watermark" in worker.claims.halted()[0]
+            assert worker.leases.held[0].ready, "a low end alone is no proof"
+            worker.leases.reclaim(list(worker.leases.held.values()), "refused by the broker", out_of_range=True)
+            await until(lambda: bool(worker.leases.halted()))
+            assert "before the watermark" in worker.leases.halted()[0]
 
     asyncio.run(scenario())
 
@@ -220,11 +220,11 @@ def test_gaps_in_the_log_are_accounted_for(db: ClickHouse) -> None:
     async def scenario() -> None:
         async with harness(db, log) as worker:
             await worker.claim({0})
-            lease = worker.claims.leases[0]
+            lease = worker.leases.held[0]
             batch = log.fetch(lease)
             assert lease.position is not None
             batch.end = lease.position.offset = 5
-            await worker.pipeline.put(batch)
+            await worker.put(batch)
             while lease.next < 5:
                 await asyncio.sleep(0.01)
 
@@ -263,11 +263,11 @@ def test_the_next_owner_remembers_what_was_applied_and_nothing_else(db: ClickHou
     async def cut_off() -> None:
         async with harness(db, log) as worker:
             await worker.claim({0})
-            await worker.pipeline.put(log.fetch(worker.claims.leases[0], 2))
-            await until(lambda: worker.claims.leases[0].next == 2)
-            lease = worker.claims.leases[0]
+            await worker.put(log.fetch(worker.leases.held[0], 2))
+            await until(lambda: worker.leases.held[0].next == 2)
+            lease = worker.leases.held[0]
             await asyncio.to_thread(Markers(db, SOURCE).raise_fences, [0])
-            await worker.pipeline._apply(worker.transformer.transform([(lease, log.fetch(lease))]).prepared)
+            await worker.pipeline.apply(worker.transformer.transform([(lease, log.fetch(lease))]).prepared)
             assert worker.pipeline.stats.inserts["fenced"] == 1  # it dies between `seen` and the clicks of a batch
 
     asyncio.run(cut_off())
@@ -369,9 +369,9 @@ def test_too_much_poison_stops_the_worker_before_it_is_drained(db: ClickHouse) -
         log.append(0, b"{" if number % 2 else b'{"clicked_at": 1}')
     log.append(1, person(1500))
     worker = asyncio.run(consumed(db, log, {0, 1}))
-    assert list(worker.claims.halted()) == [0]
-    assert "1000 of the last 1000 records are poison" in worker.claims.halted()[0]
-    assert (worker.dead, ledger(db)) == ([], {"counted": 1501}), "the partition beside it goes on"
+    assert list(worker.leases.halted()) == [0]
+    assert "1000 of the last 1000 records are poison" in worker.leases.halted()[0]
+    assert (worker.log.dead, ledger(db)) == ([], {"counted": 1501}), "the partition beside it goes on"
     asyncio.run(consumed(db, log, {0, 1}, settings=Settings(batch_linger_ms=0, poison_share=1)))
     assert ledger(db) == {"counted": 1501, "invalid": 2000}
 
@@ -392,9 +392,9 @@ def test_a_topic_that_was_made_again_ends_the_session(db: ClickHouse) -> None:
     async def scenario() -> None:
         async with harness(db, log) as worker:
             await worker.claim({0})
-            epoch = worker.claims.leases[0].epoch
+            epoch = worker.leases.held[0].epoch
             log.replaced = True
-            worker.claims.assigned({0})
+            worker.leases.assign({0})
             with pytest.raises(SourceReplaced):
                 await worker.tasks[0]
             assert Markers(db, SOURCE).read()[0].epoch == epoch, "Kafka is asked before anybody is fenced"
@@ -408,7 +408,7 @@ def test_a_future_click_is_buried_as_it_came(db: ClickHouse) -> None:
     log.append(0, raw)
     log.append(0, b" [" + raw + b", " + raw + b"]")
     worker = asyncio.run(consumed(db, log, {0}))
-    assert [(letter.raw, letter.index) for _, letter in worker.dead] == [(raw, None), (raw, 0), (raw, 1)]
+    assert [(letter.raw, letter.index) for _, letter in worker.log.dead] == [(raw, None), (raw, 0), (raw, 1)]
 
 
 def test_a_batch_of_an_older_cursor_is_void(db: ClickHouse) -> None:
@@ -418,10 +418,10 @@ def test_a_batch_of_an_older_cursor_is_void(db: ClickHouse) -> None:
     async def scenario() -> None:
         async with harness(db, log) as worker:
             await worker.claim({0})
-            stale = log.fetch(worker.claims.leases[0])
-            await worker.claims.reseek(worker.claims.leases[0])
-            await worker.pipeline.put(stale)
-            assert worker.claims.leases[0].tail == 0
+            stale = log.fetch(worker.leases.held[0])
+            worker.leases.held[0].position = FetchPosition(worker.leases.held[0].tail)
+            await worker.put(stale)
+            assert worker.leases.held[0].tail == 0
             await worker.consume()
 
     asyncio.run(scenario())
@@ -442,7 +442,7 @@ def test_what_no_partition_needs_is_forgotten_by_the_logs_time(db: ClickHouse) -
     assert db.query("SELECT uniq(generation) FROM seen") == [(2,)]
     seen.forget(2 * 60)
     assert db.query("SELECT DISTINCT toUInt64(generation) * 60000 FROM seen") == [(LOG_TIME_MS + 10 * hour,)]
-    Markers(db, SOURCE).note_empty_tails({2: (1, 0, datetime.fromtimestamp(LOG_TIME_MS / 1000, UTC))})
+    Markers(db, SOURCE).write_tail_times({2: (1, 0, datetime.fromtimestamp(LOG_TIME_MS / 1000, UTC))})
     log.append(0, click(2), at=LOG_TIME_MS + 30 * hour)
     asyncio.run(consumed(db, log, {0}))
     seen.forget(2 * 60)
@@ -455,10 +455,10 @@ def test_a_partition_that_has_failed_for_hours_is_still_tried_again(db: ClickHou
     async def scenario() -> None:
         async with harness(db, log) as worker:
             await worker.claim({0})
-            lease = worker.claims.leases[0]
+            lease = worker.leases.held[0]
             lease.failures, lease.failed_at = 5000, lease.next
-            worker.claims.fail(lease, "why")
-            assert worker.claims.leases[0].failures == 5001
-            assert "5001 batches in a row failed" in worker.claims.failing()[0]
+            worker.leases.fail(lease, "why")
+            assert worker.leases.held[0].failures == 5001
+            assert "5001 batches in a row failed" in worker.reporter.failing()[0]
 
     asyncio.run(scenario())

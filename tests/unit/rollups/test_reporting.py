@@ -94,12 +94,11 @@ def test_a_session_reports_halted_and_failing_and_late_partitions(db: ClickHouse
     async def scenario() -> None:
         async with harness(db, log) as worker:
             await worker.claim({0, 1, 2})
-            reporter = Reporter(db, SOURCE, worker.claims)
+            reporter = Reporter(db, SOURCE, worker.leases, dict, Lateness(watch := Watch()))
             await reporter.report()
             assert troubles(db) == []
-            worker.claims.halt(worker.claims.leases[0], "poison")
-            worker.claims.leases[1].failures = 3
-            reporter._lateness = Lateness(watch := Watch())
+            worker.leases.halt(worker.leases.held[0], "poison")
+            worker.leases.held[1].failures = 3
             reporter.note_ends({0: 5, 1: 5, 2: 5})
             watch.now += 61
             await reporter.report()

@@ -141,7 +141,7 @@ async def feed(db: ClickHouse, world: World, account: int) -> None:
     async with harness(db, log, source=account) as worker:
         await worker.claim({0, 1})
         await worker.consume(most=17)
-        assert not worker.dead
+        assert not worker.log.dead
 
 
 Counted = list[tuple[date, int, int, int | None]]  # local day, local hour, link, user

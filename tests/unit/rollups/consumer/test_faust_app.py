@@ -8,13 +8,14 @@ from typing import Any, cast
 from aiokafka import AIOKafkaConsumer
 
 from rollups.consumer.faust_app import build_app
-from rollups.pipeline import Pipeline
+from rollups.delivery.leases import Leases
+from rollups.pipeline import Intake
 from rollups.settings import Settings
 
 
 def test_the_consumer_waits_shortly_and_leaves_out_what_was_aborted() -> None:
     async def made() -> tuple[Any, Any]:
-        app = build_app(Settings(kafka_url="127.0.0.1:1"), cast(Pipeline, None))
+        app = build_app(Settings(kafka_url="127.0.0.1:1"), Leases(), cast(Intake, None))
         consumer = app.consumer._thread._create_worker_consumer(app.transport)
         plain = AIOKafkaConsumer(fetch_max_wait_ms=7, isolation_level="read_committed")
         await asyncio.gather(consumer.stop(), plain.stop())

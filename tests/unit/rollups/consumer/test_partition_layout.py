@@ -35,9 +35,9 @@ async def consumed(db: ClickHouse, log: MemoryLog, known: Layout, source: int = 
         for batch in batches:
             known.mark(batch)
 
+    log.confirm = confirm  # type: ignore[method-assign]
     known.note(len(log.partitions))  # as a claim does before it raises the fence
     async with harness(db, log, source=source) as worker:
-        worker.pipeline.confirm = confirm
         await worker.claim(set(log.partitions))
         await worker.consume()
         assert worker.pipeline.stats.unverified == ledger(db)["unverified"]

@@ -8,14 +8,14 @@ from rollups.delivery.circuit_breaker import CircuitBreaker, release_faults
 from rollups.model import DeadLetter, Reason
 
 
-def taken(guard: CircuitBreaker, start: int, count: int, dead: int, batch: int) -> str:
+def taken(breaker: CircuitBreaker, start: int, count: int, dead: int, batch: int) -> str:
     """Offers records of which the last are dead, in batches; the first reason to trip."""
     for first in range(start, start + count, batch):
         offsets = list(range(first, min(first + batch, start + count)))
         poison = [offset for offset in offsets if offset >= start + count - dead]
-        if why := guard.trip_reason(offsets, poison):
+        if why := breaker.trip_reason(offsets, poison):
             return why
-        guard.note(offsets, poison)
+        breaker.record(offsets, poison)
     return ""
 
 
@@ -39,6 +39,6 @@ def test_what_visitors_send_stops_nobody_and_what_is_ours_does() -> None:
 
 
 def test_a_batch_that_is_tried_again_counts_once() -> None:
-    guard = CircuitBreaker(0.5)
+    breaker = CircuitBreaker(0.5)
     for _ in range(100):
-        assert guard.trip_reason(list(range(100)), range(60)) == ""
+        assert breaker.trip_reason(list(range(100)), range(60)) == ""

@@ -9,8 +9,7 @@ import pytest
 
 from api.query.change_detection import ChangeDetector
 from rollups.clickhouse import ClickHouse
-from rollups.delivery.markers import Markers
-from rollups.delivery.touch import take_back, touch
+from rollups.delivery.markers import Markers, note_empty_tails, reclaim_future_watermarks
 from rollups.kafka_log import broker_clock
 from rollups.kafka_log.broker_clock import BrokerClock, steady_ms, wall_ms
 from tests.support.log import LOG_TIME_MS, MemoryLog
@@ -91,7 +90,7 @@ def test_the_time_of_an_empty_log_is_the_brokers(db: ClickHouse) -> None:
         await clock.learn()
         async with harness(db, MemoryLog({0: []})) as worker:
             await claimed(worker)
-            await touch({0: (0, 40), 1: (0, 0)}, worker.claims, Markers(db, SOURCE), clock)
+            await note_empty_tails({0: (0, 40), 1: (0, 0)}, worker.leases, Markers(db, SOURCE), clock.now_ms)
 
     asyncio.run(scenario())
     assert LOG_TIME_MS - 40 <= as_of(db) <= LOG_TIME_MS + 5000
@@ -101,7 +100,7 @@ def test_a_log_that_has_gone_on_is_not_said_to_be_empty(db: ClickHouse) -> None:
     async def scenario() -> None:
         async with harness(db, MemoryLog({0: []})) as worker:
             await claimed(worker)
-            await touch({0: (1, 0)}, worker.claims, Markers(db, SOURCE), clock_of(db))
+            await note_empty_tails({0: (1, 0)}, worker.leases, Markers(db, SOURCE), clock_of(db).now_ms)
 
     asyncio.run(scenario())
     assert as_of(db) == 0
@@ -116,14 +115,14 @@ def test_what_a_clock_has_got_wrong_is_taken_back_once_it_is_right(db: ClickHous
         await clock.learn()
         async with harness(db, log) as worker:
             await claimed(worker)
-            await touch({0: (0, 0)}, worker.claims, markers, clock)
+            await note_empty_tails({0: (0, 0)}, worker.leases, markers, clock.now_ms)
             assert as_of(db) >= LOG_TIME_MS + HOUR
-            await take_back(worker.claims, markers, clock)
-            epoch = worker.claims.leases[0].epoch
+            await reclaim_future_watermarks(worker.leases, markers, clock.now_ms)
+            epoch = worker.leases.held[0].epoch
             await clock.learn()
-            await take_back(worker.claims, markers, clock)
-            await until(lambda: worker.claims.leases[0].ready and worker.claims.leases[0].epoch > epoch)
-            await touch({0: (0, 0)}, worker.claims, markers, clock)
+            await reclaim_future_watermarks(worker.leases, markers, clock.now_ms)
+            await until(lambda: worker.leases.held[0].ready and worker.leases.held[0].epoch > epoch)
+            await note_empty_tails({0: (0, 0)}, worker.leases, markers, clock.now_ms)
 
     asyncio.run(lie_and_heal())
     if merged:
@@ -150,8 +149,8 @@ def test_a_worker_that_was_fenced_says_nothing_any_more(db: ClickHouse) -> None:
     markers = Markers(db, SOURCE)
     old, new = (markers.raise_fences([0])[0] for _ in range(2))
     at = datetime.fromtimestamp(LOG_TIME_MS / 1000, UTC)
-    markers.note_empty_tails({0: (new, 0, at)})
-    markers.note_empty_tails({0: (old, 0, at + timedelta(hours=1))})
+    markers.write_tail_times({0: (new, 0, at)})
+    markers.write_tail_times({0: (old, 0, at + timedelta(hours=1))})
     assert as_of(db) == LOG_TIME_MS
 
 

@@ -33,7 +33,7 @@ async def claimed(db: ClickHouse, log: MemoryLog, partitions: set[int]) -> dict[
     async with harness(db, log) as worker:
         await worker.claim(partitions)
         await worker.consume()
-        return worker.claims.halted()
+        return worker.leases.halted()
 
 
 def counted(db: ClickHouse) -> int:
@@ -71,11 +71,11 @@ def test_a_record_in_place_of_a_gap_stops_it_too(db: ClickHouse) -> None:
     async def scenario() -> None:
         async with harness(db, log) as worker:
             await worker.claim({0})
-            lease = worker.claims.leases[0]
+            lease = worker.leases.held[0]
             assert lease.position is not None
             batch = log.fetch(lease, most=0)
             batch.end = lease.position.offset = 14  # offsets 10 to 13 hold no record
-            await worker.pipeline.put(batch)
+            await worker.put(batch)
             await until(lambda: lease.next == 14)
 
     asyncio.run(scenario())
@@ -114,11 +114,11 @@ def test_a_partition_that_does_not_answer_is_claimed_later_and_holds_up_no_other
 
     async def scenario() -> None:
         async with harness(db, log) as worker:
-            worker.claims.assigned({0, 1})
-            await until(lambda: worker.claims.leases[1].ready)
-            assert worker.claims.leases[0].state == "claiming"
+            worker.leases.assign({0, 1})
+            await until(lambda: worker.leases.held[1].ready)
+            assert worker.leases.held[0].state == "claiming"
             log.slow = set()
-            await until(lambda: worker.claims.leases[0].ready)
+            await until(lambda: worker.leases.held[0].ready)
 
     asyncio.run(scenario())
 

@@ -1,0 +1,116 @@
+"""The leases of one worker: what it holds, and how a lease starts over, fails or halts. Nothing here blocks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable
+
+from rollups.model import Lease, State
+
+log = logging.getLogger(__name__)
+
+_FIRST_PAUSE = 0.05  # seconds after a batch that failed; doubled with each failure in a row
+_LAST_PAUSE = 5.0
+_FAILING = 3  # failures in a row that are no accident
+
+
+class Leases:
+    """Leases by partition. `held` is replaced as a whole when the group assigns or revokes."""
+
+    def __init__(self) -> None:
+        self.held: dict[int, Lease] = {}
+        self.joined = False  # True once the group has assigned us, possibly zero partitions
+        self._due = asyncio.Event()
+
+    def assign(self, partitions: set[int]) -> None:
+        """The group has assigned exactly these; all of them are claimed anew."""
+        self.joined = True
+        self.held = {partition: Lease(partition) for partition in partitions}
+        self._due.set()
+
+    def revoke(self) -> None:
+        """The group takes everything back. Batches in flight find their lease gone."""
+        self.held = {}
+
+    def holds(self, lease: Lease) -> bool:
+        return self.held.get(lease.partition) is lease and lease.ready
+
+    def applied(self) -> dict[int, int]:
+        """The next offset to apply of each partition that is ready."""
+        return {partition: lease.next for partition, lease in self.held.items() if lease.ready}
+
+    def reclaim(self, leases: Iterable[Lease], why: str, *, out_of_range: bool = False, after: float = 0.0) -> None:
+        """Starts over with those that are still held and ready, `after` seconds from now."""
+        held = sorted(lease.partition for lease in leases if self.holds(lease))
+        due = time.monotonic() + after
+        self.held |= {partition: Lease(partition, out_of_range=out_of_range, due=due) for partition in held}
+        if held:
+            log.info("claiming %s again: %s", ", ".join(map(str, held)), why)
+        self._wake_after(after)
+
+    def reclaim_out_of_range(self, partitions: set[int]) -> None:
+        """The broker has refused the next offset of these partitions."""
+        leases = [lease for lease in self.held.values() if lease.partition in partitions]
+        self.reclaim(leases, "the broker refused the next offset", out_of_range=True)
+
+    def fail(self, lease: Lease, why: str, *, after: float | None = None) -> None:
+        """Starts over with a lease whose batch was not applied: `after` seconds from now, by default later with each
+        failure in a row."""
+        if not self.holds(lease):
+            return
+        failures = 1 + (lease.failures if lease.failed_at == lease.next else 0)
+        self.reclaim([lease], why, after=_pause(failures) if after is None else after)
+        renewed = self.held[lease.partition]
+        renewed.failures, renewed.failed_at, renewed.why = failures, lease.next, why
+
+    def fail_claim(self, lease: Lease, why: str) -> None:
+        """The partition could not be claimed; it is tried again, later with each failure in a row."""
+        lease.failures, lease.failed_at, lease.why = lease.failures + 1, lease.next, why
+        self.postpone(lease, _pause(lease.failures))
+
+    def postpone(self, lease: Lease, seconds: float) -> None:
+        """A lease that is being claimed is due in so many seconds."""
+        lease.due = time.monotonic() + seconds
+        self._wake_after(seconds)
+
+    def halt(self, lease: Lease, why: str) -> None:
+        """Nothing of the partition is counted from now on; the others go on."""
+        lease.state, lease.why = State.HALTED, why
+        log.error(
+            "partition %d stands still: %s. Nothing of it is counted until an operator decides; see docs/operations.md",
+            lease.partition,
+            why,
+        )
+
+    def halted(self) -> dict[int, str]:
+        """Why partitions are halted, by partition."""
+        return {lease.partition: lease.why for lease in self.held.values() if lease.state is State.HALTED}
+
+    def failing(self) -> dict[int, str]:
+        """Why partitions fail again and again, by partition."""
+        return {
+            lease.partition: f"{lease.failures} batches in a row failed at offset {lease.failed_at}: {lease.why}"
+            for lease in self.held.values()
+            if lease.failures >= _FAILING and lease.state is not State.HALTED
+        }
+
+    async def wait_due(self) -> list[Lease]:
+        """Waits until a lease may be due to be claimed; those that are, possibly none."""
+        await self._due.wait()
+        self._due.clear()
+        now = time.monotonic()
+        return [lease for lease in self.held.values() if lease.state is State.CLAIMING and lease.due <= now]
+
+    def wake(self) -> None:
+        """Ends the wait of `wait_due`."""
+        self._due.set()
+
+    def _wake_after(self, seconds: float) -> None:
+        asyncio.get_running_loop().call_later(seconds, self._due.set)
+
+
+def _pause(failures: int) -> float:
+    """Seconds to wait after so many failures in a row."""
+    return min(_FIRST_PAUSE * 2.0 ** min(failures, 10), _LAST_PAUSE)  # a power of thousands is no float

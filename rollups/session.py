@@ -1,0 +1,222 @@
+"""One session of a worker: its parts, put together for one incarnation of the topic, and what runs beside them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Generic, Protocol, TypeVar
+
+from ingest.kafka.admin import ensure_topics
+from ingest.kafka.broker_time import append_time
+from rollups.clickhouse import ClickHouse, ClickHouseError
+from rollups.consumer.faust_app import FaustLog, build_app
+from rollups.consumer.topic import Topic
+from rollups.delivery.claims import Claims, Log
+from rollups.delivery.leases import Leases
+from rollups.delivery.markers import Markers, note_empty_tails, reclaim_future_watermarks
+from rollups.delivery.server_identity import MANY_CONNECTIONS, Endpoint
+from rollups.kafka_log.broker_clock import BrokerClock, wall_ms
+from rollups.model import DeadLetter
+from rollups.pipeline import Intake, Pipeline, WorkerStats
+from rollups.reporting import Reporter
+from rollups.settings import Settings
+from rollups.transform.batch_transformer import BatchTransformer, PreparedBatch
+from rollups.transform.identity import IdentityHasher
+from rollups.transform.seen import Seen
+from rollups.transform.timezones import TimeZones
+
+log = logging.getLogger(__name__)
+
+_EMPTY_TAILS_EVERY = 5.0  # seconds between notes that a log's tail is empty
+_REPORT_EVERY = 5.0
+_ZONES_EVERY = 10.0
+_FORGET_EVERY = 60.0
+_SOURCE_EVERY = 5.0
+_CLOCK_EVERY = 3600.0
+_STOP_SECONDS = 10.0
+
+
+class WorkerLog(Log, Protocol):
+    """What the parts of a worker need of Kafka."""
+
+    async def confirm(self, batches: list[PreparedBatch]) -> None:
+        """Called before an insert. Raises SourceReplaced if the topic was made again."""
+
+    async def publish_dead_letters(self, partition: int, letters: list[DeadLetter]) -> None:
+        """Returns once all letters are acknowledged."""
+
+
+AnyLog = TypeVar("AnyLog", bound=WorkerLog)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts(Generic[AnyLog]):
+    """The parts of a worker, each knowing those before it."""
+
+    leases: Leases
+    intake: Intake
+    log: AnyLog
+    zones: TimeZones
+    markers: Markers
+    seen: Seen
+    transformer: BatchTransformer
+    reporter: Reporter
+    pipeline: Pipeline
+    claims: Claims
+
+
+def build_parts(
+    settings: Settings,
+    db: ClickHouse,
+    source: int,
+    hasher: IdentityHasher,
+    connect: Callable[[Leases, Intake], AnyLog],
+    *,
+    now_ms: Callable[[], int] = wall_ms,
+    stats: WorkerStats | None = None,
+) -> Parts[AnyLog]:
+    """Makes all parts of a worker; `connect` makes its view of Kafka, which feeds the intake."""
+    leases = Leases()
+    intake = Intake(settings, leases)
+    kafka_log = connect(leases, intake)
+    zones, markers, seen = TimeZones.from_database(db), Markers(db, source), Seen(db, source, settings.topic)
+    transformer = BatchTransformer(settings, source, zones, seen, hasher, now_ms)
+    reporter = Reporter(db, source, leases, transformer.isolation.under_way)
+
+    async def confirm(batches: list[PreparedBatch]) -> None:
+        await kafka_log.confirm(batches)
+        reporter.about_to_apply(batch.fetched for batch in batches)
+
+    pipeline = Pipeline(
+        settings,
+        db,
+        source,
+        leases=leases,
+        intake=intake,
+        transformer=transformer,
+        seen=seen,
+        stats=stats or WorkerStats(),
+        confirm=confirm,
+        publish_dead_letters=kafka_log.publish_dead_letters,
+    )
+    claims = Claims(leases, markers, kafka_log, pipeline)
+    return Parts(leases, intake, kafka_log, zones, markers, seen, transformer, reporter, pipeline, claims)
+
+
+class Session:
+    """A worker's parts over a Faust app, from its start to its failure or stop."""
+
+    def __init__(self, settings: Settings, topic: Topic, clock: BrokerClock, parts: Parts[FaustLog]) -> None:
+        self._settings = settings
+        self._topic = topic
+        self._clock = clock
+        self._parts = parts
+        self._app = parts.log.app
+        self.leases = parts.leases
+        self.last_lag: int | None = None
+
+    @classmethod
+    async def open(cls, settings: Settings, db: ClickHouse, stats: WorkerStats) -> Session:
+        """Raises ClickHouseError, ConnectionError and SeveralServers."""
+        await ensure_topics(settings)
+        endpoint = Endpoint(db, settings.clickhouse_server)
+        await asyncio.to_thread(endpoint.check, MANY_CONNECTIONS)
+        hasher = await asyncio.to_thread(IdentityHasher.from_database, db, settings.visitor_secret)
+        topic = await Topic.open(settings, db)
+        clock = BrokerClock(partial(append_time, settings), db)
+
+        def connect(leases: Leases, intake: Intake) -> FaustLog:
+            return FaustLog(settings, build_app(settings, leases, intake), endpoint, topic)
+
+        parts = build_parts(settings, db, topic.source, hasher, connect, now_ms=clock.now_ms, stats=stats)
+        return cls(settings, topic, clock, parts)
+
+    async def run_session(self, stop: asyncio.Event) -> None:
+        tasks: list[asyncio.Task[Any]] = []
+        try:
+            await self._refresh_zones()
+            await self._clock.learn()
+            await self._app.start()
+            tasks += [
+                asyncio.create_task(work, name=name)
+                for name, work in {
+                    "stop": stop.wait(),
+                    "crash": self._app._crashed.wait(),
+                    "claims": self._parts.claims.run_claims(),
+                    "pipeline": self._parts.pipeline.run_pipeline(),
+                    "empty tails": every(_EMPTY_TAILS_EVERY, self._note_empty_tails),
+                    "report": every(_REPORT_EVERY, self._parts.reporter.report),
+                    "zones": every(_ZONES_EVERY, self._refresh_zones),
+                    "forget": every(_FORGET_EVERY, self._forget),
+                    "source": every(_SOURCE_EVERY, self._parts.log.check_source),
+                    "clock": every(_CLOCK_EVERY, self._clock.learn),
+                }.items()
+            ]
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                await task
+            if self._app.crashed:
+                raise ConnectionError(f"Faust stopped: {self._app.crash_reason!r}")
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._stop_app()
+            await self._topic.close()
+
+    async def _stop_app(self) -> None:
+        """Faust waits for its broker without end; what is not applied is read again, so nothing is lost by going."""
+        try:
+            await asyncio.wait_for(self._app.stop(), _STOP_SECONDS)
+        except TimeoutError:
+            log.warning("stopped without Faust's consent: Kafka does not answer")
+
+    def problems(self) -> list[str]:
+        if not self.leases.joined:
+            return ["worker: not in the consumer group yet"]
+        claiming = sum(not lease.ready for lease in self.leases.held.values())
+        troubled = [f"worker: partition {number} is not counted: {why}" for number, why in self.troubled().items()]
+        return troubled or ([f"worker: {claiming} partitions are being claimed"] if claiming else [])
+
+    async def lag(self) -> int | None:
+        leases = self.leases.held
+        if not leases:
+            return None
+        bounds = await self._parts.log.bounds(leases)
+        self._parts.reporter.note_ends({partition: end for partition, (_, end) in bounds.items()})
+        return sum(max(0, bounds[partition][1] - lease.next) for partition, lease in leases.items())
+
+    def troubled(self) -> dict[int, str]:
+        return self._parts.reporter.troubled()
+
+    @property
+    def late_seconds(self) -> float:
+        return self._parts.reporter.late_seconds()
+
+    def remembered(self) -> tuple[int, int]:
+        return self._parts.transformer.remembered()
+
+    async def _note_empty_tails(self) -> None:
+        self.last_lag = await self.lag()
+        tails = await self._parts.log.empty_tails()
+        await note_empty_tails(tails, self.leases, self._parts.markers, self._clock.now_ms)
+
+    async def _refresh_zones(self) -> None:
+        await asyncio.to_thread(self._parts.zones.refresh)
+
+    async def _forget(self) -> None:
+        await reclaim_future_watermarks(self.leases, self._parts.markers, self._clock.now_ms)
+        await asyncio.to_thread(self._parts.seen.forget, 2 * self._settings.dedupe_horizon_minutes + 5)
+
+
+async def every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+    """Repeats the work; while ClickHouse or Kafka is away it is simply tried again next time."""
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await work()
+        except (ClickHouseError, ConnectionError) as error:
+            log.warning("%s", error)
