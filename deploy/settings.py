@@ -1,4 +1,4 @@
-"""All settings: those of the processes and commands, and by inheritance those of every layer."""
+"""All settings: those of processes and commands, and by inheritance those of the other layers."""
 
 from __future__ import annotations
 

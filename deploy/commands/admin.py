@@ -1,4 +1,4 @@
-"""Commands over the admin calls: the catalogue and the API keys."""
+"""`clickmill catalog` and `clickmill keys`: commands over the admin endpoints."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ingest.errors import ClickmillError
 
 @click.group()
 def catalog() -> None:
-    """What ids mean: accounts, links, groups, publishers, advertisers, networks."""
+    """Names of ids: accounts, links, groups, publishers, advertisers, networks."""
 
 
 @catalog.command("import")
@@ -36,7 +36,7 @@ def catalog_import(file: TextIO) -> None:
 
 @click.group()
 def keys() -> None:
-    """API keys: make, list, rotate, revoke."""
+    """API keys: create, list, rotate, revoke."""
 
 
 @keys.command("create")
@@ -45,10 +45,12 @@ def keys() -> None:
 @click.option("--publisher-id", type=int, help="With role publisher.")
 @click.option("--account-id", type=int, help="With role account.")
 @click.option("--name", default="", help="What the key is for.")
-@click.option("--expires-at", metavar="TIME", help="When it ends, in RFC 3339: YYYY-MM-DDThh:mm:ssZ.  [default: never]")
+@click.option(
+    "--expires-at", metavar="TIME", help="Time of expiry in RFC 3339: YYYY-MM-DDThh:mm:ssZ.  [default: never]"
+)
 @click.option("--requests-per-hour", type=int, help="Its own limit.  [default: CLICKMILL_REQUESTS_PER_HOUR]")
 def keys_create(**wish: Any) -> None:
-    """Make a key; it is shown once.
+    """Create a key; it is shown once.
 
     Example: clickmill keys create --role account --account-id 1
     """
@@ -71,9 +73,9 @@ def keys_list() -> None:
 @keys.command("rotate")
 @data_dir_option
 @click.argument("key_id")
-@click.option("--overlap-hours", type=float, default=24, show_default=True, help="How long the old key lives on.")
+@click.option("--overlap-hours", type=float, default=24, show_default=True, help="How long the old key remains valid.")
 def keys_rotate(key_id: str, overlap_hours: float) -> None:
-    """Make a key for what the key with this id is for; it is shown once.
+    """Replace the key with this id by a new one for the same purpose; it is shown once.
 
     Example: clickmill keys rotate 4f1c9a0b2d3e5f60 --overlap-hours 1
     """
@@ -85,7 +87,7 @@ def keys_rotate(key_id: str, overlap_hours: float) -> None:
 @data_dir_option
 @click.argument("key_id")
 def keys_revoke(key_id: str) -> None:
-    """End a key by its id.
+    """Revoke a key by its id.
 
     Example: clickmill keys revoke 4f1c9a0b2d3e5f60
     """
@@ -94,7 +96,7 @@ def keys_revoke(key_id: str) -> None:
 
 
 def admin_call(method: str, path: str, body: Any = None) -> Any:
-    """The JSON of a successful call, None if it has no body; anything else ends the command with one line.
+    """The JSON of a successful response, or None without body. Any failure is a ClickException. Blocks.
 
     The API is that of a running `up`, or CLICKMILL_API_URL with CLICKMILL_ADMIN_KEY.
     """

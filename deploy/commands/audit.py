@@ -1,4 +1,4 @@
-"""`clickmill audit`: the rollups against themselves and against the log, on a live system."""
+"""`clickmill audit`: checks the rollups against themselves and against the log, on a live system."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _DAY = click.DateTime(["%Y-%m-%d"])
 def audit(first: datetime | None, last: datetime | None) -> None:
     """Account for every record of the topic; exit 1 if anything does not add up.
 
-    It does not where records are not counted within a minute, where a worker says that a partition stands still or
-    keeps failing, and where the log is not the one that was counted. With --from and --to the log is read again: the
-    clicks of these days, as their owners' zones cut them, and the whole ledger are counted a second time.
+    Problems are records that are not counted within a minute, partitions that a worker reports as halted or failing,
+    and a log that is not the one that was counted. With --from and --to the log is read again, and the clicks of these
+    days (in the time zones of their owners) and the whole ledger are counted a second time.
 
     Example: clickmill audit --from 2026-03-01 --to 2026-03-31
     """
@@ -53,7 +53,7 @@ def audit(first: datetime | None, last: datetime | None) -> None:
 
 
 def _show(accounts: list[dict[str, Any]], source: int, bounds: dict[int, tuple[int, int, int | None]]) -> None:
-    """A line for each partition, one for all earlier incarnations of the topic together, and the total."""
+    """Prints a line for each partition, one for all earlier incarnations of the topic, and the total."""
     table = Table("partition", "read", *_REASONS, "gaps", "unverified", "watermark", "commit", "lag", box=None)
     for column in table.columns:
         column.justify, column.no_wrap = "right", True

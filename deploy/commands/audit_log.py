@@ -1,4 +1,4 @@
-"""The ledger against the log: how far it is behind, and whether the log is still the one that was counted."""
+"""The ledger against the log: its lag, and whether the log is still the one that was counted."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ Marks = dict[int, dict[int, int]]  # CRCs by partition and offset
 
 @dataclass(slots=True)
 class LogView:
-    """What the broker says of the topic: its source, the bounds of its partitions, and what is wrong with them.
+    """The topic as the broker reports it: its source, the bounds of its partitions, problems and notes.
 
-    `bounds` are (first offset, end, offset that the group has committed). `notes` are no problems.
+    `bounds` are (first offset, end, offset committed by the group). `notes` are no problems.
     """
 
     source: int
@@ -33,7 +33,7 @@ class LogView:
 
 
 async def compare_with_log(settings: Settings, report: Mapping[str, Any]) -> LogView:
-    """Of the report of `GET /admin/audit`. Raises KafkaError and ConnectionError."""
+    """Compares the report of `GET /admin/audit` with the log. Raises KafkaError and ConnectionError."""
     cluster_id, topic_id = await topic_identity(settings, settings.topic)
     bounds = await log_bounds(settings, settings.topic)
     view = LogView(source_number(cluster_id, settings.topic, topic_id), bounds)
@@ -49,7 +49,7 @@ async def compare_with_log(settings: Settings, report: Mapping[str, Any]) -> Log
 
 
 async def _find_real_ends(settings: Settings, view: LogView, watermarks: Mapping[int, int]) -> None:
-    """A listed end that lies before the watermark may be too low (the embedded broker): a fetch tells the true one."""
+    """Replaces ends before the watermark, which the embedded broker may list too low, by those of a fetch."""
     low = {p: max(first, end - 1) for p, (first, end, _) in view.bounds.items() if end < watermarks[p]}
     for partition, found in (await peek(settings, settings.topic, low)).items():
         first, end, commit = view.bounds[partition]
@@ -74,7 +74,7 @@ def _bounds_problems(view: LogView, watermarks: Mapping[int, int]) -> Iterable[s
 async def _late(
     settings: Settings, view: LogView, accounts: Mapping[int, Any], watermarks: Mapping[int, int]
 ) -> list[str]:
-    """Records that nobody has counted within a minute. Most partitions need no look: their log was read up to now."""
+    """Partitions with records that were not counted within a minute. Only those that are behind need a fetch."""
     behind = {}
     for partition, (first, end, _) in view.bounds.items():
         read_ms = accounts[partition]["as_of_ms"] if partition in accounts else 0
@@ -94,7 +94,7 @@ async def _late(
 
 
 def _troubles(view: LogView, troubles: Iterable[Mapping[str, Any]], watermarks: Mapping[int, int]) -> Iterable[str]:
-    """What workers say. One that was late may have caught up since it said so."""
+    """Problems that workers report, except lateness that has ended since."""
     for trouble in troubles:
         partition, state = trouble["partition"], trouble["state"]
         if trouble["source"] != view.source or partition not in view.bounds:
@@ -112,7 +112,7 @@ def marks_of(report: Mapping[str, Any], source: int) -> Marks:
 
 
 async def _marks_problems(settings: Settings, view: LogView, marks: Marks) -> list[str]:
-    """Looks at a few marks of each partition, of those that the log still reaches back to."""
+    """Compares marks with the records at their offsets, where the log still has these."""
     there = {}
     for partition, crcs in marks.items():
         first, end, _ = view.bounds.get(partition, (0, 0, None))

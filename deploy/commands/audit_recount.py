@@ -1,4 +1,4 @@
-"""The log read again, and what it has compared with the days that are served and with the ledger."""
+"""A recount of the log, compared with the served days and with the ledger."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from rollups.recount import Ledger, Recount, Zones
 async def compare_with_recount(
     settings: Settings, report: Mapping[str, Any], view: LogView, first: date, last: date
 ) -> list[str]:
-    """What differs. Reads the whole topic, up to the watermarks that the days and the ledger were read at."""
+    """The differences. Reads the whole topic, up to the watermarks of the served days and the ledger."""
     watermarks = {
         partition: watermark for source, partition, watermark in report["days"]["watermarks"] if source == view.source
     }
@@ -43,7 +43,7 @@ async def compare_with_recount(
             progress.advance(task, len(records))
     whole = {p for p, (low, _, _) in view.bounds.items() if low == 0}
     if any(account["source"] != view.source for account in report["partitions"]):
-        whole = set()  # clicks of earlier incarnations are in the days, and their ids are remembered
+        whole = set()  # the days include clicks of earlier incarnations, whose ids are remembered
     ledger = [line for line in report["days"]["ledger"] if line["source"] == view.source]
     return [
         *_compare_days(report["days"], recount, first, last, whole == view.bounds.keys()),
@@ -53,20 +53,20 @@ async def compare_with_recount(
 
 
 async def _undecodable(settings: Settings) -> set[tuple[int, int]]:
-    """(partition, offset) of records that made a worker fail: that is no matter of what they hold."""
+    """(partition, offset) of records that made a worker fail, which their contents do not tell."""
     found = (await read_dead_letters(settings)).all(Fault.UNDECODABLE)
     return {(letter.partition, letter.offset) for letter in found if letter.topic == settings.topic}
 
 
 def _cross_off(marks: Marks, record: Any) -> None:
-    """Takes the mark of a record out if it is the one that was counted."""
+    """Removes the mark of a record if it matches."""
     crcs = marks.get(record.partition)
     if crcs and record.offset in crcs and crcs[record.offset] == fingerprint_of(record):
         del crcs[record.offset]
 
 
 def _compare_marks(marks: Marks, view: LogView, watermarks: Mapping[int, int]) -> Iterable[str]:
-    """Those that are left were of other records, where the log reaches back to them."""
+    """Marks that remain, where the log still has their offsets, belong to other records."""
     for partition, crcs in marks.items():
         first = view.bounds.get(partition, (0, 0, None))[0]
         left = [offset for offset in crcs if first <= offset < watermarks.get(partition, 0)]
@@ -77,7 +77,7 @@ def _compare_marks(marks: Marks, view: LogView, watermarks: Mapping[int, int]) -
 def _compare_days(
     served: Mapping[str, Any], recount: Recount, first: date, last: date, complete: bool
 ) -> Iterable[str]:
-    """The served numbers equal the recount, or exceed it where the log no longer holds everything."""
+    """Served numbers must equal the recount, or exceed it if the log is no longer complete."""
     for kind, again in (("links", recount.links), ("placements", recount.placements)):
         recounted = {day.isoformat(): clicks for day, clicks in again.items() if first <= day <= last}
         for day in sorted(served[kind].keys() | recounted.keys()):
@@ -92,7 +92,7 @@ def _compare_days(
 def _compare_ledger(
     lines: Iterable[Mapping[str, Any]], recount: Recount, watermarks: Mapping[int, int]
 ) -> Iterable[str]:
-    """Record by record and click by click, of those partitions of which the log still has everything."""
+    """Compares numbers of records and clicks of the partitions whose log is complete."""
     ledgers: defaultdict[int, Ledger] = defaultdict(Ledger)
     for line in lines:
         ours = ledgers[line["partition"]]

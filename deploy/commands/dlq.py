@@ -1,4 +1,4 @@
-"""`clickmill dlq`: look at dead letters, and publish again what can be counted now."""
+"""`clickmill dlq`: lists dead letters, and replays those that can be counted now."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def dlq() -> None:
 @_REASON
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, with the bytes as text.")
 def dlq_list(reasons: tuple[str, ...], as_json: bool) -> None:
-    """Show the letters that were not replayed.
+    """List the letters that were not replayed.
 
     Example: clickmill dlq list --reason invalid
     """
@@ -63,7 +63,7 @@ def dlq_list(reasons: tuple[str, ...], as_json: bool) -> None:
     help='Lines of {"id": …, "event": {…}}: events to publish in place of the letters with these ids.',
 )
 def dlq_replay(reasons: tuple[str, ...], corrected: Path | None) -> None:
-    """Publish again, once, the letters that are valid now or that were corrected; exit 1 if none of them was.
+    """Publish once more the letters that are valid now or corrected; exit 1 if there are letters but none of them is.
 
     Example: clickmill dlq replay --reason future
     """
@@ -102,7 +102,7 @@ def _corrections(file: Path) -> dict[str, bytes]:
 async def _replay(
     settings: Settings, reasons: tuple[str, ...], corrected: dict[str, bytes]
 ) -> tuple[int, Counter[str]]:
-    """Publishes an event, then notes that it was: cut off in between, it is published twice and counted once."""
+    """Publishes the events of a letter, then a note. If interrupted between, they are sent twice and count once."""
     letters = await _letters(settings, reasons)
     replayed, left = 0, Counter[str]()
     notes = await connect_producer(settings, 30.0)
@@ -113,7 +113,7 @@ async def _replay(
                 left[events] += 1
                 continue
             for number, event in enumerate(events):
-                if not event.event_id:  # it could have come twice, as two letters
+                if not event.event_id:  # it could come twice, as two letters
                     event.event_id, event.id_assigned = f"replay-{letter.id}-{number}", True
             await asyncio.gather(*await producer.send_many(events, key=letter.key))
             note = [(REPLAYED, letter.id.encode())]
@@ -124,7 +124,7 @@ async def _replay(
 
 
 def _countable(raw: bytes | None, settings: Settings) -> list[Click] | str:
-    """The events of a letter, or why they still cannot be counted."""
+    """The events of a letter, or the reason why they still cannot be counted."""
     events = decode_record(raw)
     latest_ms = time.time_ns() // 1_000_000 + settings.future_tolerance_minutes * 60_000
     clicks: list[Click] = []

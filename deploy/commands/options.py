@@ -1,4 +1,4 @@
-"""What the commands share: settings, options, and how a run ends."""
+"""Shared by the commands: settings, options, and exit status."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ log = logging.getLogger(__name__)
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-_DATA_DIR_KEY = "clickmill.up"  # the running `up` that the command line names: its data directory
+_DATA_DIR_KEY = "clickmill.up"  # the data directory that --data-dir names
 
 
 def read_settings() -> Settings:
-    """Those of the environment; what the command line names comes before them."""
+    """Settings from the environment; --data-dir has precedence."""
     try:
         settings = Settings()
     except ValidationError as error:
@@ -39,12 +39,12 @@ def read_settings() -> Settings:
 
 
 def _fault(error: Any) -> str:
-    """Without the value, which may be a secret."""
+    """The error without the value, which may be a secret."""
     return f"CLICKMILL_{str(error['loc'][0]).upper()}: {error['msg'].removeprefix('Value error, ')}"
 
 
 def client_settings() -> Settings:
-    """Settings whose Kafka can be dialled, by way of a running `up` if they name none."""
+    """Settings with a Kafka address: their own, or that of a running `up`."""
     try:
         return with_running_broker(read_settings())
     except OperatorError as error:
@@ -52,13 +52,13 @@ def client_settings() -> Settings:
 
 
 def producer_settings() -> Settings:
-    """As `client_settings`, for a command that publishes events of people: their addresses must not go in bare."""
+    """As `client_settings`, but requires the secret that hides addresses, unless addresses are kept."""
     settings = client_settings()
     return settings if settings.keep_addresses else require_settings(settings, "visitor_secret")
 
 
 def data_dir_option(command: Command) -> Command:
-    """The option of a command that works on a running `up`: which one."""
+    """Adds `--data-dir` to a command that works on a running `up`."""
 
     def remember(context: click.Context, _option: click.Parameter, data_dir: Path | None) -> None:
         context.meta[_DATA_DIR_KEY] = data_dir
@@ -73,7 +73,7 @@ def data_dir_option(command: Command) -> Command:
 
 
 def listen_options(port: int) -> Callable[[Command], Command]:
-    """The options of a command that serves HTTP."""
+    """Adds `--host` and `--port` to a command that serves HTTP."""
 
     def decorate(command: Command) -> Command:
         with_port = click.option(
@@ -90,7 +90,7 @@ def listen_options(port: int) -> Callable[[Command], Command]:
 
 
 def require_settings(settings: Settings, *names: str) -> Settings:
-    """Refuses to start without settings that have no safe default outside `up`."""
+    """UsageError if one of these settings, which have no safe default outside `up`, is missing."""
     missing = [f"CLICKMILL_{name.upper()}" for name in names if getattr(settings, name) in ("", "embedded")]
     if missing:
         raise click.UsageError(f"set {', '.join(missing)}: only `clickmill up` runs without; see docs/settings.md")
@@ -98,12 +98,12 @@ def require_settings(settings: Settings, *names: str) -> Settings:
 
 
 def run_command(main: Coroutine[Any, Any, Any]) -> Any:
-    """Runs to the end; what cannot be helped becomes one line and exit status 1."""
+    """Runs to the end. Errors that an operator can mend become one line and exit status 1."""
     try:
         return asyncio.run(main)
     except (ClickmillError, KafkaError, OSError) as error:
         log.debug("failed", exc_info=True)
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:
-        logging.disable()  # clients that are cut off complain that nobody has closed them
+        logging.disable()  # interrupted clients warn that they were not closed
         sys.exit(130)

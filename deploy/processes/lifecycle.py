@@ -1,4 +1,4 @@
-"""What every serving process has: signals that stop it, and an HTTP server that ends with its work."""
+"""The life of a serving process: stop signals, and an HTTP server that ends with its work."""
 
 from __future__ import annotations
 
@@ -16,18 +16,17 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def stop_on_signals(before_exit: Callable[[], None] = lambda: None) -> asyncio.Event:
-    """An event that SIGTERM and SIGINT set; a second one of either ends the process at once, after `before_exit`.
-
-    Its exit status is then that of the signal, 130 or 143. `before_exit` must not wait for anything.
+    """An event that SIGTERM and SIGINT set. A second signal calls `before_exit`, which must not block, and ends the
+    process at once with the status of the signal, 130 or 143.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def on_first(number: int) -> None:
-        log.info("stopping on %s; once more ends it at once", signal.Signals(number).name)
+        log.info("stopping on %s; a second signal ends the process at once", signal.Signals(number).name)
         for each in _SIGNALS:
             loop.remove_signal_handler(each)
-            signal.signal(each, on_second)  # the loop may be what takes so long, and ends before the process does
+            signal.signal(each, on_second)  # the loop may be blocked, and it ends before the process does
         stop.set()
 
     def on_second(number: int, _frame: object) -> None:

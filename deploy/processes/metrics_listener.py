@@ -1,4 +1,4 @@
-"""What a process tells Prometheus, on a port that is not the one of its callers."""
+"""Metrics for Prometheus, on a port of their own."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from rollups.metrics import exposition
 
 
 class MetricsListener:
-    """Takes the port of the settings at once, if they name one. Errors: OperatorError if it cannot be had."""
+    """Binds the port of the settings at once, if there is one. Raises OperatorError."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._bound = None
         if settings.metrics_port:
             self._bound = bind(settings.metrics_host, settings.metrics_port, "CLICKMILL_METRICS_PORT")
-            self._bound.listen()  # another process that only binds would get the port too
+            self._bound.listen()  # else another process could bind the port, too
 
     async def serve_during(self, work: Coroutine[Any, Any, None], *registries: CollectorRegistry) -> None:
-        """Does the work, and answers Prometheus for as long as it lasts."""
+        """Does the work, and serves the registries meanwhile."""
         if self._bound is None:
             await work
             return
@@ -44,7 +44,7 @@ class MetricsListener:
 
 
 def metrics_app(settings: Settings, *registries: CollectorRegistry) -> FastAPI:
-    """`GET /metrics`: of these registries and of the process. It names no key, link or user."""
+    """`GET /metrics`: the registries and the process's own metrics. No labels with keys, links or users."""
     process = CollectorRegistry()
     ProcessCollector(registry=process)
 

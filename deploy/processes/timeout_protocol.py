@@ -20,9 +20,9 @@ _HOST = re.compile(rb"([A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]{0
 
 
 class Phase(StrEnum):
-    """What a connection is in. With pipelined requests it is that of the newest one."""
+    """Phase of a connection, of the newest request if several are pipelined."""
 
-    HEAD = auto()  # nothing or a part of a head has come
+    HEAD = auto()  # the head is not complete
     BODY = auto()  # the head is complete, the body is not
     RESPONDING = auto()  # the request is complete, its response is not
     DRAINING = auto()  # the response is complete, the body is not
@@ -31,7 +31,7 @@ class Phase(StrEnum):
 
 
 class Event(StrEnum):
-    """What moves a connection from one phase to the next."""
+    """Moves a connection to another phase."""
 
     REQUEST_BEGINS = auto()
     HEAD_ENDS = auto()
@@ -52,7 +52,7 @@ _TRANSITIONS = {
 TIMEOUTS: dict[Phase, float | None] = {  # seconds after which a connection that is still in the phase is closed
     Phase.HEAD: HEAD_TIMEOUT_SECONDS,
     Phase.BODY: None,  # the middleware limits it
-    Phase.RESPONDING: None,  # the timeout of the database limits it
+    Phase.RESPONDING: None,  # the database's timeout limits it
     Phase.DRAINING: middleware.BODY_TIMEOUT_SECONDS,
     Phase.IDLE: KEEP_ALIVE_TIMEOUT_SECONDS,
     Phase.CLOSED: None,
@@ -71,21 +71,20 @@ def next_phase(phase: Phase, event: Event) -> Phase:
 class TimeoutProtocol(HttpToolsProtocol):
     """Uvicorn's protocol with a timeout for each phase of a connection, and one for a client that reads nothing.
 
-    Headers are read as RFC 9110 and 9112 say: blanks around a value are no part of it, trailers are no headers, and a
-    request has one Host.
+    Headers follow RFC 9110 and 9112: values are stripped of blanks, trailers are no headers, a request has one Host.
     """
 
     phase = Phase.HEAD
     _phase_timer: asyncio.TimerHandle | None = None
     _read_timer: asyncio.TimerHandle | None = None
-    _head_bytes = 0  # of the request line, headers and trailers that the parser has handed over
-    _idle_bytes = 0  # that have come since the head began, or since the last that were of use
-    _progressed = False  # the last bytes ended a head or request, or held some of a body
-    _fault: tuple[int, str] | None = None  # of a head that the parser has no fault to find with
+    _head_bytes = 0  # of the request line, headers and trailers that the parser has passed on
+    _idle_bytes = 0  # received since the head began, or since the last progress
+    _progressed = False  # the last bytes completed a head or request, or had some of a body
+    _fault: tuple[int, str] | None = None  # found by us, in a head that the parser accepts
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        transport.set_write_buffer_limits(high=0)  # writing is paused exactly while the client does not keep up
+        transport.set_write_buffer_limits(high=0)  # so writing is paused exactly while bytes are unread
         self._begin_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -97,7 +96,7 @@ class TimeoutProtocol(HttpToolsProtocol):
         self._progressed = False
         super().data_received(data)
         if not self._progressed:
-            self._idle_bytes += len(data)  # the parser keeps a header, or trailer, to itself until it has all of it
+            self._idle_bytes += len(data)  # the parser passes headers and trailers on only when complete
             if self._idle_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
                 self._refuse(431, _TOO_LARGE)
 
@@ -131,7 +130,7 @@ class TimeoutProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self.cycle.response_complete:  # else that of a pipelined request comes next
+        if self.cycle.response_complete:  # else a pipelined request is next
             self._move(Event.RESPONSE_ENDS)
 
     def send_400_response(self, msg: str) -> None:
@@ -150,7 +149,7 @@ class TimeoutProtocol(HttpToolsProtocol):
         self._move(Event.REQUEST_BEGINS)
 
     def _move(self, event: Event) -> None:
-        """To the next phase, whose timeout begins now; an event that leaves the phase leaves the timeout too."""
+        """Starts the timeout of the next phase; without a change of phase the present timeout runs on."""
         phase = next_phase(self.phase, event)
         if phase is self.phase and event is not Event.REQUEST_BEGINS:
             return
@@ -172,7 +171,7 @@ class TimeoutProtocol(HttpToolsProtocol):
             self._find_fault(431, _TOO_LARGE)
 
     def _check_host(self) -> None:
-        """Two hosts are read differently by different servers on the way, which is how requests are smuggled."""
+        """Servers differ in which of two hosts they use, which lets requests be smuggled."""
         hosts = [value for name, value in self.headers if name == b"host"]
         needed = self.parser.get_http_version() != "1.0"
         if len(hosts) > 1 or (needed and not hosts) or not all(_HOST.fullmatch(host) for host in hosts):
@@ -180,7 +179,7 @@ class TimeoutProtocol(HttpToolsProtocol):
 
     def _find_fault(self, status: int, message: str) -> None:
         self._fault = status, message
-        raise ValueError(message)  # which the parser hands on as an error of its own
+        raise ValueError(message)  # the parser wraps it in an error of its own
 
     def _start_read_timer(self, unread: int) -> None:
         self._read_timer = self.loop.call_later(middleware.READ_TIMEOUT_SECONDS, self._on_read_timeout, unread)
@@ -190,7 +189,7 @@ class TimeoutProtocol(HttpToolsProtocol):
             self._read_timer.cancel()
 
     def _on_read_timeout(self, before: int) -> None:
-        """While writing is paused nothing is added, so what is less has been read."""
+        """Aborts if nothing was read. While writing is paused the buffer only shrinks."""
         unread = self.transport.get_write_buffer_size()
         if unread < before:
             self._start_read_timer(unread)
@@ -198,7 +197,7 @@ class TimeoutProtocol(HttpToolsProtocol):
             self.transport.abort()  # a graceful close would wait for the client
 
     def _refuse(self, status: int, message: str) -> None:
-        """Writes an error response and closes; only closes where it would look like a part of another response."""
+        """Writes an error response and closes. Within another response it only closes."""
         between = self.phase is Phase.HEAD and self.cycle is not None and self.cycle.response_complete
         if self.cycle is not None and self.cycle.response_started and not between:
             self.transport.close()

@@ -43,7 +43,7 @@ OnReady = Callable[["RunningStack"], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class RunningStack:
-    """What a started `up` is made of, for whoever fills it with demo traffic."""
+    """Parts of a started `up`, for the banner and the demo."""
 
     settings: Settings
     keys: KeyRing
@@ -53,9 +53,9 @@ class RunningStack:
 
 
 async def run_up(settings: Settings, host: str, port: int, kafka_port: int | None, on_ready: OnReady) -> None:
-    """Runs until SIGTERM or SIGINT, then takes no more events, counts those it has, and stops.
+    """Runs until SIGTERM or SIGINT, then refuses events, counts those it has, and stops.
 
-    Errors: OperatorError if the directory, a secret or a port cannot be had; nothing has been started then.
+    Raises OperatorError, before anything is started, if the directory, a secret or a port is not available.
     """
     data_dir = DataDir(settings.data_dir.resolve())
     data_dir.lock()
@@ -76,7 +76,7 @@ async def run_up(settings: Settings, host: str, port: int, kafka_port: int | Non
 def _embedded_broker(
     settings: Settings, data_dir: DataDir, wanted: int | None, bound: socket.socket
 ) -> EmbeddedBroker | None:
-    """The embedded broker, if it is the one to use, with the port that clients of this directory know."""
+    """The embedded broker, on the port of the last start; None if the settings name another broker."""
     if settings.kafka_url != EMBEDDED:
         if wanted:
             raise OperatorError("--kafka-port is that of the embedded broker, and CLICKMILL_KAFKA_URL names another")
@@ -87,7 +87,7 @@ def _embedded_broker(
 
 
 def with_embedded_defaults(settings: Settings, data_dir: DataDir, broker: EmbeddedBroker | None) -> Settings:
-    """The settings with what `up` fills in: addresses, and secrets of its own, kept in the data directory."""
+    """The settings, completed by embedded addresses and by secrets from the data directory."""
     embedded: dict[str, Any] = {"kafka_url": broker.address, "session_timeout_seconds": 3.0} if broker else {}
     return settings.model_copy(
         update={
@@ -151,7 +151,7 @@ async def _run_parts(
         parts.append(asyncio.ensure_future(_watch_broker(broker)))
     done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
     ready.cancel()
-    stop.set()  # the collector takes no more events; what it has taken is acknowledged
+    stop.set()  # the collector refuses events from now on; those it has are acknowledged
     await asyncio.wait([taking])
     if broker is None or broker.running():
         await _drain(worker)
@@ -169,7 +169,7 @@ async def _call_when_ready(stack: RunningStack, worker: Worker, on_ready: OnRead
     try:
         await on_ready(stack)
     except Exception:
-        if stack.collector.open:  # else it was cut off by the end
+        if stack.collector.open:  # else the stop interrupted it
             log.exception("the demo ended; everything else goes on")
 
 
@@ -180,7 +180,7 @@ async def _watch_broker(broker: EmbeddedBroker) -> None:
 
 
 async def _drain(worker: Worker) -> None:
-    """Counts what the broker still holds, which is in memory and would be gone."""
+    """Waits until all events are counted: the embedded broker keeps nothing."""
     deadline = time.monotonic() + _DRAIN_SECONDS
     lag: int | None = None
     while time.monotonic() < deadline:
@@ -190,13 +190,13 @@ async def _drain(worker: Worker) -> None:
                 log.info("everything is counted")
                 return
         await asyncio.sleep(0.1)
-    log.error("stopping although %s events in the embedded broker are not counted; they are lost", lag)
+    log.error("stopping with %s uncounted events in the embedded broker; they are lost", lag)
 
 
 async def _warn_of_dead_letters(settings: Settings) -> None:
-    """Dead letters are kept by the broker, and this one keeps nothing."""
+    """The embedded broker keeps nothing, dead letters included."""
     letters: int | str = "the"
-    with contextlib.suppress(Exception):  # whatever it is, it must not keep the process from ending
+    with contextlib.suppress(Exception):  # no failure may keep the process from ending
         async with asyncio.timeout(_COUNT_SECONDS):
             await ensure_topics(settings)
             letters = len((await read_dead_letters(settings)).open())

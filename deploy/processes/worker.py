@@ -23,7 +23,7 @@ _MAX_REASON_LENGTH = 1000  # characters
 
 
 async def run_worker(settings: Settings, host: str, port: int) -> None:
-    """A worker, with its health over HTTP."""
+    """Runs a worker until SIGTERM, with its health over HTTP."""
     stop = stop_on_signals()
     db = ClickHouse(settings.clickhouse_url)
     worker = Worker(settings, db)
