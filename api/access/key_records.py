@@ -24,9 +24,6 @@ class Principal:
     expires_at: int | None = None  # seconds since 1970
     requests_per_hour: int | None = None  # None: as the settings say
 
-    def expired(self, now: float) -> bool:
-        return self.expires_at is not None and self.expires_at <= now
-
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:

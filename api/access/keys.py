@@ -185,12 +185,12 @@ class KeyCache:
     def find(self, digest: str) -> Principal | None:
         """`resolve` from memory alone, however old."""
         principal = self._loaded.principals.get(digest) if self._loaded else None
-        return None if principal is None or principal.expired(self._clock()) else principal
+        return None if principal is None or _expired(principal, self._clock()) else principal
 
     def knows(self, digest: str, after: float = 0.0) -> bool:
         """Whether the key is in memory and does not expire until `after`."""
         principal = self._loaded.principals.get(digest) if self._loaded else None
-        return principal is not None and not principal.expired(after)
+        return principal is not None and not _expired(principal, after)
 
     def refresh(self) -> None:
         """Reads the keys again if they have changed. Blocks."""
@@ -247,6 +247,10 @@ class KeyUses:
         """Seconds since 1970 by key id, including those of this process that are not written yet. Blocks."""
         rows = self._db.query("SELECT id, toUnixTimestamp(max(used_at)) FROM key_uses GROUP BY id")
         return {**dict(rows), **self._noted}
+
+
+def _expired(principal: Principal, now: float) -> bool:
+    return principal.expires_at is not None and principal.expires_at <= now
 
 
 def hash_key(key: str) -> str:

@@ -36,7 +36,7 @@ def install_middleware(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(CancelOnDisconnect)
     app.add_middleware(BodyLimit)
     app.add_middleware(DefaultHeaders)
-    app.add_middleware(FailedAuthThrottle)
+    app.add_middleware(DelayFailedAuth)
     app.add_middleware(HeadAsGet)
     app.add_middleware(RequestId)
     origins = split_list(settings.cors_origins)
@@ -110,6 +110,26 @@ class DefaultHeaders:
             await send(message)
 
         await self._app(scope, receive, with_defaults)
+
+
+class DelayFailedAuth:
+    """Delays 401 responses above a rate. A caller with a valid key never waits, even behind the same proxy."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._throttle = FailedAuthThrottle()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def delayed(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] == 401:
+                await self._throttle.delay(scope.get("client"))
+            await send(message)
+
+        await self._app(scope, receive, delayed)
 
 
 class BodyLimit:

@@ -10,7 +10,8 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from api.http import failed_auth_throttle
-from api.http.failed_auth_throttle import LONGEST_SECONDS, FailedAuthThrottle, Pace, network_of
+from api.http.failed_auth_throttle import MOST_SECONDS, LeakyBuckets, network_of
+from api.http.middleware import DelayFailedAuth
 from rollups.clickhouse import ClickHouse
 from tests.support.clock import Clock
 from tests.support.seed import callers
@@ -18,27 +19,27 @@ from tests.support.seed import callers
 
 def test_a_burst_is_free_and_what_follows_comes_evenly() -> None:
     clock = Clock(1000.0)
-    pace = Pace(10.0, 5, clock)
-    assert [round(pace.wait("a"), 3) for _ in range(8)] == [0, 0, 0, 0, 0, 0.1, 0.2, 0.3]
-    assert pace.wait("b") == 0
+    buckets = LeakyBuckets(10.0, 5, clock)
+    assert [round(buckets.add("a"), 3) for _ in range(8)] == [0, 0, 0, 0, 0, 0.1, 0.2, 0.3]
+    assert buckets.add("b") == 0
     clock.now += 0.8
-    assert [round(pace.wait("a"), 3) for _ in range(6)] == [0, 0, 0, 0, 0, 0.1], "rest is never more than a burst"
+    assert [round(buckets.add("a"), 3) for _ in range(6)] == [0, 0, 0, 0, 0, 0.1], "rest is never more than a burst"
 
 
 def test_nobody_waits_longer_than_the_longest_however_many_came() -> None:
     clock = Clock(1000.0)
-    pace = Pace(10.0, 5, clock)
-    assert max(pace.wait("a") for _ in range(10_000)) == LONGEST_SECONDS
-    clock.now += LONGEST_SECONDS + 0.5
-    assert pace.wait("a") == 0
+    buckets = LeakyBuckets(10.0, 5, clock)
+    assert max(buckets.add("a") for _ in range(10_000)) == MOST_SECONDS
+    clock.now += MOST_SECONDS + 0.5
+    assert buckets.add("a") == 0
 
 
 def test_the_names_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(failed_auth_throttle, "_ADDRESSES", 3)
-    pace = Pace(10.0, 1, Clock(1000.0))
+    buckets = LeakyBuckets(10.0, 1, Clock(1000.0))
     for name in "abcdefg":
-        pace.wait(name)
-    assert list(pace._due) == ["e", "f", "g"]
+        buckets.add(name)
+    assert list(buckets._due) == ["e", "f", "g"]
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def answered(status: int, times: int, address: str = "203.0.113.9") -> list[floa
         await Response(status_code=status)(scope, receive, send)
 
     async def main() -> list[float]:
-        paced = FailedAuthThrottle(app)
+        paced = DelayFailedAuth(app)
 
         async def one() -> float:
             async def ignore(_: Message) -> None:
@@ -91,7 +92,7 @@ def test_refusals_of_an_address_are_paced_and_answers_are_not() -> None:
 
 
 def test_so_many_may_wait_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(failed_auth_throttle, "WAITING", 5)
+    monkeypatch.setattr(failed_auth_throttle, "MOST_WAITING", 5)
     waited = [seconds for seconds in answered(401, failed_auth_throttle.BURST + 200) if seconds > 0.04]
     assert len(waited) <= 5
 
