@@ -1,4 +1,4 @@
-# The few commands that there are, by hand and in CI.
+# The project's commands, for people and for CI.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -26,7 +26,7 @@ bench: install $(PEERS)/.installed ## the benchmarks in ten minutes; tables, JSO
 	$(BIN)/pip install --quiet --require-hashes -r requirements-bench.lock
 	BENCH_PEERS=$(PEERS) $(BIN)/python -m bench all
 
-# What is compared with wants older libraries than Clickmill has, so it lives beside it.
+# The peers need older libraries than Clickmill, so they have an environment of their own.
 $(PEERS)/.installed: requirements-peers.lock
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/pip install --quiet --require-hashes -r requirements-peers.lock
@@ -40,7 +40,7 @@ $(BIN)/.installed: requirements-dev.lock pyproject.toml
 	PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
 	touch $@
 
-lock:               ## pin the newest versions that fit, without naming where they come from
+lock:               ## pin the newest versions that fit, without naming a registry
 	$(COMPILE) --extra embedded --output-file requirements.lock
 	$(COMPILE) --extra embedded --extra dev --constraint requirements.lock --output-file requirements-dev.lock
 	$(COMPILE) --extra embedded --extra dev --extra bench --constraint requirements-dev.lock \
