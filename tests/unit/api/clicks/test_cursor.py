@@ -1,4 +1,4 @@
-"""Walking the listing by cursor: signed places, bound to scope and range, while clicks arrive (contract §5)."""
+"""Cursor pagination: signed positions, bound to scope and range, while clicks arrive (contract §5)."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ def identities(answer: Any) -> list[Identity]:
     return [(row["click_date"], row["advertiser_id"], row["publisher_id"], row["network_id"]) for row in rows]
 
 
-def walk(api: Callers, role: str = "publisher", name: str = "cursor", **parameters: Any) -> list[Identity]:
-    """Every identity that a walk yields, page after page."""
-    walked: list[Identity] = []
+def all_pages(api: Callers, role: str = "publisher", name: str = "cursor", **parameters: Any) -> list[Identity]:
+    """The identities of all pages."""
+    seen: list[Identity] = []
     cursor: str | None = "start"
     while cursor:
         answer = api.clicks(role, **{name: cursor}, **parameters)
-        walked += identities(answer)
+        seen += identities(answer)
         cursor = answer.json()["meta"]["next_cursor"]
-    return walked
+    return seen
 
 
 def refused(answer: Any, field: str = "cursor") -> None:
@@ -109,14 +109,14 @@ def test_processes_with_one_admin_key_read_each_others_cursors_and_no_others() -
     assert Cursors("").read(cursor, LISTING) is None
 
 
-def test_a_rotated_admin_key_ends_walks_with_a_clear_400(db: ClickHouse, api: Callers) -> None:
+def test_a_rotated_admin_key_ends_pagination_with_a_clear_400(db: ClickHouse, api: Callers) -> None:
     insert_daily(db, DAYS)
     cursor = api.clicks(cursor="start", per_page=2).json()["meta"]["next_cursor"]
     assert callers(db).clicks(cursor=cursor).status_code == 200, "it survives a restart"
     refused(callers(db, admin_key="rotated-key-of-the-tests").clicks(cursor=cursor))
 
 
-def test_the_meta_of_a_walk(db: ClickHouse, api: Callers) -> None:
+def test_the_meta_of_cursor_pages(db: ClickHouse, api: Callers) -> None:
     insert_daily(db, DAYS)
     first = api.clicks(cursor="start", per_page=3).json()
     cursor = first["meta"]["next_cursor"]
@@ -156,7 +156,7 @@ CURSORS = Cursors("root")
         pytest.param(4, 2, [2, 2], id="exactly-two-pages"),
     ],
 )
-def test_pages_of_a_walk(db: ClickHouse, api: Callers, rows: int, per_page: int, pages: list[int]) -> None:
+def test_sizes_of_cursor_pages(db: ClickHouse, api: Callers, rows: int, per_page: int, pages: list[int]) -> None:
     insert_daily(db, DAYS[:rows])
     sizes = []
     cursor: str | None = "start"
@@ -167,7 +167,7 @@ def test_pages_of_a_walk(db: ClickHouse, api: Callers, rows: int, per_page: int,
     assert sizes == pages
 
 
-def test_a_walk_is_by_identity(db: ClickHouse, api: Callers) -> None:
+def test_cursor_pages_are_by_identity(db: ClickHouse, api: Callers) -> None:
     rows = [
         Daily("2026-03-02", clicks=1, advertiser=2, publisher=9),
         Daily("2026-03-02", clicks=9, advertiser=10, publisher=1),
@@ -184,8 +184,8 @@ def test_a_walk_is_by_identity(db: ClickHouse, api: Callers) -> None:
         ("2026-03-02", 10, 1, 1),
     ]
     for per_page in (1, 2, 100):
-        assert walk(api, "admin", per_page=per_page) == expected
-    assert walk(api, "admin", name="after", per_page=2) == expected
+        assert all_pages(api, "admin", per_page=per_page) == expected
+    assert all_pages(api, "admin", name="after", per_page=2) == expected
 
 
 def test_the_page_size_may_change_on_the_way_and_the_page_is_ignored(db: ClickHouse, api: Callers) -> None:
@@ -228,14 +228,14 @@ def test_a_key_of_another_publisher_cannot_use_it(db: ClickHouse, api: Callers) 
 
 def test_days_that_the_rollup_cannot_hold(db: ClickHouse, api: Callers) -> None:
     insert_daily(db, [Daily("1970-01-01"), Daily("2149-06-06")])
-    assert len(walk(api, start_date="1969-12-01", end_date="1970-01-31")) == 1
-    assert len(walk(api, start_date="2149-06-01", end_date="2149-07-31")) == 1
-    assert walk(api, start_date="9999-12-01", end_date="9999-12-31") == []
+    assert len(all_pages(api, start_date="1969-12-01", end_date="1970-01-31")) == 1
+    assert len(all_pages(api, start_date="2149-06-01", end_date="2149-07-31")) == 1
+    assert all_pages(api, start_date="9999-12-01", end_date="9999-12-31") == []
 
 
-def test_the_front_is_before_every_row(db: ClickHouse, api: Callers) -> None:
+def test_the_start_position_is_before_every_row(db: ClickHouse, api: Callers) -> None:
     insert_daily(db, [Daily(str(LAST_DAY), publisher=1, advertiser=1, network=1)])
-    assert len(walk(api, "admin", start_date=str(LAST_DAY), end_date=str(LAST_DAY))) == 1
+    assert len(all_pages(api, "admin", start_date=str(LAST_DAY), end_date=str(LAST_DAY))) == 1
     assert START_POSITION.page == 1
 
 
@@ -245,14 +245,14 @@ def test_a_cursor_does_not_betray_the_admin_key(api: Callers) -> None:
 
 
 @pytest.mark.parametrize("begun_with", [{}, {"cursor": "start"}, {"after": "start"}], ids=["page", "cursor", "after"])
-def test_the_original_client_walks_to_the_end(db: ClickHouse, api: Callers, begun_with: dict[str, str]) -> None:
+def test_the_original_client_reads_to_the_end(db: ClickHouse, api: Callers, begun_with: dict[str, str]) -> None:
     """It follows `next_cursor` by sending `after`, else `next_page` by sending `page`, and keeps what it had sent."""
     insert_daily(db, DAYS)
     query: dict[str, Any] = {"per_page": 2, **begun_with}
-    walked: list[Identity] = []
+    seen: list[Identity] = []
     for _ in range(9):
         answer = api.clicks(**query)
-        walked += identities(answer)
+        seen += identities(answer)
         meta = answer.json()["meta"]
         if meta.get("next_cursor"):
             query["after"] = meta["next_cursor"]
@@ -260,4 +260,4 @@ def test_the_original_client_walks_to_the_end(db: ClickHouse, api: Callers, begu
             query["page"] = meta["next_page"]
         else:
             break
-    assert walked == [(f"2026-03-0{day}", 1, PUBLISHER, 1) for day in range(5, 0, -1)]
+    assert seen == [(f"2026-03-0{day}", 1, PUBLISHER, 1) for day in range(5, 0, -1)]

@@ -1,4 +1,4 @@
-"""The Clicks API against the contract in plain Python: random clicks, ranges and pages, and clicks that arrive."""
+"""Pagination against a model in plain Python: random clicks, ranges and pages, while clicks arrive."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ class Model:
             for identity, count in self.counts.items()
             if count and start <= identity[0] <= end and publisher in (None, identity[2])
         ]
-        return sorted(rows, key=lambda row: _position(row[0]))
+        return sorted(rows, key=lambda row: by_identity(row[0]))
 
 
-def _position(identity: Identity) -> Any:
+def by_identity(identity: Identity) -> Any:
     return -date.fromisoformat(identity[0]).toordinal(), *identity[1:]
 
 
@@ -136,7 +136,7 @@ def test_pages_of_a_still_store_hold_every_row_once(
     publisher=publishers,
     per_page=st.integers(1, 4),
 )
-def test_a_walk_while_clicks_arrive_repeats_and_skips_nothing(
+def test_cursor_pages_while_clicks_arrive_repeat_and_skip_nothing(
     db: ClickHouse,
     api: Callers,
     arrive: Arrive,
@@ -151,21 +151,21 @@ def test_a_walk_while_clicks_arrive_repeats_and_skips_nothing(
     arrive(model, before)
     start, end = asked
     there = {identity for identity, _ in model.listing(start, end, publisher)}
-    walked: list[Identity] = []
+    seen: list[Identity] = []
     cursor: str | None = "start"
     while cursor:
         if meanwhile:
             arrive(model, meanwhile.pop())
         listing = model.listing(start, end, publisher)
-        left = [row for row in listing if not walked or _position(row[0]) > _position(walked[-1])]
+        left = [row for row in listing if not seen or by_identity(row[0]) > by_identity(seen[-1])]
         answer = api.clicks(
             "admin", start_date=start, end_date=end, publisher_id=publisher, cursor=cursor, per_page=per_page
         )
         page, meta = rows_of(answer), answer.json()["meta"]
         assert page == left[:per_page], "the counts are those of now"
         assert (meta["total_count"], meta["next_page"]) == (len(listing), None)
-        walked += [identity for identity, _ in page]
+        seen += [identity for identity, _ in page]
         cursor = meta["next_cursor"]
         assert (cursor is None) == (len(left) <= per_page)
-    assert len(walked) == len(set(walked))
-    assert there <= set(walked)
+    assert len(seen) == len(set(seen))
+    assert there <= set(seen)

@@ -1,4 +1,4 @@
-"""The list of groups, and clicks by group, over the real engine, as in contract §2."""
+"""The list of groups, and pages of groups everywhere, over the real engine, as in contract §2."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from rollups.clickhouse import ClickHouse
-from tests.support.seed import ACCOUNT, DOMAIN, Callers, Hourly, account_on, callers, insert_hourly, upsert
+from tests.support.seed import ACCOUNT, DOMAIN, Callers, account_on, callers, upsert
 
-LIST1, LIST2 = "/api/link-group/v1/list", "/api/link-group/v2/list"
-CLICKS1, CLICKS2 = "/api/link/v1/clicks-by-group", "/api/link/v2/clicks-by-group"
+V1, V2 = "/api/link-group/v1/list", "/api/link-group/v2/list"
+CLICKS_V1, CLICKS_V2 = "/api/link/v1/clicks-by-group", "/api/link/v2/clicks-by-group"
 DAYS = {"startYmd": "2026-03-30", "endYmd": "2026-04-01"}
 
 
@@ -53,7 +53,7 @@ def test_an_item_has_the_keys_of_the_original(db: ClickHouse, api: Callers) -> N
     account_on(db, "Enterprise", "Asia/Kathmandu")
     made_at(db, 151, "2026-03-30 18:15:00", "2026-03-31 18:14:59.999999")
     link(db, "a", 151)
-    [item] = result(api.shortener(LIST2))["list"]
+    [item] = result(api.shortener(V2))["list"]
     assert list(item) == [
         *("idx", "nm", "memo", "linkCnt", "blockOverseasSticsYn", "notfSubscYn", "qrBypassYn", "kakaoNotifyYn"),
         *("pushNotifyYn", "mailNotifyYn", "webhookEnableYn", "webhookCallbackUrl", "webhookMetric"),
@@ -67,7 +67,7 @@ def test_an_item_has_the_keys_of_the_original(db: ClickHouse, api: Callers) -> N
 
 def test_v1_is_the_same_items_as_a_bare_array(db: ClickHouse, api: Callers) -> None:
     groups(db, 3)
-    assert result(api.shortener(LIST1)) == result(api.shortener(LIST2))["list"]
+    assert result(api.shortener(V1)) == result(api.shortener(V2))["list"]
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_v1_is_the_same_items_as_a_bare_array(db: ClickHouse, api: Callers) -> N
         pytest.param(31, 10**9, 0, 10**9, "N", id="far-past-the-end"),
     ],
 )
-@pytest.mark.parametrize("path", [LIST2, CLICKS1, CLICKS2], ids=["list", "clicks-v1", "clicks-v2"])
+@pytest.mark.parametrize("path", [V2, CLICKS_V1, CLICKS_V2], ids=["list", "clicks-v1", "clicks-v2"])
 def test_pages_of_30(
     db: ClickHouse, api: Callers, path: str, count: int, page: int, listed: int, next_page: int, more: str
 ) -> None:
@@ -103,8 +103,8 @@ def test_pages_of_30(
 
 def test_v1_lists_at_most_30(db: ClickHouse, api: Callers) -> None:
     groups(db, 31)
-    assert len(result(api.shortener(LIST1))) == 30
-    assert len(result(api.shortener(LIST1, pages=2))) == 30, "version 1 has no pages"
+    assert len(result(api.shortener(V1))) == 30
+    assert len(result(api.shortener(V1, pages=2))) == 30, "version 1 has no pages"
 
 
 @pytest.mark.parametrize(
@@ -121,16 +121,16 @@ def test_v1_lists_at_most_30(db: ClickHouse, api: Callers) -> None:
 def test_nm_is_a_part_of_the_name(db: ClickHouse, api: Callers, part: str, found: list[int]) -> None:
     for number, name in enumerate(("Newsletter", "Old NEWS", "Soldes d'été", "10 %"), 1):
         group(db, number, name)
-    assert [item["idx"] for item in result(api.shortener(LIST1, nm=part))] == found
-    assert result(api.shortener(LIST2, nm=part))["extra"]["totalCount"] == len(found)
+    assert [item["idx"] for item in result(api.shortener(V1, nm=part))] == found
+    assert result(api.shortener(V2, nm=part))["extra"]["totalCount"] == len(found)
 
 
 def test_grp_idx_picks_one_group_of_the_account(db: ClickHouse, api: Callers) -> None:
     groups(db, 3)
     group(db, 9, "theirs", account_id=8)
-    assert [item["idx"] for item in result(api.shortener(LIST2, grpIdx=2))["list"]] == [2]
-    assert result(api.shortener(LIST2, grpIdx=2, nm="no"))["list"] == []
-    for path in (LIST1, LIST2):
+    assert [item["idx"] for item in result(api.shortener(V2, grpIdx=2))["list"]] == [2]
+    assert result(api.shortener(V2, grpIdx=2, nm="no"))["list"] == []
+    for path in (V1, V2):
         foreign, unknown = (api.shortener(path, grpIdx=number).json() for number in (9, 10))
         assert foreign == unknown
         assert unknown["code"] == 1004
@@ -143,15 +143,17 @@ def test_link_count_is_of_the_links_that_are_in_the_group_now(db: ClickHouse, ap
     link(db, "b", 2)
     link(db, "c", 0)
     link(db, "a", 1, account_id=8)
-    assert [item["linkCnt"] for item in result(api.shortener(LIST1))] == [1, 1]
+    assert [item["linkCnt"] for item in result(api.shortener(V1))] == [1, 1]
 
 
 def test_a_group_that_only_links_name_is_listed_without_what_nobody_knows(db: ClickHouse, api: Callers) -> None:
     link(db, "a", 5)
-    [item] = result(api.shortener(LIST1))
+    [item] = result(api.shortener(V1))
     known = {name: item[name] for name in ("idx", "nm", "memo", "linkCnt", "regYmdt", "modYmdt")}
     assert known == {"idx": 5, "nm": None, "memo": None, "linkCnt": 1, "regYmdt": None, "modYmdt": None}
-    assert result(api.shortener(CLICKS2, **DAYS))["list"] == [{"grpIdx": 5, "grpNm": None, "acesCnt": 0, "pernCnt": 0}]
+    assert result(api.shortener(CLICKS_V2, **DAYS))["list"] == [
+        {"grpIdx": 5, "grpNm": None, "acesCnt": 0, "pernCnt": 0}
+    ]
 
 
 def test_a_group_written_again_keeps_its_first_time_and_one_that_is_the_same_its_last(
@@ -162,7 +164,7 @@ def test_a_group_written_again_keeps_its_first_time_and_one_that_is_the_same_its
     def put(name: str, memo: str) -> dict[str, Any]:
         entry = {"account_id": ACCOUNT, "grp_idx": 1, "name": name, "memo": memo}
         assert api.admin("PUT", "/catalog", {"groups": [entry]}).json()["groups"] == 1
-        [item] = result(api.shortener(LIST1))
+        [item] = result(api.shortener(V1))
         assert (item["nm"], item["memo"], item["regYmdt"]) == (name, memo, "2020-01-01 00:00:00")
         return dict(item)
 
@@ -180,77 +182,3 @@ def test_many_groups_keep_their_times(db: ClickHouse, api: Callers) -> None:
     upsert(db, groups=[{**entry, "name": "b"} for entry in entries])
     made = db.query("SELECT DISTINCT name, toString(created_at) FROM groups FINAL")
     assert made == [("b", "2020-01-01 00:00:00")]
-
-
-def clicks(answer: Any) -> list[tuple[int, str | None, int, int]]:
-    return [(row["grpIdx"], row["grpNm"], row["acesCnt"], row["pernCnt"]) for row in result(answer)["list"]]
-
-
-def test_a_user_of_two_links_two_hours_and_two_days_counts_once_in_a_group(db: ClickHouse, api: Callers) -> None:
-    for name, number in (("a", 1), ("b", 1), ("c", 2), ("d", 0)):
-        link(db, name, number)
-    groups(db, 3)
-    insert_hourly(db, [Hourly("2026-03-30", 4, clicks=3, users=[1, 2], link=name) for name in "abcd"])
-    insert_hourly(db, [Hourly("2026-04-01", 9, clicks=2, users=[2, 3], link="a"), Hourly("2026-04-02", 9, link="a")])
-    insert_hourly(db, [Hourly("2026-03-30", 4, link="a", account=8), Hourly("2026-03-30", 4, link="a", domain="x")])
-    answer = api.shortener(CLICKS2, **DAYS)
-    assert clicks(answer) == [(1, "g1", 8, 3), (2, "g2", 3, 2), (3, "g3", 0, 0)]
-    assert list(result(answer)["list"][0]) == ["grpIdx", "grpNm", "acesCnt", "pernCnt"]
-    assert clicks(api.shortener(CLICKS2, **DAYS, grpIdxList="2,1")) == [(1, "g1", 8, 3), (2, "g2", 3, 2)]
-    assert clicks(api.shortener(CLICKS1, ymd="2026-03-30", grpIdxList="1")) == [(1, "g1", 6, 2)]
-
-
-def test_membership_is_todays(db: ClickHouse, api: Callers) -> None:
-    groups(db, 2)
-    insert_hourly(db, [Hourly("2026-03-31", 4, clicks=3, link="a")])
-    link(db, "a", 1)
-    assert [row[2] for row in clicks(api.shortener(CLICKS2, **DAYS))] == [3, 0]
-    link(db, "a", 2)
-    assert [row[2] for row in clicks(api.shortener(CLICKS2, **DAYS))] == [0, 3]
-
-
-def test_v1_takes_grp_idx_for_its_list_and_v2_does_not(db: ClickHouse, api: Callers) -> None:
-    groups(db, 3)
-    assert [row[0] for row in clicks(api.shortener(CLICKS1, ymd="2026-03-31", grpIdx="1,3"))] == [1, 3]
-    assert [row[0] for row in clicks(api.shortener(CLICKS2, **DAYS, grpIdx="1,3"))] == [1, 2, 3]
-    assert api.shortener(CLICKS1, ymd="2026-03-31", grpIdx="1", grpIdxList="1").json()["code"] == 1001
-
-
-@pytest.mark.parametrize(
-    ("plan", "asked", "code"),
-    [
-        pytest.param("Personal", "1", 1003, id="personal"),
-        pytest.param("Premium", None, 1001, id="premium-without-a-list"),
-        pytest.param("Premium", "1,2,3,4,5", 0, id="premium-5-groups"),
-        pytest.param("Premium", "1,2,3,4,5,6", 1003, id="premium-6-groups"),
-        pytest.param("Business", "1,2,3,4,5,6", 0, id="business-6-groups"),
-        pytest.param("Business", None, 0, id="business-all"),
-        pytest.param("Business", "1,99", 1004, id="one-unknown"),
-        pytest.param("Business", "8", 1004, id="foreign"),
-        pytest.param("Business", "", 1001, id="empty"),
-    ],
-)
-@pytest.mark.parametrize("path", [CLICKS1, CLICKS2], ids=["v1", "v2"])
-def test_groups_by_plan(db: ClickHouse, api: Callers, path: str, plan: str, asked: str | None, code: int) -> None:
-    account_on(db, plan)
-    groups(db, 6)
-    group(db, 8, "theirs", account_id=8)
-    given = {} if asked is None else {"grpIdxList": asked}
-    assert api.shortener(path, ymd="2026-03-31", **DAYS, **given).json()["code"] == code
-
-
-@pytest.mark.parametrize(
-    ("plan", "end", "code"),
-    [
-        pytest.param("Premium", "2026-03-14", 0, id="premium-14"),
-        pytest.param("Premium", "2026-03-15", 1005, id="premium-15"),
-        pytest.param("Business", "2026-03-31", 0, id="business-31"),
-        pytest.param("Business", "2026-04-01", 1005, id="business-32"),
-        pytest.param("Business", "2026-02-28", 1005, id="inverted"),
-    ],
-)
-def test_longest_range(db: ClickHouse, api: Callers, plan: str, end: str, code: int) -> None:
-    account_on(db, plan)
-    groups(db, 1)
-    answer = api.shortener(CLICKS2, startYmd="2026-03-01", endYmd=end, grpIdxList="1")
-    assert answer.json()["code"] == code
