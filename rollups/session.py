@@ -52,7 +52,7 @@ class WorkerLog(Log, Protocol):
 AnyLog = TypeVar("AnyLog", bound=WorkerLog)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parts(Generic[AnyLog]):
     """The parts of a worker, each knowing those before it."""
 
@@ -103,7 +103,18 @@ def build_parts(
         publish_dead_letters=kafka_log.publish_dead_letters,
     )
     claims = Claims(leases, markers, kafka_log, pipeline)
-    return Parts(leases, intake, kafka_log, zones, markers, seen, transformer, reporter, pipeline, claims)
+    return Parts(
+        leases=leases,
+        intake=intake,
+        log=kafka_log,
+        zones=zones,
+        markers=markers,
+        seen=seen,
+        transformer=transformer,
+        reporter=reporter,
+        pipeline=pipeline,
+        claims=claims,
+    )
 
 
 class Session:

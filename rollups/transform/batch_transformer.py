@@ -24,7 +24,7 @@ from rollups.transform.seen import Seen
 from rollups.transform.timezones import TimeZones
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, kw_only=True)
 class PreparedBatch:
     """One partition's part of an insert."""
 

@@ -20,7 +20,7 @@ Mask = NDArray[np.bool_]
 BLANK = Click(clicked_at=0)  # stands where there is no click
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClickColumns:
     """Columns over clicks in their order. Ids are 0, and texts null or empty, where a click has none."""
 
@@ -62,21 +62,21 @@ class ClickColumns:
         fine &= (sizes(event_id) <= MAX_EVENT_ID) & (sizes(visitor_id) <= MAX_VISITOR_ID)
         fine &= (sizes(given) <= MAX_DOMAIN) & (sizes(link_id) <= MAX_LINK_ID)
         return cls(
-            clicked_ms,
-            accounts.values,
-            domain,
-            link_id,
-            publishers.values,
-            advertisers.values,
-            networks.values,
-            event_id,
-            visitor_id,
-            pa.array([click.ip for click in clicks], pa.string()),
-            pa.array([click.user_agent for click in clicks], pa.string()),
-            pa.array([click.method for click in clicks], pa.string()),
-            pa.array([click.purpose for click in clicks], pa.string()),
-            np.array([click.id_assigned for click in clicks], bool),
-            ~fine,
+            clicked_ms=clicked_ms,
+            account_id=accounts.values,
+            domain=domain,
+            link_id=link_id,
+            publisher_id=publishers.values,
+            advertiser_id=advertisers.values,
+            network_id=networks.values,
+            event_id=event_id,
+            visitor_id=visitor_id,
+            ip=pa.array([click.ip for click in clicks], pa.string()),
+            user_agent=pa.array([click.user_agent for click in clicks], pa.string()),
+            method=pa.array([click.method for click in clicks], pa.string()),
+            purpose=pa.array([click.purpose for click in clicks], pa.string()),
+            id_assigned=np.array([click.id_assigned for click in clicks], bool),
+            suspects=~fine,
         )
 
 

@@ -28,7 +28,7 @@ from rollups.transform.click_columns import BLANK, ClickColumns, Ints, Mask
 _MOST_APART = 20  # items of one record that get a letter each; what else is wrong with it shares one
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Rows:
     """The lines of the landing table, a column each: clicks in log order, or what stands in a record's place.
 
@@ -53,7 +53,7 @@ class Rows:
 Problem = tuple[Reason, str, str]  # (reason, error, message)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Decoded:
     """A batch as rows: how many stand for each of its records, and why some of them are dead letters, by row."""
 
@@ -91,8 +91,16 @@ def decode(
         taken_in = np.append(taken_in, taken_in[-1] if len(taken_in) else 0)
         settled = np.append(settled, times.after.settled_ms)
         reasons, keyed = np.append(reasons, np.int8(Reason.GAP)), np.append(keyed, True)
-    rows = Rows(offsets, taken_in, records, reasons, columns, keyed, settled)
-    return Decoded(batch, rows, counts, problems, times), rest
+    rows = Rows(
+        offsets=offsets,
+        log_time_ms=taken_in,
+        records=records,
+        reasons=reasons,
+        columns=columns,
+        verified=keyed,
+        settled_ms=settled,
+    )
+    return Decoded(batch=batch, rows=rows, counts=counts, problems=problems, times=times), rest
 
 
 def _parse(log: Records, most: int, poison: Mapping[int, str]) -> tuple[list[Click], Ints, dict[int, Problem]]:

@@ -59,7 +59,12 @@ class IdentityHasher:
         return cls(visitor_secret, key)
 
     def hash_clicks(self, columns: ClickColumns) -> Identities:
-        return Identities(columns.clicked_ms, self._ids(columns), self._users(columns), self._targets(columns))
+        return Identities(
+            clicked_ms=columns.clicked_ms,
+            ids=self._ids(columns),
+            users=self._users(columns),
+            targets=self._targets(columns),
+        )
 
     def _ids(self, columns: ClickColumns) -> Hashes:
         """Of the event id and the owners of the click: another owner's event is another event."""
