@@ -41,7 +41,7 @@ class Known:
     newest: int = 0
     last: dict[Any, int] = field(default_factory=dict)
 
-    def take(self, taken_in: int, settled: int, key: Any) -> bool:
+    def check_and_add(self, taken_in: int, settled: int, key: Any) -> bool:
         now = settled - settled % self.width
         self.newest = max(taken_in - taken_in % self.width, now, self.newest)
         known = key in self.last and self.last[key] >= now - 2 * self.width
@@ -145,7 +145,7 @@ class Recount:
         if at - (taken_in or self._now_ms) > self._settings.future_tolerance_minutes * 60_000:
             return "future"
         event = (click.event_id, click.account_id, click.publisher_id)
-        if click.event_id and self._take(partition, "id", minutes, event):
+        if click.event_id and self._is_known(partition, "id", minutes, event):
             return "duplicate"
         if is_prefetch(click.method, click.purpose):
             return "prefetch"
@@ -158,9 +158,11 @@ class Recount:
         link = (click.account_id, click.domain, click.link_id)
         place = link if click.link_id else (click.publisher_id, click.advertiser_id, click.network_id)
         return (
-            "repeat" if self._take(partition, "repeat", minutes, (user, place, at // (seconds * 1000))) else "counted"
+            "repeat"
+            if self._is_known(partition, "repeat", minutes, (user, place, at // (seconds * 1000)))
+            else "counted"
         )
 
-    def _take(self, partition: int, kind: str, minutes: tuple[int, int], key: Any) -> bool:
+    def _is_known(self, partition: int, kind: str, minutes: tuple[int, int], key: Any) -> bool:
         known = self._known.setdefault((partition, kind), Known(self._width))
-        return known.take(*minutes, key)
+        return known.check_and_add(*minutes, key)

@@ -58,10 +58,12 @@ class Rules:
     @classmethod
     def in_force(cls) -> Rules:
         kept, ours = KEPT.read_bytes(), OURS.read_bytes()
-        return cls.of(dict(kept_rules(kept.decode())), tomllib.loads(ours.decode()), sha256(kept + ours).hexdigest())
+        return cls.from_lists(
+            dict(kept_rules(kept.decode())), tomllib.loads(ours.decode()), sha256(kept + ours).hexdigest()
+        )
 
     @classmethod
-    def of(cls, kept: dict[str, Kind], ours: dict[str, Any], digest: str = "") -> Rules:
+    def from_lists(cls, kept: dict[str, Kind], ours: dict[str, Any], digest: str = "") -> Rules:
         dropped = {entry["rule"] for entry in ours["dropped"]}
         if unknown := dropped - kept.keys():
             raise ValueError(f"dropped, but not in the kept lists: {sorted(unknown)}")

@@ -25,7 +25,7 @@ class HashSet:
         self._size = 0
 
     @classmethod
-    def of(cls, hashes: Keys) -> HashSet:
+    def from_hashes(cls, hashes: Keys) -> HashSet:
         """A set of these hashes, which may repeat."""
         made = cls(len(hashes))
         made.add(hashes, len(hashes))

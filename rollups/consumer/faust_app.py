@@ -137,10 +137,10 @@ class FaustLog:
     async def fingerprints(self, stretches: Mapping[int, tuple[int, int]]) -> Mapping[int, Mapping[int, int]]:
         found: dict[int, dict[int, int]] = {partition: {} for partition in stretches}
 
-        def take(record: Any) -> None:
+        def note(record: Any) -> None:
             found[record.partition][record.offset] = fingerprint(record.timestamp, record.key, record.value)
 
-        whole = await read_ranges(self._settings, self.app.clicks_topic, stretches, take, self._read_back_seconds)
+        whole = await read_ranges(self._settings, self.app.clicks_topic, stretches, note, self._read_back_seconds)
         in_time = len(whole) == len(stretches)
         longer = min(2 * self._read_back_seconds, _LONGEST_READ_BACK)
         self._read_back_seconds = _READ_BACK_SECONDS if in_time else longer

@@ -49,10 +49,10 @@ class ClickColumns:
         given = pa.array([click.domain for click in clicks], pa.string())
         domain = by_value(given, lambda text: text and normal_domain(text), pa.string())
         link_id = pa.array([click.link_id for click in clicks], pa.string())
-        accounts = _Ids.of([click.account_id for click in clicks])
-        publishers = _Ids.of([click.publisher_id for click in clicks])
-        advertisers = _Ids.of([click.advertiser_id for click in clicks])
-        networks = _Ids.of([click.network_id for click in clicks])
+        accounts = _Ids.from_values([click.account_id for click in clicks])
+        publishers = _Ids.from_values([click.publisher_id for click in clicks])
+        advertisers = _Ids.from_values([click.advertiser_id for click in clicks])
+        networks = _Ids.from_values([click.network_id for click in clicks])
         linked = accounts.sound & (sizes(domain) > 0) & (sizes(link_id) > 0)
         placed = publishers.sound & advertisers.sound & networks.sound
         unlinked = accounts.absent & _absent(given) & _absent(link_id)
@@ -112,7 +112,7 @@ class _Ids:
     absent: Mask
 
     @classmethod
-    def of(cls, given: list[int | None]) -> _Ids:
+    def from_values(cls, given: list[int | None]) -> _Ids:
         column = pa.array(given, pa.int64())
         return cls(column.fill_null(0).to_numpy(), _absent(column))
 

@@ -96,7 +96,7 @@ class DedupeWindow:
         """Starts from the fresh keys of `check_and_add` by generation, at that minute of the log; keys may repeat."""
         first = self._first(settled - settled % self._width)
         self._newest = max(remembered, default=0)
-        self._tables = {g: HashSet.of(keys) for g, keys in remembered.items() if g >= first}
+        self._tables = {g: HashSet.from_hashes(keys) for g, keys in remembered.items() if g >= first}
 
 
 class OutOfStep(ClickmillError):
@@ -122,7 +122,9 @@ class DedupeState:
         self.clock = LogClock.at(settled_ms)
         self.kinds = {kind: DedupeWindow(self._horizon, settings.dedupe_max_keys) for kind in ("id", "repeat")}
 
-    def mark_duplicates(self, rows: Rows, who: Identities, batch: FetchedBatch, clock: LogClock) -> list[SeenKeys]:
+    def mark_duplicates(
+        self, rows: Rows, identities: Identities, batch: FetchedBatch, clock: LogClock
+    ) -> list[SeenKeys]:
         """Gives duplicates and repeats their reason, and says which rows could not be verified.
 
         `clock` is the one after the batch.
@@ -131,13 +133,13 @@ class DedupeState:
             raise OutOfStep(f"the memory of partition {batch.partition} ends at {self.next}, not at {batch.start}")
         self.next = _NOWHERE  # until all of it is taken in
         taken_in = np.maximum(rows.log_time_ms, rows.settled_ms)  # where the first is not known
-        late = who.clicked_ms // MS_PER_MINUTE < taken_in // MS_PER_MINUTE - self._horizon
-        named = (who.ids != 0) & (rows.reasons != Reason.FUTURE)
+        late = identities.clicked_ms // MS_PER_MINUTE < taken_in // MS_PER_MINUTE - self._horizon
+        named = (identities.ids != 0) & (rows.reasons != Reason.FUTURE)
         rows.verified &= named & ~late & ~rows.columns.id_assigned
-        seen = self._mark_known("id", Reason.DUPLICATE, rows, who.ids, named)
+        seen = self._mark_known("id", Reason.DUPLICATE, rows, identities.ids, named)
         if self._repeat_seconds:
-            known = (rows.reasons == Reason.COUNTED) & (who.users != 0)
-            keys = who.repeat_keys(self._repeat_seconds)
+            known = (rows.reasons == Reason.COUNTED) & (identities.users != 0)
+            keys = identities.repeat_keys(self._repeat_seconds)
             seen += self._mark_known("repeat", Reason.REPEAT, rows, keys, known)
         self.next, self.clock = batch.end, clock
         return seen

@@ -67,7 +67,7 @@ class OwnerZones:
             latest = now.replace(tzinfo=UTC) - _OVERLAP, 0
             self._settled = max(self._settled, min((version.replace(tzinfo=UTC), owner), latest))
 
-    def of(self, owners: Iterable[int]) -> dict[int, str]:
+    def zones_of(self, owners: Iterable[int]) -> dict[int, str]:
         """The zone of each owner; one that the catalogue does not know has the default."""
         wanted = set(owners)
         with self._lock:
@@ -130,7 +130,7 @@ def local_day_hour(clicked_at_ms: Ints, owners: Ints, zones: OwnerZones) -> tupl
     seconds = clicked_at_ms // 1000
     local = np.empty_like(seconds)
     distinct, place = np.unique(owners, return_inverse=True)
-    by_owner = zones.of(distinct.tolist())
+    by_owner = zones.zones_of(distinct.tolist())
     names = np.array([by_owner[owner] for owner in distinct.tolist()], dtype=object)
     for zone in set(names.tolist()):
         rows = (names == zone)[place]

@@ -49,8 +49,8 @@ class Load:
     def _event(number: int) -> dict[str, object]:
         link = {"account_id": 1, "domain": "go.example", "link_id": f"l{number % 50}"}
         affiliate = {"publisher_id": 1 + number % 3, "advertiser_id": 2, "network_id": 3}
-        who = {"event_id": f"e{number}", "visitor_id": f"v{number}"}
-        return {"clicked_at": f"{DAY}T{number % 24:02}:00:00Z", **who, **link, **affiliate}
+        identities = {"event_id": f"e{number}", "visitor_id": f"v{number}"}
+        return {"clicked_at": f"{DAY}T{number % 24:02}:00:00Z", **identities, **link, **affiliate}
 
     def stop(self) -> int:
         self._stopped.set()

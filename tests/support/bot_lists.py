@@ -125,7 +125,7 @@ def main() -> None:
     ours_then = ours | {"dropped": [entry for entry in ours["dropped"] if entry["rule"] in new]}
     ours_now = ours | {"dropped": [entry for entry in ours["dropped"] if entry["rule"] in old]}
     texts = list(dict.fromkeys(samples() + [agent for path in given.files for agent in agents(path)]))
-    before, after = Rules.of(old, ours_now), Rules.of(new, ours_then)
+    before, after = Rules.from_lists(old, ours_now), Rules.from_lists(new, ours_then)
     for agent, was, will in zip(texts, verdicts(before, texts), verdicts(after, texts), strict=True):
         if was != will:
             print(f"agent {agent!r}: {_said(was)} -> {_said(will)}")

@@ -72,11 +72,11 @@ def test_workers_hear_of_a_zone_that_was_written_after_one_from_tomorrow(db: Cli
     upsert(db, accounts=[{"account_id": 7, "plan": "Free", "time_zone": "UTC"}])
     moved(db, "accounts", "1 DAY")
     zones = OwnerZones(db, "accounts", "account_id")
-    assert zones.of([7]) == {7: "UTC"}
+    assert zones.zones_of([7]) == {7: "UTC"}
     zones.refresh()
     upsert(db, accounts=[{"account_id": 7, "plan": "Free", "time_zone": "Asia/Seoul"}])
     zones.refresh()
-    assert zones.of([7]) == {7: "Asia/Seoul"}
+    assert zones.zones_of([7]) == {7: "Asia/Seoul"}
 
 
 class Crowded(ClickHouse):

@@ -46,7 +46,7 @@ def table(name: str) -> dict[str, str]:
 
 def without(part: str, entry: dict[str, str]) -> Judge:
     rest = OUR_RULES | {part: [other for other in OUR_RULES[part] if other is not entry]}
-    return Judge(Rules.of(KEPT_RULES, rest))
+    return Judge(Rules.from_lists(KEPT_RULES, rest))
 
 
 def kind_by(judge: Judge, agent: str) -> int:
@@ -120,7 +120,7 @@ def test_what_is_no_rule_is_refused(written: str) -> None:
 
 def test_a_drop_of_what_is_not_kept_is_refused() -> None:
     with pytest.raises(ValueError, match="nonsense"):
-        Rules.of(KEPT_RULES, OUR_RULES | {"dropped": [{"rule": "nonsense"}]})
+        Rules.from_lists(KEPT_RULES, OUR_RULES | {"dropped": [{"rule": "nonsense"}]})
 
 
 def test_the_samples_of_the_kept_list_are_bots_of_the_kind_that_the_list_says() -> None:

@@ -33,6 +33,6 @@ def test_a_hash_set_holds_what_was_added_and_nothing_else(
 
 @given(st.lists(hashes, max_size=300))
 def test_one_made_of_hashes_that_repeat_holds_each_once(values: list[int]) -> None:
-    made = HashSet.of(np.array([*values, *values], np.uint64))
+    made = HashSet.from_hashes(np.array([*values, *values], np.uint64))
     assert len(made) == len(set(values))
     assert made.contains(np.array(values, np.uint64)).all()

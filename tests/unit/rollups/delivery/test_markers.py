@@ -31,9 +31,9 @@ def table(zones: TimeZones, epoch: int, start: int, count: int, *, partition: in
     records = [Record(n, encode(click), LOG_TIME_MS) for n, click in enumerate(clicks, start)]
     batch = FetchedBatch(partition, FetchPosition(start), start, start + count, Records().add(records))
     rows = decode(batch, count, {})[0].rows
-    who = IdentityHasher("secret", b"key").hash_clicks(rows.columns)
+    identities = IdentityHasher("secret", b"key").hash_clicks(rows.columns)
     lease = Lease(partition, epoch=epoch)
-    return to_landing_table(rows, who, zones, lease=lease, source=SOURCE, expect=start)
+    return to_landing_table(rows, identities, zones, lease=lease, source=SOURCE, expect=start)
 
 
 def claimed(db: ClickHouse, *partitions: int) -> dict[int, int]:

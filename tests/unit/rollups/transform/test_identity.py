@@ -52,8 +52,8 @@ def test_a_visitor_is_one_user_whether_the_address_came_as_it_is_or_hashed() -> 
 
 
 def test_a_click_without_any_identity_has_no_user_and_no_id() -> None:
-    who = identities(Click(MS, account_id=1, domain="d.e", link_id="a"), BLANK)
-    assert who.users.tolist() == who.ids.tolist() == [0, 0]
+    found = identities(Click(MS, account_id=1, domain="d.e", link_id="a"), BLANK)
+    assert found.users.tolist() == found.ids.tolist() == [0, 0]
 
 
 fields = st.fixed_dictionaries(

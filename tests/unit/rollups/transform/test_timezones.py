@@ -34,7 +34,7 @@ class Fixed(OwnerZones):
     def __init__(self) -> None:
         pass
 
-    def of(self, owners: Iterable[int]) -> dict[int, str]:
+    def zones_of(self, owners: Iterable[int]) -> dict[int, str]:
         return {owner: ZONES[owner] for owner in owners}
 
 
@@ -76,14 +76,14 @@ def test_zones_come_from_the_catalogue_and_change_on_refresh(db: ClickHouse) -> 
     zones = OwnerZones(db, "accounts", "account_id")
     columns = ["account_id", "name", "plan", "time_zone"]
     db.insert("accounts", [(1, "", "Free", "Asia/Kolkata")], columns)
-    assert zones.of([1, 2]) == {1: "Asia/Kolkata", 2: "UTC"}
+    assert zones.zones_of([1, 2]) == {1: "Asia/Kolkata", 2: "UTC"}
     db.insert("accounts", [(2, "", "Free", "Europe/Berlin"), (3, "", "Free", "not/a zone")], columns)
-    assert zones.of([1, 2]) == {1: "Asia/Kolkata", 2: "UTC"}, "a known owner is asked for again on refresh only"
+    assert zones.zones_of([1, 2]) == {1: "Asia/Kolkata", 2: "UTC"}, "a known owner is asked for again on refresh only"
     zones.refresh()
-    assert zones.of([1, 2, 3]) == {1: "Asia/Kolkata", 2: "Europe/Berlin", 3: "UTC"}
+    assert zones.zones_of([1, 2, 3]) == {1: "Asia/Kolkata", 2: "Europe/Berlin", 3: "UTC"}
     db.insert("accounts", [(1, "", "Free", "Asia/Kathmandu")], columns)
     zones.refresh()
-    assert zones.of([1]) == {1: "Asia/Kathmandu"}
+    assert zones.zones_of([1]) == {1: "Asia/Kathmandu"}
 
 
 COLUMNS = ["account_id", "name", "plan", "time_zone"]
@@ -116,7 +116,7 @@ def test_owners_that_somebody_made_up_are_forgotten(counting: Counting) -> None:
     zones = OwnerZones(counting, "accounts", "account_id", remembered=100)
     for batch in range(200):
         made_up = range(1000 + 50 * batch, 1050 + 50 * batch)
-        assert zones.of([1, *made_up]) == {1: "Asia/Kolkata"} | dict.fromkeys(made_up, "UTC")
+        assert zones.zones_of([1, *made_up]) == {1: "Asia/Kolkata"} | dict.fromkeys(made_up, "UTC")
         assert held(zones) <= 2 * 100 + 51
 
 
@@ -124,26 +124,26 @@ def test_whoever_clicks_all_the_time_is_asked_for_once(counting: Counting) -> No
     counting.insert("accounts", [(1, "", "Free", "Asia/Kolkata")], COLUMNS)
     zones = OwnerZones(counting, "accounts", "account_id", remembered=10)
     for batch in range(100):
-        zones.of([1, 2, 1000 + batch])
+        zones.zones_of([1, 2, 1000 + batch])
     before = counting.queries
-    assert zones.of([1, 2]) == {1: "Asia/Kolkata", 2: "UTC"}
+    assert zones.zones_of([1, 2]) == {1: "Asia/Kolkata", 2: "UTC"}
     assert counting.queries == before
 
 
 def test_a_batch_of_strangers_is_asked_for_by_the_thousand(counting: Counting) -> None:
     zones = OwnerZones(counting, "accounts", "account_id")
     before = counting.queries
-    assert zones.of(range(1, 10_001)) == dict.fromkeys(range(1, 10_001), "UTC")
+    assert zones.zones_of(range(1, 10_001)) == dict.fromkeys(range(1, 10_001), "UTC")
     assert counting.queries - before == 10
 
 
 def test_a_refresh_reads_large_changes_in_pieces(counting: Counting, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(zones_module, "_READ_AT_ONCE", 7)
     zones = OwnerZones(counting, "accounts", "account_id")
-    zones.of(range(1, 31))
+    zones.zones_of(range(1, 31))
     counting.insert("accounts", [(number, "", "Free", "Asia/Kolkata") for number in range(1, 101)], COLUMNS)
     zones.refresh()
-    assert zones.of(range(1, 31)) == dict.fromkeys(range(1, 31), "Asia/Kolkata")
+    assert zones.zones_of(range(1, 31)) == dict.fromkeys(range(1, 31), "Asia/Kolkata")
     assert held(zones) == 30, "those that nobody clicked on are not kept"
 
 
