@@ -16,7 +16,7 @@ from api.access.keys import KeyRing
 from api.access.plans import read_plans
 from api.access.rate_limits import RateLimiter
 from api.admin.audit import audit_router
-from api.admin.endpoints import admin_router
+from api.admin.endpoints import AdminEndpoints
 from api.catalog.catalog import Catalog
 from api.clicks.cursor import Cursors
 from api.clicks.endpoint import ClicksEndpoint
@@ -90,7 +90,7 @@ def create_app(
     app.include_router(GroupList(statistics, reader).router())
     app.include_router(Discovery(app.openapi).router())
     app.router.routes.append(Route("/mcp", mcp))
-    app.include_router(admin_router(authentication, keys, catalog, cache))
+    app.include_router(AdminEndpoints(authentication, keys, catalog, cache).router())
     app.include_router(audit_router(db, authentication))
     app.include_router(health_router(db, ready, reader))
     app.include_router(schema_router())

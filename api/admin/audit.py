@@ -1,4 +1,4 @@
-"""The audit as an admin call: what the rollups say of themselves, for `clickmill audit` to compare with Kafka."""
+"""`GET /admin/audit`: what the rollups report of themselves, for `clickmill audit` to compare with Kafka."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from fastapi import APIRouter, Query
 from typing_extensions import TypedDict
 
 from api.access.authentication import Authentication
-from api.admin.endpoints import guarded_router
+from api.admin.endpoints import admin_router
 from api.http.errors import BadRequest
 from api.http.openapi import example, refused
 from rollups.audit import Days, Growth, PartitionAccount, Trouble, audit, clicks_by_day
 from rollups.clickhouse import ClickHouse
 from rollups.kafka_log.marks import marks
 
-_FEW_MARKS, _MANY_MARKS = 8, 500  # of each partition: for a look, and where the log is read again
+_FEW_MARKS, _MANY_MARKS = 8, 500  # of each partition: to check the log, and to recount days from it
 
 
 class AuditAnswer(TypedDict):
@@ -52,7 +52,7 @@ _EXAMPLE = {
 
 
 def audit_router(db: ClickHouse, authentication: Authentication) -> APIRouter:
-    router = guarded_router(authentication)
+    router = admin_router(authentication)
 
     @router.get(
         "/audit",
@@ -72,7 +72,7 @@ def audit_router(db: ClickHouse, authentication: Authentication) -> APIRouter:
 
 
 def audit_answer(db: ClickHouse, first: date | None, last: date | None) -> AuditAnswer:
-    """What the rollups say of themselves, and of the days from `first` to `last` if there are such. Blocks."""
+    """What the rollups report of themselves, and of the days from `first` to `last` if both are given. Blocks."""
     found = audit(db)
     of_days = first is not None and last is not None
     answer: AuditAnswer = {

@@ -25,7 +25,7 @@ from api.query.response_cache import ResponseCache
 
 _MOST_REQUESTS = 1_000_000_000
 _LONGEST_OVERLAP = 90 * 86_400
-_LATEST = 2**32 - 1  # seconds since 1970 that ClickHouse's DateTime can hold: early in 2106
+_LATEST = 2**32 - 1  # seconds since 1970, the end of ClickHouse's DateTime, early in 2106
 
 
 def _storable(at: AwareDatetime) -> AwareDatetime:
@@ -82,12 +82,12 @@ class KeyList(TypedDict):
 _EXAMPLE = KeyRecord("5f0c9a7e21b3d468", "publisher", 45, None, "Example Publisher", 1_774_958_400, None)
 
 
-def guarded_router(authentication: Authentication) -> APIRouter:
+def admin_router(authentication: Authentication) -> APIRouter:
     """An empty router under /admin, for admins only."""
     return APIRouter(
         prefix="/admin",
         tags=["admin"],
-        route_class=_guarded_by(authentication),
+        route_class=type("AdminRoute", (_AdminRoute,), {"authentication": authentication}),
         dependencies=[
             Security(APIKeyHeader(name="X-Api-Key", scheme_name="X-Api-Key", auto_error=False)),
             Security(HTTPBearer(scheme_name="Bearer", auto_error=False)),
@@ -95,33 +95,76 @@ def guarded_router(authentication: Authentication) -> APIRouter:
     )
 
 
-def admin_router(authentication: Authentication, keys: KeyRing, catalog: Catalog, cache: ResponseCache) -> APIRouter:
-    router = guarded_router(authentication)
+class _AdminRoute(APIRoute):
+    """Authenticates before the body is read; FastAPI reads bodies ahead of any dependency."""
 
-    @router.put(
-        "/catalog",
-        operation_id="putCatalog",
-        summary="Add or replace catalogue entries",
-        responses={**example(200, {"publishers": 1, "networks": 2}), **refused(400)},
-    )
-    def put_catalog(upload: CatalogUpload) -> dict[str, int]:
+    authentication: Authentication
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def authenticated(request: Request) -> Response:
+            await self.authentication.admin_caller(request)
+            return await handle(request)
+
+        return authenticated
+
+
+class AdminEndpoints:
+    """The calls for the catalogue and the keys. Handlers block, so FastAPI runs them in threads."""
+
+    def __init__(self, authentication: Authentication, keys: KeyRing, catalog: Catalog, cache: ResponseCache) -> None:
+        self._authentication = authentication
+        self._keys = keys
+        self._catalog = catalog
+        self._cache = cache
+
+    def router(self) -> APIRouter:
+        router = admin_router(self._authentication)
+        made = example(201, {**key_view(_EXAMPLE), "key": "cm_the-text-of-the-key"})
+        router.put(
+            "/catalog",
+            operation_id="putCatalog",
+            summary="Add or replace catalogue entries",
+            responses={**example(200, {"publishers": 1, "networks": 2}), **refused(400)},
+        )(self.put_catalog)
+        router.post(
+            "/keys",
+            operation_id="createKey",
+            status_code=201,
+            response_model=NewKey,
+            summary="Make a key, shown this once",
+            responses={**made, **refused(400)},
+        )(self.post_key)
+        router.post(
+            "/keys/{key_id}/rotate",
+            operation_id="rotateKey",
+            status_code=201,
+            response_model=NewKey,
+            summary="Replace a key, which lives on a while",
+            responses={**made, **refused(400, 404)},
+        )(self.rotate_key)
+        router.get(
+            "/keys",
+            operation_id="listKeys",
+            summary="Every key, revoked ones included, without its text",
+            responses=example(200, {"data": [key_view(_EXAMPLE)]}),
+        )(self.get_keys)
+        router.delete(
+            "/keys/{key_id}", operation_id="revokeKey", status_code=204, summary="Revoke a key", responses=refused(404)
+        )(self.delete_key)
+        return router
+
+    def put_catalog(self, upload: CatalogUpload) -> dict[str, int]:
         try:
-            return catalog.upsert(upload)
+            return self._catalog.upsert(upload)
         finally:
-            cache.mark_stale()
+            self._cache.mark_stale()
 
-    @router.post(
-        "/keys",
-        operation_id="createKey",
-        status_code=201,
-        response_model=NewKey,
-        summary="Make a key, shown this once",
-        responses={**example(201, {**key_view(_EXAMPLE), "key": "cm_the-text-of-the-key"}), **refused(400)},
-    )
-    def post_key(request: KeyRequest) -> JSONResponse:
+    def post_key(self, request: KeyRequest) -> JSONResponse:
         check_key_request(request, time.time())
         expires_at = int(request.expires_at.timestamp()) if request.expires_at else None
-        record, key = keys.create(
+        record, key = self._keys.create(
             request.role,
             publisher_id=request.publisher_id,
             account_id=request.account_id,
@@ -131,43 +174,24 @@ def admin_router(authentication: Authentication, keys: KeyRing, catalog: Catalog
         )
         return _shown_once(record, key)
 
-    @router.post(
-        "/keys/{key_id}/rotate",
-        operation_id="rotateKey",
-        status_code=201,
-        response_model=NewKey,
-        summary="Replace a key, which lives on a while",
-        responses={**example(201, {**key_view(_EXAMPLE), "key": "cm_the-text-of-the-key"}), **refused(400, 404)},
-    )
-    def rotate_key(key_id: str, rotation: Rotation) -> JSONResponse:
-        made = keys.rotate(key_id, rotation.overlap_seconds)
-        if made is None:
+    def rotate_key(self, key_id: str, rotation: Rotation) -> JSONResponse:
+        rotated = self._keys.rotate(key_id, rotation.overlap_seconds)
+        if rotated is None:
             raise NotFound("There is no key with this id, or it has ended.")
-        return _shown_once(*made)
+        return _shown_once(*rotated)
 
-    @router.get(
-        "/keys",
-        operation_id="listKeys",
-        summary="Every key, revoked ones included, without its text",
-        responses=example(200, {"data": [key_view(_EXAMPLE)]}),
-    )
-    def get_keys() -> KeyList:
-        used = keys.uses.read()
-        return {"data": [key_view(record, used.get(record.id)) for record in keys.records()]}
+    def get_keys(self) -> KeyList:
+        used = self._keys.uses.read()
+        return {"data": [key_view(record, used.get(record.id)) for record in self._keys.records()]}
 
-    @router.delete(
-        "/keys/{key_id}", operation_id="revokeKey", status_code=204, summary="Revoke a key", responses=refused(404)
-    )
-    def delete_key(key_id: str) -> Response:
-        if not keys.revoke(key_id):
+    def delete_key(self, key_id: str) -> Response:
+        if not self._keys.revoke(key_id):
             raise NotFound("There is no key with this id.")
         return Response(status_code=204)
 
-    return router
-
 
 def check_key_request(request: KeyRequest, now: float) -> None:
-    """Each role has exactly the owner that it is for, and a key that expires does so later than now."""
+    """Raises BadRequest unless the key has the owner that its role needs, and no other, and expires after `now`."""
     for role, field, owner in (
         ("publisher", "publisher_id", request.publisher_id),
         ("account", "account_id", request.account_id),
@@ -204,19 +228,3 @@ def _time(seconds: int | None) -> str | None:
 def _shown_once(record: KeyRecord, key: str) -> JSONResponse:
     new: NewKey = {**key_view(record), "key": key}
     return JSONResponse(new, 201, headers={"Cache-Control": "no-store"})
-
-
-def _guarded_by(authentication: Authentication) -> type[APIRoute]:
-    """Routes that know their caller before a body is read: FastAPI reads bodies ahead of any dependency."""
-
-    class AdminRoute(APIRoute):
-        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-            handle = super().get_route_handler()
-
-            async def guarded(request: Request) -> Response:
-                await authentication.admin_caller(request)
-                return await handle(request)
-
-            return guarded
-
-    return AdminRoute
