@@ -1,8 +1,8 @@
-"""Signed places in the listing of clicks. To callers a cursor is 64 characters that mean nothing.
+"""Cursors: signed positions in the listing of clicks. To clients a cursor is 64 opaque characters.
 
-A cursor is good for the scope and range that it was made in and for nothing else: its signature covers them. It
-carries no authority, so it need not expire. Its key is derived from the admin key of the settings, which every API
-process has and which survives restarts; scrypt, so that a cursor is no shortcut to guessing a weak admin key.
+The signature covers the publisher and the range of days, so a cursor is valid for these only. A cursor grants no
+access, so it never expires. The signing key is derived from the admin key, which all API processes share and which
+survives restarts. It is derived by scrypt: a cursor must not make it easy to guess a weak admin key.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from api.dates import FIRST_DAY, LAST_DAY
 START_CURSOR = "start"
 
 _POSITION = struct.Struct(">HQQQI")
-_SIGNATURE_BYTES = 18  # with these a cursor is a multiple of 3 bytes, of which base64 has one spelling only
+_SIGNATURE_BYTES = 18  # makes a cursor 48 bytes: base64 of a multiple of 3 is unambiguous
 _CURSOR = re.compile(r"[A-Za-z0-9_-]{64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """Behind the row of that identity, where page number `page` of the walk begins."""
+    """The position after the row with this identity, where page number `page` begins."""
 
     day: date
     advertiser_id: int
@@ -37,30 +37,30 @@ class Position:
     page: int
 
 
-# Before every row, since ids begin at 1.
+# Before every row: ids begin at 1.
 START_POSITION = Position(day=LAST_DAY, advertiser_id=0, publisher_id=0, network_id=0, page=1)
 
 
 class Cursors:
-    """Writes and reads cursors. `listing` is the text of everything that a cursor is bound to."""
+    """Writes and reads cursors. `scope` names what a cursor is valid for, see `cursor_scope`."""
 
     def __init__(self, admin_key: str) -> None:
         self._key = _signing_key(admin_key)
 
-    def write(self, position: Position, listing: str) -> str:
+    def write(self, position: Position, scope: str) -> str:
         day = (position.day - FIRST_DAY).days
         body = _POSITION.pack(day, position.advertiser_id, position.publisher_id, position.network_id, position.page)
-        return urlsafe_b64encode(body + self._signature(body, listing)).decode()
+        return urlsafe_b64encode(body + self._signature(body, scope)).decode()
 
-    def read(self, cursor: str, listing: str) -> Position | None:
-        """The position, None unless the cursor was written here for this listing."""
+    def read(self, cursor: str, scope: str) -> Position | None:
+        """The position. None unless the cursor was signed with this key for this scope."""
         if cursor == START_CURSOR:
             return START_POSITION
         if not _CURSOR.fullmatch(cursor):
             return None
         signed = urlsafe_b64decode(cursor)
         body, signature = signed[: _POSITION.size], signed[_POSITION.size :]
-        if not hmac.compare_digest(signature, self._signature(body, listing)):
+        if not hmac.compare_digest(signature, self._signature(body, scope)):
             return None
         day, advertiser_id, publisher_id, network_id, page = _POSITION.unpack(body)
         return Position(
@@ -71,13 +71,13 @@ class Cursors:
             page=page,
         )
 
-    def _signature(self, body: bytes, listing: str) -> bytes:
-        return hmac.digest(self._key, body + listing.encode(), "sha256")[:_SIGNATURE_BYTES]
+    def _signature(self, body: bytes, scope: str) -> bytes:
+        return hmac.digest(self._key, body + scope.encode(), "sha256")[:_SIGNATURE_BYTES]
 
 
 @cache
 def _signing_key(admin_key: str) -> bytes:
-    """One a process and admin key. Without an admin key, which only tests lack, cursors last as long as the process."""
+    """Without an admin key (only in tests) the key is random, and cursors end with the process."""
     if not admin_key:
         return secrets.token_bytes(32)
     return hashlib.scrypt(admin_key.encode(), salt=b"clickmill cursor", n=2**14, r=8, p=1, dklen=32)

@@ -1,4 +1,4 @@
-"""`GET /api/v1/clicks`: clicks a day by advertiser, publisher and network: a page, or the whole range as a stream."""
+"""`GET /api/v1/clicks`: daily clicks by advertiser, publisher and network, as a page or as a stream of all rows."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ from api.http.openapi import CLICKS_SECURITY, JSON
 from api.query.response_cache import ResponseCache
 from rollups.clickhouse import ClickHouse
 
-_LAST_ZONE = timezone(timedelta(hours=-12))  # a listing may be of publishers in every zone: over here, over everywhere
+_LAST_ZONE = timezone(timedelta(hours=-12))  # publishers are in many zones: a day that has ended here has ended in all
 
 
 class ClicksEndpoint:
+    """The handler of the listing, for one event loop."""
+
     def __init__(
         self, db: ClickHouse, authentication: Authentication, catalog: Catalog, cache: ResponseCache, cursors: Cursors
     ) -> None:
@@ -66,6 +68,6 @@ class ClicksEndpoint:
             return {"data": with_names(rows, self._catalog), "meta": clicks_meta(query, total)}
         rows, total, more = read_page_after(self._db, query, query.after)
         meta = clicks_meta(query, total)
-        listing = cursor_scope(query.start, query.end, query.publisher_id)
-        meta["next_cursor"] = self._cursors.write(position_after(rows[-1], query.page + 1), listing) if more else None
+        scope = cursor_scope(query.start, query.end, query.publisher_id)
+        meta["next_cursor"] = self._cursors.write(position_after(rows[-1], query.page + 1), scope) if more else None
         return {"data": with_names(rows, self._catalog), "meta": meta}

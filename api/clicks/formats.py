@@ -16,16 +16,15 @@ from api.clicks.queries import ClickRow
 
 COLUMNS = tuple(ClickRow.__annotations__)
 
-# A spreadsheet runs a cell that begins with one of these; an apostrophe before it makes it a text. Cells also begin
-# behind what other settings of a spreadsheet split at, where our quotes, which are not at the start of a cell then, do
-# not count: a semicolon, a tab, a bar, the end of a line.
+# Spreadsheets run a cell that begins with one of these as a formula; a leading apostrophe makes it text. A spreadsheet
+# set to another separator also begins a cell after a semicolon, tab, bar or line break inside our quotes.
 _FORMULA = re.compile(r'^(?=[\t\r\n])|(^|[;|\t\r\n])([ "]*)(?=[=+\-@＝＋－＠])')
 
 _TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
 _RANGE = re.compile(rf"({_TOKEN})/({_TOKEN})((?:\s*;[^;]*)*)")
 _QVALUE = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 
-Range = tuple[str, str, float]
+MediaRange = tuple[str, str, float]
 
 _SCHEMA = pa.schema(
     [
@@ -43,7 +42,7 @@ _SCHEMA = pa.schema(
 
 
 class Format(Protocol):
-    """One file: what `begin`, `rows` for each chunk, and `end` return, one after the other."""
+    """An encoder of one file. The file is the output of `begin`, of `rows` for each chunk, and of `end`."""
 
     def begin(self) -> bytes: ...
     def rows(self, rows: list[ClickRow]) -> bytes: ...
@@ -51,7 +50,7 @@ class Format(Protocol):
 
 
 class Csv:
-    """RFC 4180 in UTF-8 with a header line. Every text of a row is quoted; null is an empty field without quotes."""
+    """RFC 4180 in UTF-8 with a header line. Texts are quoted; null is an empty field without quotes."""
 
     def begin(self) -> bytes:
         return f"{','.join(COLUMNS)}\r\n".encode()
@@ -64,7 +63,7 @@ class Csv:
 
 
 class Ndjson:
-    """A row of the JSON answer a line."""
+    """One line of JSON a row, with the keys of the JSON response."""
 
     def __init__(self) -> None:
         self._encoder = msgspec.json.Encoder()
@@ -80,22 +79,22 @@ class Ndjson:
 
 
 class Parquet:
-    """A row group a chunk. The file cannot be read before its end is there."""
+    """One row group a chunk. The file is readable only once it is complete."""
 
     def __init__(self) -> None:
-        self._written = _Drain()
-        self._writer = parquet.ParquetWriter(self._written, _SCHEMA)
+        self._file = _DrainedFile()
+        self._writer = parquet.ParquetWriter(self._file, _SCHEMA)
 
     def begin(self) -> bytes:
-        return self._written.take()
+        return self._file.drain()
 
     def rows(self, rows: list[ClickRow]) -> bytes:
         self._writer.write_table(pa.Table.from_pylist(rows).select(COLUMNS).cast(_SCHEMA))
-        return self._written.take()
+        return self._file.drain()
 
     def end(self) -> bytes:
         self._writer.close()
-        return self._written.take()
+        return self._file.drain()
 
 
 FORMATS: dict[str, Callable[[], Format]] = {
@@ -103,7 +102,7 @@ FORMATS: dict[str, Callable[[], Format]] = {
     "application/x-ndjson": Ndjson,
     "application/vnd.apache.parquet": Parquet,
 }
-CONTENT_TYPES = {"text/csv": "text/csv; charset=utf-8; header=present"}  # where it says more than the media type
+CONTENT_TYPES = {"text/csv": "text/csv; charset=utf-8; header=present"}  # where it differs from the media type
 
 _values: Callable[[ClickRow], tuple[str | int | None, ...]] = itemgetter(*COLUMNS)
 
@@ -119,8 +118,8 @@ def _field(value: str | int | None) -> str:
     return "" if value is None else str(value)
 
 
-class _Drain(io.RawIOBase):
-    """A file that gives away what was written to it, and still knows its length."""
+class _DrainedFile(io.RawIOBase):
+    """A writable file that hands over its content piece by piece and keeps counting its length."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
@@ -138,22 +137,22 @@ class _Drain(io.RawIOBase):
     def tell(self) -> int:
         return self._length
 
-    def take(self) -> bytes:
-        taken, self._parts = b"".join(self._parts), []
-        return taken
+    def drain(self) -> bytes:
+        drained, self._parts = b"".join(self._parts), []
+        return drained
 
 
 def preferred_media_type(accept: Sequence[str], offered: Sequence[str]) -> str:
-    """The type of the highest quality, the earlier offered of equals. `accept` are the lines of that header.
+    """The offered type with the highest quality; of equals, the one offered first. `accept`: the lines of the header.
 
-    Whoever wants none of them gets the first: a caller is served as he was before there was a choice. Parameters of
-    media ranges are not looked at, and ranges that cannot be read are not there.
+    The first offer also answers a header that accepts none of them: old clients get JSON whatever they accept.
+    Parameters of media ranges and malformed ranges are ignored.
     """
-    ranges = [parsed for line in accept for part in line.split(",") if (parsed := _range(part.strip()))]
+    ranges = [parsed for line in accept for part in line.split(",") if (parsed := _parse_range(part.strip()))]
     return max(offered, key=lambda media_type: _quality(media_type, ranges))
 
 
-def _range(text: str) -> Range | None:
+def _parse_range(text: str) -> MediaRange | None:
     found = _RANGE.fullmatch(text)
     if found is None:
         return None
@@ -167,8 +166,8 @@ def _range(text: str) -> Range | None:
     return found[1].lower(), found[2].lower(), quality
 
 
-def _quality(media_type: str, ranges: Sequence[Range]) -> float:
-    """Of the most exact range that fits, 0 if none does."""
+def _quality(media_type: str, ranges: Sequence[MediaRange]) -> float:
+    """The quality of the most specific matching range, 0 without one."""
     main, _, sub = media_type.partition("/")
     for wanted in ((main, sub), (main, "*"), ("*", "*")):
         qualities = [quality for *named, quality in ranges if tuple(named) == wanted]

@@ -1,4 +1,4 @@
-"""The Clicks API in the OpenAPI document: its parameters, its answers in each format, and examples of both."""
+"""The Clicks API in the OpenAPI document: parameters, responses in each format, examples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a request to the Clicks API asks for: its parameters, checked, and the `meta` of the answer. Pure."""
+"""Parses the parameters of the Clicks API and builds the `meta` of its responses. Pure functions."""
 
 from __future__ import annotations
 
@@ -35,9 +35,10 @@ class ClickMeta(TypedDict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClicksQuery:
-    """A valid request. `publisher_id` is the publisher in effect, None for all of them.
+    """A valid request. `publisher_id` is the publisher in effect, None for all publishers.
 
-    With `after` the listing is walked by identity from there on, and `page` is the number of the page in that walk.
+    With `after` (cursor pagination) rows are in the order of their identity, and `page` is the page that the cursor
+    has counted.
     """
 
     start: date
@@ -57,7 +58,7 @@ class ClicksQuery:
 
 
 def parse_clicks_query(parameters: Mapping[str, str], principal: Principal, cursors: Cursors) -> ClicksQuery:
-    """The request as the caller may make it: a publisher's own `publisher_id` replaces any that was sent."""
+    """Raises BadRequest. A publisher always gets its own `publisher_id`, whatever was sent."""
     start, end = _day(parameters, "start_date"), _day(parameters, "end_date")
     if end < start:
         raise BadRequest("end_date must not be before start_date.", field="end_date")
@@ -78,13 +79,15 @@ def parse_clicks_query(parameters: Mapping[str, str], principal: Principal, curs
 
 
 def cursor_scope(start: date, end: date, publisher_id: int | None) -> str:
-    """What a cursor is good for: one range and one scope."""
+    """What a cursor is valid for: one range of days of one publisher, or of all."""
     return f"{start} {end} {publisher_id}"
 
 
 def clicks_meta(query: ClicksQuery, total_count: int) -> ClickMeta:
-    """Where the page stands; past the end `prev_page` leads back to the last page that has rows. The pages of a walk
-    by cursor have no numbers that `page` would understand, so that none leads on or back."""
+    """The `meta` without `next_cursor`. Past the end `prev_page` is the last page with rows.
+
+    With a cursor both `next_page` and `prev_page` are None: numbered pages have another order.
+    """
     total_pages = -(-total_count // query.per_page)
     numbered = query.after is None
     return {
@@ -120,13 +123,13 @@ def _integer(parameters: Mapping[str, str], name: str) -> int | None:
     return number
 
 
-def _position(parameters: Mapping[str, str], cursors: Cursors, listing: str) -> Position | None:
-    """Where a walk goes on. `after` decides if both are given: clients add it to the query that they began with."""
+def _position(parameters: Mapping[str, str], cursors: Cursors, scope: str) -> Position | None:
+    """The position of the cursor, if any. `after` wins over `cursor`: clients add it to their first query."""
     name = "after" if "after" in parameters else "cursor"
     text = parameters.get(name)
     if text is None:
         return None
-    position = cursors.read(text, listing)
+    position = cursors.read(text, scope)
     if position is None:
         raise BadRequest(
             f"{name} is no cursor of this listing: it was changed, belongs to other dates or another publisher, or "

@@ -1,4 +1,4 @@
-"""Rows of the Clicks API: read page by page or behind a position, and given their names."""
+"""The queries of the Clicks API: pages by number or after a position, and names from the catalogue."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from api.clicks.parameters import ClicksQuery
 from api.dates import stored_range
 from rollups.clickhouse import ClickHouse, Row
 
-# Identity decides the order of a walk: it never changes, where counts do.
+# Cursor pages are in the order of identity, which does not change as clicks arrive.
 _BY_COUNT = "ORDER BY day DESC, click_count DESC, advertiser_id, owner, network_id"
 _BY_IDENTITY = "ORDER BY day DESC, advertiser_id, owner, network_id"
 _AFTER_POSITION = (
@@ -35,14 +35,14 @@ class ClickRow(TypedDict):
 
 
 def read_page(db: ClickHouse, query: ClicksQuery) -> tuple[list[Row], int]:
-    """The rows of the page (day, publisher, advertiser, network, clicks), and how many all pages have."""
+    """The rows of a page as (day, publisher, advertiser, network, clicks), and the total number of rows. Blocks."""
     size = {"size": query.per_page, "offset": min(query.offset, 2**63)}
     tail = f"{_BY_COUNT} LIMIT {{size:UInt64}} OFFSET {{offset:UInt64}}"
     return _read(db, query, tail, size, first=query.page == 1)
 
 
 def read_page_after(db: ClickHouse, query: ClicksQuery, after: Position) -> tuple[list[Row], int, bool]:
-    """The page behind a position, by identity; how many rows the listing has in all; whether more follow."""
+    """The rows after a position by identity, the total number of rows, and whether more rows follow. Blocks."""
     tail = f"WHERE {_AFTER_POSITION} {_BY_IDENTITY} LIMIT {{size:UInt64}}"
     size = {"size": query.per_page + 1}
     rows, total = _read(db, query, tail, {**size, **_bound_position(after)}, first=after == START_POSITION)
@@ -50,13 +50,13 @@ def read_page_after(db: ClickHouse, query: ClicksQuery, after: Position) -> tupl
 
 
 def read_chunk(db: ClickHouse, query: ClicksQuery, days: tuple[date, date], after: Position, size: int) -> list[Row]:
-    """The first `size` rows behind a position, by identity, within those days of the range."""
+    """The first `size` rows of these days after a position by identity. Blocks."""
     sql = f"{_matching(query, _AFTER_POSITION)} {_BY_IDENTITY} LIMIT {{size:UInt64}}"
     return list(db.query(sql, {**_parameters(query, days), **_bound_position(after), "size": size}))
 
 
 def rows_by_day(db: ClickHouse, query: ClicksQuery) -> list[tuple[date, int]]:
-    """Newest day first; about how many rows each has, never fewer: parts that are not merged yet count apart."""
+    """Days, newest first, each with an upper bound of its rows (unmerged parts count separately). Blocks."""
     days = _days(query)
     if days is None:
         return []
@@ -70,7 +70,7 @@ def position_after(row: Row, page: int) -> Position:
 
 
 def with_names(rows: list[Row], catalog: Catalog) -> list[ClickRow]:
-    """The rows as they are served; an id that the catalogue does not know has null names."""
+    """The rows as JSON objects. Names are None for ids that are not in the catalogue. Blocks."""
     if not rows:
         return []
     _, publishers, advertisers, networks, _ = (set(column) for column in zip(*rows, strict=True))
@@ -97,8 +97,8 @@ def with_names(rows: list[Row], catalog: Catalog) -> list[ClickRow]:
 def _read(
     db: ClickHouse, query: ClicksQuery, tail: str, parameters: dict[str, Any], *, first: bool
 ) -> tuple[list[Row], int]:
-    """The rows that `tail` picks of the listing, and the number of rows of the whole listing. `first`: from its
-    beginning, so that no rows there are no rows at all."""
+    """The rows that `tail` selects, and the total number of rows. `first`: `tail` begins at the first row, so an empty
+    result means a total of 0."""
     days = _days(query)
     if days is None:
         return [], 0
@@ -137,7 +137,7 @@ def _bound_position(position: Position) -> dict[str, Any]:
 
 
 def _days(query: ClicksQuery) -> tuple[date, date] | None:
-    """The days to look at; none for a number that no publisher can have and that ClickHouse could not read."""
+    """The days to read. None for an impossible publisher id, which ClickHouse could not parse."""
     if query.publisher_id is not None and not 0 < query.publisher_id < 2**64:
         return None
     return stored_range(query.start, query.end)
