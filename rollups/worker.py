@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from contextlib import suppress
 
+from ingest.backoff import Backoff
 from ingest.errors import ClickmillError
 from ingest.kafka.admin import wait_for_broker
 from rollups.clickhouse import ClickHouse, ClickHouseError, ClickHouseUnavailable
@@ -17,7 +17,7 @@ from rollups.settings import Settings
 
 log = logging.getLogger(__name__)
 
-_LAST_BACKOFF = 10.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0  # seconds between attempts
 
 
 class Worker:
@@ -38,7 +38,7 @@ class Worker:
 
     async def run_worker(self, stop: asyncio.Event) -> None:
         """Works until `stop` is set; failures of Kafka or ClickHouse lead to a fresh session."""
-        backoff = 0.5
+        backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
         while not stop.is_set():
             try:
                 await wait_for_broker(self._settings, stop)
@@ -46,15 +46,14 @@ class Worker:
                 if stop.is_set():
                     return
                 self._session = await Session.open(self._settings, self._db, self.stats)
-                backoff, self._failed = 0.5, ""
+                backoff.reset()
+                self._failed = ""
                 await self._session.run_session(stop)
             except Exception as error:
                 self._failed = f"{type(error).__name__}: {error}"[:500]
                 known = isinstance(error, ClickmillError | OSError)
-                log.error("the worker failed, starting again in %.1f s: %s", backoff, error, exc_info=not known)
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), backoff)
-                backoff = min(backoff * 2, _LAST_BACKOFF)
+                log.error("the worker failed, starting again in %.1f s: %s", backoff.seconds, error, exc_info=not known)
+                await backoff.wait(stop)
             finally:
                 self._session = None
 
@@ -87,7 +86,7 @@ class Worker:
 
 async def wait_for_clickhouse(db: ClickHouse, stop: asyncio.Event) -> None:
     """Returns once ClickHouse answers and is migrated, or `stop` is set; says what is missing meanwhile."""
-    backoff = 0.5
+    backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
     while not stop.is_set():
         try:
             await asyncio.to_thread(db.query, "SELECT 1 FROM installation LIMIT 1")
@@ -96,7 +95,5 @@ async def wait_for_clickhouse(db: ClickHouse, stop: asyncio.Event) -> None:
             problem = str(error)
         except ClickHouseError as error:
             problem = f"ClickHouse at {db.address} is not ready; has `clickmill migrate` run? {error}"
-        log.warning("%s; trying again in %.1f s", problem[:500], backoff)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), backoff)
-        backoff = min(backoff * 2, _LAST_BACKOFF)
+        log.warning("%s; trying again in %.1f s", problem[:500], backoff.seconds)
+        await backoff.wait(stop)

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import ssl
 import time
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError as KafkaError  # for layers that do not import aiokafka
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
+from ingest.backoff import Backoff
 from ingest.kafka.topic_findings import log_once, warn_of_findings
 from ingest.kafka.topic_id import TopicDescription, describe_topic
 from ingest.settings import Settings
@@ -21,7 +21,7 @@ from ingest.settings import Settings
 log = logging.getLogger(__name__)
 
 MAX_RECORD_BYTES = 16 * 1024 * 1024
-_MAX_BACKOFF_SECONDS = 10.0
+_LONGEST_PAUSE = 10.0  # seconds between attempts to reach a broker
 _DESCRIBE_TIMEOUT_SECONDS = 5.0
 _SETTLE_SECONDS = 2.0
 _DESCRIBE_ATTEMPTS = 3
@@ -79,25 +79,23 @@ async def admin_client(settings: Settings) -> AIOKafkaAdminClient:
 
 async def wait_for_broker(settings: Settings, stop: asyncio.Event) -> None:
     """Returns once a broker responds, or `stop` is set; logs each failed attempt."""
-    backoff = 0.1
+    backoff = Backoff(0.1, _LONGEST_PAUSE)
     while not stop.is_set():
         try:
             admin = await admin_client(settings)
         except (KafkaError, OSError) as error:
-            level = logging.WARNING if backoff > 0.5 else logging.INFO
+            level = logging.WARNING if backoff.seconds > 0.5 else logging.INFO
             log.log(
                 level,
                 "Kafka at %s is not reachable, trying again in %.1f s: %s",
                 settings.kafka_url,
-                backoff,
+                backoff.seconds,
                 error,
             )
         else:
             await admin.close()
             return
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), backoff)
-        backoff = min(backoff * 2, _MAX_BACKOFF_SECONDS)
+        await backoff.wait(stop)
 
 
 async def ensure_topics(settings: Settings) -> None:

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
+from ingest.backoff import Backoff
 from rollups.clickhouse import ClickHouseError, ClickHouseUnavailable
 from rollups.delivery.leases import Leases
 from rollups.delivery.markers import Marker, Markers
@@ -20,8 +21,7 @@ from rollups.model import FetchPosition, Lease, State
 
 log = logging.getLogger(__name__)
 
-_FIRST_BACKOFF = 0.1  # seconds
-_LAST_BACKOFF = 5.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # seconds between attempts
 _READ_AGAIN = 1.0
 
 
@@ -68,21 +68,22 @@ class Claims:
 
     async def run_claims(self) -> None:
         """Claims what is due until it is cancelled. Raises SourceReplaced."""
-        backoff = _FIRST_BACKOFF
+        backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
         while True:
             leases = await self._leases.wait_due()
             if not leases:
                 continue
             try:
                 await self._claim(leases)
-                backoff = _FIRST_BACKOFF
+                backoff.reset()
             except SourceReplaced:
                 raise
             except Exception as error:
                 level = logging.WARNING if isinstance(error, ClickHouseError) else logging.ERROR
-                log.log(level, "claiming failed, trying again in %.1f s: %s", backoff, error, exc_info=level > 30)
-                await asyncio.sleep(backoff)
-                backoff = min(backoff * 2, _LAST_BACKOFF)
+                log.log(
+                    level, "claiming failed, trying again in %.1f s: %s", backoff.seconds, error, exc_info=level > 30
+                )
+                await backoff.wait()
             self._leases.wake()  # those that are still being claimed
 
     async def _claim(self, leases: list[Lease]) -> None:
@@ -94,7 +95,7 @@ class Claims:
         won = [lease for lease in leases if markers[lease.partition].epoch == epochs[lease.partition]]
         if len(won) < len(leases):
             log.warning("somebody else claims partitions too: %s", sorted({*partitions} - {w.partition for w in won}))
-            await asyncio.sleep(_FIRST_BACKOFF)
+            await asyncio.sleep(_FIRST_PAUSE)
         same = await self._have_same_log(won, markers, bounds)
         for lease in won:
             marker = markers[lease.partition]

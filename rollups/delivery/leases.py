@@ -7,12 +7,12 @@ import logging
 import time
 from collections.abc import Iterable
 
+from ingest.backoff import pause
 from rollups.model import Lease, State
 
 log = logging.getLogger(__name__)
 
-_FIRST_PAUSE = 0.05  # seconds after a batch that failed; doubled with each failure in a row
-_LAST_PAUSE = 5.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0  # seconds after a batch that failed
 _FAILING = 3  # failures in a row that are no accident
 
 
@@ -61,14 +61,14 @@ class Leases:
         if not self.holds(lease):
             return
         failures = 1 + (lease.failures if lease.failed_at == lease.next else 0)
-        self.reclaim([lease], why, after=_pause(failures) if after is None else after)
+        self.reclaim([lease], why, after=pause(failures, _FIRST_PAUSE, _LONGEST_PAUSE) if after is None else after)
         renewed = self.held[lease.partition]
         renewed.failures, renewed.failed_at, renewed.why = failures, lease.next, why
 
     def fail_claim(self, lease: Lease, why: str) -> None:
         """The partition could not be claimed; it is tried again, later with each failure in a row."""
         lease.failures, lease.failed_at, lease.why = lease.failures + 1, lease.next, why
-        self.postpone(lease, _pause(lease.failures))
+        self.postpone(lease, pause(lease.failures, _FIRST_PAUSE, _LONGEST_PAUSE))
 
     def postpone(self, lease: Lease, seconds: float) -> None:
         """A lease that is being claimed is due in so many seconds."""
@@ -109,8 +109,3 @@ class Leases:
 
     def _wake_after(self, seconds: float) -> None:
         asyncio.get_running_loop().call_later(seconds, self._due.set)
-
-
-def _pause(failures: int) -> float:
-    """Seconds to wait after so many failures in a row."""
-    return min(_FIRST_PAUSE * 2.0 ** min(failures, 10), _LAST_PAUSE)  # a power of thousands is no float
