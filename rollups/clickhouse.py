@@ -20,20 +20,12 @@ from clickhouse_connect.driver.exceptions import ClickHouseError as DriverError
 
 from ingest.errors import ClickmillError, InvalidInput, Unavailable
 from rollups.chdb_readback import NotWritten, ReadBack
+from rollups.clickhouse_codes import IMPAIRED, TOO_LARGE, TOO_MUCH
 
 Row = tuple[Any, ...]
 Made = TypeVar("Made")
 
-# What ClickHouse says of a question that is too large at any time, and of one that was too much for now: too slow, too
-# much memory, too many at once, killed.
-_TOO_LARGE = {158, 307, 396}
-_TOO_MUCH = {159, 160, 202, 241, 394, 439}
-# What it says when it would refuse any statement: tables that are not migrated, users and rights, files and disks,
-# the network and Keeper, too many parts, whatever the C++ library throws.
-_NOT_MIGRATED, _RIGHTS = {16, 47, 60, 81}, {164, 192, 193, 242, 497, 516}
-_DISK = {74, 75, 76, 77, 87, 88, 107, 172, 204, 226, 227, 228, 243, 252, 294, 481, 586, 641}
-_AWAY = {173, 209, 210, 225, 236, 254, 279, 286, 319, 341, 425, 999, 1000, 1001, 1002}
-_IMPAIRED = _NOT_MIGRATED | _RIGHTS | _DISK | _AWAY
+_LIST_ITEMS = 1000  # of a query: ClickHouse takes no parameter above 128 KiB
 
 # Sessions allow one query at a time; without them a pool of HTTP clients runs side by side.
 common.set_setting("autogenerate_session_id", False)
@@ -49,7 +41,7 @@ class ClickHouseError(ClickmillError):
     @property
     def refuses_content(self) -> bool:
         """Whether it is about what was sent, so that something else might be taken."""
-        return self.code not in _IMPAIRED | {0}
+        return self.code not in IMPAIRED | {0}
 
 
 class ClickHouseUnavailable(ClickHouseError, Unavailable):
@@ -144,6 +136,15 @@ class ClickHouse:
         with self._client() as client:
             chosen = {**(settings or {}), **scope_settings()}
             return [tuple(row) for row in client.query(sql, dict(parameters or {}), settings=chosen).result_rows]
+
+    def query_lists(self, sql: str, lists: Mapping[str, Sequence[Any]]) -> list[Row]:
+        """Rows of a SELECT whose parameters are lists of one length, however long: each 1,000 items are a query."""
+        length = max(map(len, lists.values()), default=0)
+        return [
+            row
+            for start in range(0, length, _LIST_ITEMS)
+            for row in self.query(sql, {name: items[start : start + _LIST_ITEMS] for name, items in lists.items()})
+        ]
 
     def separate_connection(self, timeout: float) -> ClickHouse:
         """One connection more to the same database, for what must not wait until one of the others is free."""
@@ -255,7 +256,7 @@ class ClickHouse:
 
 
 def _refusal(code: int) -> type[ClickHouseError]:
-    return ClickHouseBusy if code in _TOO_MUCH else QueryTooLarge if code in _TOO_LARGE else ClickHouseError
+    return ClickHouseBusy if code in TOO_MUCH else QueryTooLarge if code in TOO_LARGE else ClickHouseError
 
 
 def _cause(error: Exception) -> str:

@@ -14,7 +14,6 @@ from api.catalog.newest import write_newest
 from rollups.clickhouse import ClickHouse
 
 _MOST_NAMES = 200_000  # in memory
-_GROUPS_PER_QUERY = 1000  # ClickHouse takes no parameter above 128 KiB
 
 _KNOWN_GROUPS = """
 SELECT account_id, grp_idx, name, memo, created_at FROM groups FINAL
@@ -120,15 +119,13 @@ def _write_groups(db: ClickHouse, entries: Sequence[Values]) -> None:
     not make every group look modified.
     """
     new, changed = [], []
-    for start in range(0, len(entries), _GROUPS_PER_QUERY):
-        part = entries[start : start + _GROUPS_PER_QUERY]
-        known = _known_groups(db, part)
-        for entry in part:
-            name, memo, created_at = known.get((entry["account_id"], entry["grp_idx"]), (None, None, None))
-            if created_at is None:
-                new.append(entry)
-            elif (name, memo) != (entry["name"], entry["memo"]):
-                changed.append({**entry, "created_at": created_at})
+    known = _known_groups(db, entries)
+    for entry in entries:
+        name, memo, created_at = known.get((entry["account_id"], entry["grp_idx"]), (None, None, None))
+        if created_at is None:
+            new.append(entry)
+        elif (name, memo) != (entry["name"], entry["memo"]):
+            changed.append({**entry, "created_at": created_at})
     for entries in (new, changed):
         write_newest(db, "groups", ("account_id", "grp_idx"), entries)
 
@@ -136,5 +133,5 @@ def _write_groups(db: ClickHouse, entries: Sequence[Values]) -> None:
 def _known_groups(db: ClickHouse, entries: Sequence[Values]) -> dict[tuple[int, int], tuple[str, str, datetime]]:
     """Name, memo and time of creation by (account_id, grp_idx)."""
     accounts, groups = ([entry[column] for entry in entries] for column in ("account_id", "grp_idx"))
-    rows = db.query(_KNOWN_GROUPS, {"accounts": accounts, "groups": groups})
+    rows = db.query_lists(_KNOWN_GROUPS, {"accounts": accounts, "groups": groups})
     return {(account, group): (name, memo, created_at) for account, group, name, memo, created_at in rows}

@@ -17,6 +17,7 @@ from enum import Enum
 import pyarrow as pa
 
 from rollups.clickhouse import ClickHouse, ClickHouseError
+from rollups.clickhouse_codes import Code
 from rollups.delivery.leases import Leases
 from rollups.kafka_log.tail import NO_TAIL, Tail
 
@@ -31,7 +32,6 @@ PINNED = {
     "materialized_views_ignore_errors": 0,
 }
 
-_THROW_IF = 395
 _AHEAD_MS = 1_000
 _RANDOM_BITS = 32  # the low ones, so that two claimers of one counter differ
 
@@ -160,6 +160,6 @@ def insert_batch(db: ClickHouse, source: int, partitions: Iterable[int], batch: 
 
 
 def _classify(error: ClickHouseError) -> Outcome:
-    if error.code == _THROW_IF:
+    if error.code == Code.FUNCTION_THROW_IF_VALUE_IS_NON_ZERO:
         return Outcome.FENCED if "FENCED" in str(error) else Outcome.STALE
     return Outcome.REFUSED if error.refuses_content else Outcome.UNKNOWN

@@ -17,7 +17,6 @@ from rollups.clickhouse import ClickHouse, Row
 DEFAULT_ZONE = "UTC"
 _MINUTE = 60  # zones change their offset on whole minutes only, save one in 1972: Newfoundland at 00:01 until 2011
 _DAY = 86_400
-_ASKED_AT_ONCE = 1000  # ClickHouse takes no parameter above 128 KiB
 _READ_AT_ONCE = 100_000
 _REMEMBERED = 100_000  # owners; whoever sends clicks makes up as many as there are numbers
 _OVERLAP = timedelta(seconds=60)  # a row is visible a moment after its version was stamped
@@ -83,13 +82,11 @@ class OwnerZones:
 
     def _ask(self, unknown: list[int]) -> dict[int, str]:
         zones = dict.fromkeys(unknown, DEFAULT_ZONE)
-        for start in range(0, len(unknown), _ASKED_AT_ONCE):
-            rows = self._db.query(
-                f"SELECT {self._key}, time_zone FROM {self._table} FINAL WHERE {self._key} IN {{owners:Array(UInt64)}}",
-                {"owners": unknown[start : start + _ASKED_AT_ONCE]},
-            )
-            zones.update({owner: _known(zone) for owner, zone in rows})
-        return zones
+        rows = self._db.query_lists(
+            f"SELECT {self._key}, time_zone FROM {self._table} FINAL WHERE {self._key} IN {{owners:Array(UInt64)}}",
+            {"owners": unknown},
+        )
+        return zones | {owner: _known(zone) for owner, zone in rows}
 
 
 @dataclass(frozen=True, slots=True)
