@@ -22,7 +22,7 @@ from api.clicks.cursor import Cursors
 from api.clicks.endpoint import ClicksEndpoint
 from api.health import Ready, health_router
 from api.http.middleware import install_middleware
-from api.http.openapi import Documented, schema_router
+from api.http.openapi import DocumentedApp, schema_router
 from api.mcp.discovery import Discovery
 from api.mcp.endpoint import McpEndpoint
 from api.query.change_detection import ChangeDetector
@@ -70,7 +70,7 @@ def create_app(
         await limiter.close()
         await to_thread.run_sync(keys.uses.write)
 
-    app = Documented(
+    app = DocumentedApp(
         title="Clickmill",
         lifespan=lifespan,
         version="1",

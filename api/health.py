@@ -12,7 +12,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from typing_extensions import TypedDict
 
-from api.http.openapi import example
+from api.http.openapi import example_response
 from api.query.executor import DatabaseHealth
 from rollups.clickhouse import ClickHouse
 
@@ -41,7 +41,7 @@ def health_router(db: ClickHouse, ready: Ready | None, reader: ClickHouse | None
         "/healthz",
         operation_id="isAlive",
         summary="Whether the process is alive",
-        responses=example(200, {"status": "ok"}),
+        responses=example_response(200, {"status": "ok"}),
     )
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
@@ -52,8 +52,8 @@ def health_router(db: ClickHouse, ready: Ready | None, reader: ClickHouse | None
         summary="Whether every part answers",
         response_model=Readiness,
         responses={
-            **example(200, _READY),
-            503: {"model": Readiness, "description": "A part is away", **example(503, _AWAY)[503]},
+            **example_response(200, _READY),
+            503: {"model": Readiness, "description": "A part is away", **example_response(503, _AWAY)[503]},
         },
     )
     async def readyz() -> JSONResponse:

@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 from api.access.authentication import Authentication
 from api.admin.endpoints import admin_router
 from api.http.errors import BadRequest
-from api.http.openapi import example, refused
+from api.http.openapi import error_responses, example_response
 from rollups.audit import Days, Growth, PartitionAccount, Trouble, audit, clicks_by_day
 from rollups.clickhouse import ClickHouse
 from rollups.kafka_log.marks import marks
@@ -58,7 +58,7 @@ def audit_router(db: ClickHouse, authentication: Authentication) -> APIRouter:
         "/audit",
         operation_id="getAudit",
         summary="What was read of each partition, by reason, and whether it adds up",
-        responses={**example(200, _EXAMPLE), **refused(400)},
+        responses={**example_response(200, _EXAMPLE), **error_responses(400)},
     )
     def get_audit(
         first: Annotated[date | None, Query(alias="from")] = None,

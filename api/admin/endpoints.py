@@ -20,7 +20,7 @@ from api.catalog.catalog import Catalog
 from api.catalog.entries import CatalogUpload, Id, Text
 from api.dates import iso_utc
 from api.http.errors import BadRequest, NotFound
-from api.http.openapi import example, refused
+from api.http.openapi import error_responses, example_response
 from api.query.response_cache import ResponseCache
 
 _MOST_REQUESTS = 1_000_000_000
@@ -121,12 +121,12 @@ class AdminEndpoints:
 
     def router(self) -> APIRouter:
         router = admin_router(self._authentication)
-        made = example(201, {**key_view(_EXAMPLE), "key": "cm_the-text-of-the-key"})
+        made = example_response(201, {**key_view(_EXAMPLE), "key": "cm_the-text-of-the-key"})
         router.put(
             "/catalog",
             operation_id="putCatalog",
             summary="Add or replace catalogue entries",
-            responses={**example(200, {"publishers": 1, "networks": 2}), **refused(400)},
+            responses={**example_response(200, {"publishers": 1, "networks": 2}), **error_responses(400)},
         )(self.put_catalog)
         router.post(
             "/keys",
@@ -134,7 +134,7 @@ class AdminEndpoints:
             status_code=201,
             response_model=NewKey,
             summary="Make a key, shown this once",
-            responses={**made, **refused(400)},
+            responses={**made, **error_responses(400)},
         )(self.post_key)
         router.post(
             "/keys/{key_id}/rotate",
@@ -142,16 +142,20 @@ class AdminEndpoints:
             status_code=201,
             response_model=NewKey,
             summary="Replace a key, which lives on a while",
-            responses={**made, **refused(400, 404)},
+            responses={**made, **error_responses(400, 404)},
         )(self.rotate_key)
         router.get(
             "/keys",
             operation_id="listKeys",
             summary="Every key, revoked ones included, without its text",
-            responses=example(200, {"data": [key_view(_EXAMPLE)]}),
+            responses=example_response(200, {"data": [key_view(_EXAMPLE)]}),
         )(self.get_keys)
         router.delete(
-            "/keys/{key_id}", operation_id="revokeKey", status_code=204, summary="Revoke a key", responses=refused(404)
+            "/keys/{key_id}",
+            operation_id="revokeKey",
+            status_code=204,
+            summary="Revoke a key",
+            responses=error_responses(404),
         )(self.delete_key)
         return router
 

@@ -9,8 +9,8 @@ from typing_extensions import TypedDict
 
 from api.clicks.parameters import DEFAULT_PER_PAGE, MAX_DAYS, MAX_PER_PAGE, ClickMeta
 from api.clicks.queries import ClickRow
-from api.http.openapi import Responses, answered, refused
-from api.http.parameters import described
+from api.http.openapi import Responses, error_responses, success_responses
+from api.http.parameters import query_parameter
 
 
 class ClickPage(TypedDict):
@@ -61,23 +61,23 @@ _SIZE = {"type": "integer", "minimum": 1, "maximum": MAX_PER_PAGE, "default": DE
 _CURSOR = {"type": "string", "pattern": "^(start|[A-Za-z0-9_-]{64})$"}
 
 PARAMETERS = [
-    described("start_date", _DATE, "First day, in the publisher's time zone.", required=True),
-    described("end_date", _DATE, f"Last day, included; at most {MAX_DAYS} days in all.", required=True),
-    described(
+    query_parameter("start_date", _DATE, "First day, in the publisher's time zone.", required=True),
+    query_parameter("end_date", _DATE, f"Last day, included; at most {MAX_DAYS} days in all.", required=True),
+    query_parameter(
         "publisher_id",
         {"type": "integer", "examples": [45]},
         "Admins: this publisher only. Publishers always get their own.",
     ),
-    described("page", {"type": "integer", "minimum": 1, "default": 1}, "Page number."),
-    described("per_page", _SIZE, "Rows a page."),
-    described("limit", _SIZE, "Another name of per_page; the smaller of both applies."),
-    described("cursor", _CURSOR, "`start`, then each `meta.next_cursor`: no row twice while clicks arrive."),
-    described("after", _CURSOR, "Another name of cursor; decides if both are given."),
+    query_parameter("page", {"type": "integer", "minimum": 1, "default": 1}, "Page number."),
+    query_parameter("per_page", _SIZE, "Rows a page."),
+    query_parameter("limit", _SIZE, "Another name of per_page; the smaller of both applies."),
+    query_parameter("cursor", _CURSOR, "`start`, then each `meta.next_cursor`: no row twice while clicks arrive."),
+    query_parameter("after", _CURSOR, "Another name of cursor; decides if both are given."),
 ]
 
 
 def _responses() -> Responses:
-    responses = answered(
+    responses = success_responses(
         "A page of the listing: newest day first, most clicks first. With a cursor, and in every other format, rows "
         "of a day are by advertiser, publisher and network. The other formats hold the whole range.",
         _EXAMPLES,
@@ -90,7 +90,7 @@ def _responses() -> Responses:
         },
         "application/vnd.apache.parquet": {"schema": {"type": "string", "format": "binary"}},
     }
-    return {**responses, **refused(400)}
+    return {**responses, **error_responses(400)}
 
 
 RESPONSES = _responses()

@@ -1,7 +1,7 @@
-"""Every answer that is not a success: exceptions, the table from exception to status, and the two envelopes.
+"""Error responses: exceptions, the status of each, and the two envelopes.
 
-The statistics calls answer `{"code", "message", "result": null}`, everything else `{"error": {…}}`. Neither
-ever holds a stack trace or HTML.
+The statistics calls respond with `{"code", "message", "result": null}`, all others with `{"error": {…}}`; never with a
+stack trace or HTML.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _TOO_LARGE = "This covers more than one answer may read; ask for fewer days, or 
 
 
 class ApiError(ClickmillError):
-    """A refusal; `field` names the parameter or the place in the body that is to blame."""
+    """An error of the client; `field` names the parameter, or the part of the body, at fault."""
 
     headers: Mapping[str, str] | None = None
 
@@ -84,7 +84,7 @@ class StatisticsError(ClickmillError):
         self.code = code
 
 
-# The first class that an exception is an instance of decides.
+# The first class that matches an exception decides.
 STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (StatisticsError, 200),
     (BadRequest, 400),
@@ -127,7 +127,7 @@ class RefusedStatistics(TypedDict):
 
 @dataclass(frozen=True)
 class Problem:
-    """What went wrong, before it is put into an envelope."""
+    """An error before it is put into an envelope."""
 
     status: int
     message: str
@@ -138,15 +138,15 @@ class Problem:
 
 def install_error_handlers(app: FastAPI) -> None:
     for error in (ApiError, StatisticsError, RequestValidationError, HTTPException, ClickHouseError, Exception):
-        app.add_exception_handler(error, answer)
+        app.add_exception_handler(error, error_response)
 
 
-async def answer(request: Request, error: Exception) -> JSONResponse:
-    """The answer to a failed request, in the envelope of its path."""
+async def error_response(request: Request, error: Exception) -> JSONResponse:
+    """The response to a failed request, in the envelope of its path."""
     statistics = request.url.path.startswith(STATISTICS_PATHS)
     if statistics and isinstance(error, QueryTooLarge):
         error = StatisticsError(StatisticsCode.RANGE, _TOO_LARGE)
-    problem = describe(error, scheme="APIKey" if statistics else "Bearer")
+    problem = to_problem(error, scheme="APIKey" if statistics else "Bearer")
     headers = dict(problem.headers or {})
     if problem.status == 405 and (methods := allowed_methods(request.app, request.scope["path"])):
         headers["Allow"] = ", ".join(methods)
@@ -155,20 +155,20 @@ async def answer(request: Request, error: Exception) -> JSONResponse:
         trace = None if isinstance(error, ClickHouseUnavailable) else error
         log.error("%s %r (request %s): %s", request.method, request.url.path, identity, error, exc_info=trace)
     body: Any = statistics_body(problem) if statistics else error_body(problem, identity, time.time())
-    # An answer to a bug is sent from outside all middleware.
+    # The response to a bug is sent outside all middleware, so it lacks their headers.
     return JSONResponse(body, problem.status, headers={**headers, **default_headers(request.scope)})
 
 
-def refusal(status: int, message: str) -> tuple[dict[str, str], bytes]:
-    """Headers and body of a refusal that no application has seen."""
+def raw_error_response(status: int, message: str) -> tuple[dict[str, str], bytes]:
+    """Headers and body of an error for a request that did not reach the application."""
     scope = {"scheme": "http", "state": {"request_id": choose_request_id(None)}}
     headers = default_headers(scope)
     body = msgspec.json.encode(error_body(_problem(status, message), headers["X-Request-Id"], time.time()))
     return {**headers, "Content-Type": "application/json", "Content-Length": str(len(body))}, body
 
 
-def describe(error: Exception, scheme: str) -> Problem:
-    """Status and words of an exception; `scheme` is what a 401 asks for."""
+def to_problem(error: Exception, scheme: str) -> Problem:
+    """Status and message of an exception; `scheme` is for the `WWW-Authenticate` of a 401."""
     if isinstance(error, HTTPException):
         return _problem(error.status_code, error.detail, headers=error.headers)
     status = next(status for kind, status in STATUSES if isinstance(error, kind))
@@ -176,7 +176,7 @@ def describe(error: Exception, scheme: str) -> Problem:
         return Problem(status, str(error), error.code)
     if isinstance(error, RequestValidationError):
         first = error.errors()[0]
-        return _problem(status, _words(first), field=_place(first["loc"]))
+        return _problem(status, _validation_message(first), field=_field(first["loc"]))
     if isinstance(error, ApiError):
         headers = {"WWW-Authenticate": scheme} if status == 401 else error.headers
         return _problem(status, str(error), field=error.field, headers=headers)
@@ -195,8 +195,8 @@ def _problem(
     return Problem(status, message, 1000 + status, field, headers)
 
 
-def _words(fault: Mapping[str, Any]) -> str:
-    """What pydantic or FastAPI found wrong with a body, in a sentence that helps the caller."""
+def _validation_message(fault: Mapping[str, Any]) -> str:
+    """A fault that pydantic or FastAPI found in a body, as a sentence."""
     if fault["type"] == "json_invalid":
         return f"The body is not JSON: {fault['ctx']['error']} at character {fault['loc'][-1]}."
     if fault["loc"] == ("body",):
@@ -204,8 +204,8 @@ def _words(fault: Mapping[str, Any]) -> str:
     return str(fault["msg"]).removeprefix("Value error, ")
 
 
-def _place(location: tuple[int | str, ...]) -> str:
-    """`("body", "links", 3, "domain")` → `links.3.domain`; a body that is no JSON is just `body`."""
+def _field(location: tuple[int | str, ...]) -> str:
+    """`("body", "links", 3, "domain")` → `links.3.domain`; `body` for a body that is not JSON."""
     parts = [str(part) for part in location[1:]]
     return "body" if location[:1] == ("body",) and (not parts or parts[0].isdigit()) else ".".join(parts)
 

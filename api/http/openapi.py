@@ -1,8 +1,8 @@
-"""The OpenAPI document: what calls share in it, said once.
+"""The parts of the OpenAPI document that calls share.
 
-A call declares what is its own: `responses={**answered(…), **refused(400)}` and, in `openapi_extra`, its `parameters`
-and `security`. `Documented` then adds what every call has: the request id on each answer, and to calls that want a
-credential the refusals of credentials, limits and database, in the envelope of their path.
+A call declares its own part: `responses={**success_responses(…), **error_responses(400)}` and, in `openapi_extra`, its
+`parameters` and `security`. `DocumentedApp` adds the rest: the request id of each response, and for calls with a
+credential the errors of credentials, limits and database, in the envelope of their path.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Responses = dict[int | str, dict[str, Any]]
 
 JSON = "application/json"
 
-# A value of `security` in `openapi_extra`: any one of the credentials will do.
+# For `security` in `openapi_extra`: any one of these credentials.
 CLICKS_SECURITY: list[dict[str, list[str]]] = [{"X-Api-Key": []}, {"Bearer": []}, {"api_key": []}]
 
 _SCHEMES: dict[str, dict[str, str]] = {
@@ -77,8 +77,8 @@ _IF_NONE_MATCH = {
     "description": "ETag of an answer that the caller has: 304 while it is still true.",
 }
 
-# What is meant, an example's words, the headers that come with it.
-_REFUSALS: dict[int, tuple[str, str, tuple[str, ...]]] = {
+# By status: description, message of the example, headers.
+_ERRORS: dict[int, tuple[str, str, tuple[str, ...]]] = {
     400: ("A parameter or the body is wrong; `details.field` says which part.", "start_date is required.", ()),
     401: ("The credential is missing or wrong.", "A valid API key is required.", ("WWW-Authenticate",)),
     403: ("The caller is known, or its User-Agent is, and may not ask this.", "This key has no access.", ()),
@@ -93,8 +93,8 @@ _OF_EVERY_SECURED_CALL = (401, 403, 429, 503)
 _OF_EVERY_BODY = (408, 413)
 
 
-def answered(description: str, examples: Mapping[str, Any]) -> Responses:
-    """200 and 304 of a call that answers data, with named examples (`{"summary", "value"}`) of its body."""
+def success_responses(description: str, examples: Mapping[str, Any]) -> Responses:
+    """200 and 304 of a call that returns data, with named examples (`{"summary", "value"}`) of its body."""
     headers = header_references(DATA_HEADERS)
     return {
         200: {"description": description, "headers": headers, "content": {JSON: {"examples": dict(examples)}}},
@@ -102,22 +102,22 @@ def answered(description: str, examples: Mapping[str, Any]) -> Responses:
     }
 
 
-def example(status: int, value: Any) -> Responses:
-    """An example of the body that comes with this status; the rest of it is FastAPI's."""
+def example_response(status: int, value: Any) -> Responses:
+    """An example of the body with this status; FastAPI documents the rest of the response."""
     return {status: {"content": {JSON: {"examples": {"example": {"value": value}}}}}}
 
 
-def refused(*statuses: int, statistics: bool = False) -> Responses:
-    """Refusals with these statuses, in the envelope of the statistics calls or in that of all others."""
-    return {status: _refusal(status, statistics) for status in statuses}
+def error_responses(*statuses: int, statistics: bool = False) -> Responses:
+    """Errors with these statuses, in the envelope of the statistics calls or of all others."""
+    return {status: _error_response(status, statistics) for status in statuses}
 
 
 def header_references(names: Iterable[str]) -> dict[str, dict[str, str]]:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
-class Documented(FastAPI):
-    """An application whose document says everything that it may answer."""
+class DocumentedApp(FastAPI):
+    """An application whose document lists every possible response."""
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema:
@@ -140,7 +140,9 @@ def schema_router() -> APIRouter:
         operation_id="getSchema",
         summary="This OpenAPI document",
         response_model=dict[str, Any],
-        responses=example(200, {"openapi": "3.1.0", "info": {"title": "Clickmill", "version": "1"}, "paths": {}}),
+        responses=example_response(
+            200, {"openapi": "3.1.0", "info": {"title": "Clickmill", "version": "1"}, "paths": {}}
+        ),
     )
     def get_schema(request: Request) -> JSONResponse:
         return JSONResponse(request.app.openapi())
@@ -148,8 +150,8 @@ def schema_router() -> APIRouter:
     return router
 
 
-def _refusal(status: int, statistics: bool) -> dict[str, Any]:
-    meaning, words, headers = _REFUSALS[status]
+def _error_response(status: int, statistics: bool) -> dict[str, Any]:
+    meaning, words, headers = _ERRORS[status]
     problem = Problem(status, words, 1000 + status, field="start_date" if status == 400 else None)
     example: Any = statistics_body(problem) if statistics else error_body(problem, "3f2b8c", 1_774_958_400)
     schema = {"$ref": f"#/components/schemas/{(RefusedStatistics if statistics else ErrorAnswer).__name__}"}
@@ -161,7 +163,7 @@ def _refusal(status: int, statistics: bool) -> dict[str, Any]:
 
 
 def _restore_bounds(node: Any) -> None:
-    """FastAPI keeps bounds as floats, which make 2^63 of the largest id, 2^63 - 1."""
+    """FastAPI turns bounds to floats, which round the largest id, 2^63 - 1, to 2^63."""
     if isinstance(node, list):
         for part in node:
             _restore_bounds(part)
@@ -174,7 +176,7 @@ def _restore_bounds(node: Any) -> None:
 
 
 def _restore_examples(paths: dict[str, Any], routes: Iterable[BaseRoute]) -> None:
-    """FastAPI drops null from all of the document, examples included."""
+    """FastAPI drops null from the whole document, examples included."""
     for route in routing.iter_route_contexts(list(routes)):
         operations = paths.get(route.path or "", {})
         for method in route.methods or ():
@@ -198,9 +200,9 @@ def _add_components(components: dict[str, Any]) -> None:
 
 
 def _complete(operation: dict[str, Any], *, statistics: bool) -> None:
-    """Adds what every answer has."""
+    """Adds the parts that all calls of its kind have."""
     responses: dict[str, Any] = operation["responses"]
-    responses.pop("422", None)  # FastAPI's own; ours is 400
+    responses.pop("422", None)  # of FastAPI; ours is 400
     secured = bool(operation.get("security"))
     if "304" in responses:
         parameters = operation.setdefault("parameters", [])
@@ -211,8 +213,8 @@ def _complete(operation: dict[str, Any], *, statistics: bool) -> None:
         *(_OF_EVERY_SECURED_CALL if secured else ()),
         *(_OF_EVERY_BODY if "requestBody" in operation else ()),
     )
-    for status, refusal in refused(*statuses, statistics=statistics).items():
-        responses.setdefault(str(status), refusal)
+    for status, response in error_responses(*statuses, statistics=statistics).items():
+        responses.setdefault(str(status), response)
     for status, response in responses.items():
         limits = _LIMIT_HEADERS if secured and not statistics and status != "401" else ()
         response.setdefault("headers", {}).update(header_references(("X-Request-Id", *limits)))

@@ -1,4 +1,4 @@
-"""Query parameters as the calls read them: FastAPI does not, so that every refusal is worded by the call."""
+"""Query parameters. Calls parse them themselves, not FastAPI, and so word their own errors."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ def parse_integer(text: str) -> int | None:
     return int(text) if _INTEGER.fullmatch(text) else None
 
 
-def described(name: str, schema: dict[str, Any], description: str, *, required: bool = False) -> dict[str, Any]:
+def query_parameter(name: str, schema: dict[str, Any], description: str, *, required: bool = False) -> dict[str, Any]:
     """A query parameter for the OpenAPI document."""
     return {"name": name, "in": "query", "required": required, "schema": schema, "description": description}

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from mcp.types.version import HANDSHAKE_PROTOCOL_VERSIONS, KNOWN_PROTOCOL_VERSIONS
 
-from api.http.openapi import example
+from api.http.openapi import example_response
 from api.mcp.tools import Json, ToolList, ToolView, tool_list
 
 _CREDENTIALS = """\
@@ -38,7 +38,7 @@ class Discovery:
             "/api/v1/tools",
             operation_id="listTools",
             summary="Tools with JSON Schemas",
-            responses=example(200, {"tools": []}),
+            responses=example_response(200, {"tools": []}),
         )(self.list_tools)
         router.get("/mcp/integration.json", include_in_schema=False)(self.integration)
         router.get("/llms.txt", include_in_schema=False)(self.llms)

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 
 from api.access.authentication import scheme_value
 from api.dates import parse_day
-from api.http.errors import STATISTICS_PATHS, BadRequest, describe
+from api.http.errors import STATISTICS_PATHS, BadRequest, to_problem
 from api.http.headers import request_id
 from api.mcp.tools import API_REQUEST, BY_NAME, HOURS_OF_A_DAY, HOURS_WITH_STATUS, ToolView
 
@@ -65,7 +65,7 @@ async def call_tool(app: ASGIApp, tool: ToolView, arguments: Mapping[str, Any], 
         response = await _send(app, call, request)
     except (BadRequest, HTTPException, httpx.InvalidURL) as error:
         refused = BadRequest("The arguments are too long.") if isinstance(error, httpx.InvalidURL) else error
-        problem = describe(refused, scheme="Bearer")
+        problem = to_problem(refused, scheme="Bearer")
         return _failure({"message": problem.message}, problem.status, {})
     forwarded = {name: response.headers[name] for name in FORWARDED_HEADERS if name in response.headers}
     request.state.forwarded_headers = forwarded

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from typing_extensions import TypedDict
 
 from api.http.errors import StatisticsCode
-from api.http.parameters import described
+from api.http.parameters import query_parameter
 from api.statistics.common import Caller, Statistics, documented_responses, statistics_router
 from api.statistics.group_list import Extra, page_extra
 from api.statistics.parameters import (
@@ -49,13 +49,13 @@ _EXAMPLE: GroupClicksPage = {
     "list": [{"grpIdx": 151, "grpNm": "Newsletter", "acesCnt": 181, "pernCnt": 164}],
 }
 _GROUPS = [
-    described(
+    query_parameter(
         "grpIdxList",
         {"type": "string", "pattern": r"^\d+(,\d+)*$", "examples": ["151,207,209"]},
         "Groups, comma-separated. Premium: required, at most 5. Business and up: left out, all groups.",
     )
 ]
-_ALIAS = [described("grpIdx", {"type": "string", "examples": ["151,207"]}, "Another name of grpIdxList.")]
+_ALIAS = [query_parameter("grpIdx", {"type": "string", "examples": ["151,207"]}, "Another name of grpIdxList.")]
 _CODES = (StatisticsCode.PARAMETER, StatisticsCode.PLAN, StatisticsCode.UNKNOWN)
 
 

@@ -18,7 +18,7 @@ from api.access.rate_limits import RateLimiter
 from api.catalog.catalog import Catalog
 from api.http.conditional import JsonBody, conditional_response, day_has_ended
 from api.http.errors import StatisticsCode, StatisticsError
-from api.http.openapi import Responses, answered
+from api.http.openapi import Responses, success_responses
 from api.query.response_cache import ResponseCache
 
 _ACCOUNT_BYTES = 500
@@ -117,4 +117,4 @@ def documented_responses(result: Any, *codes: StatisticsCode) -> Responses:
         for code in codes
     }
     examples = {"0": {"summary": "SUCCESS", "value": envelope(result)}, **refusals}
-    return answered("code 0 and the result, or a business error: another code and no result", examples)
+    return success_responses("code 0 and the result, or a business error: another code and no result", examples)

@@ -11,7 +11,7 @@ from starlette.datastructures import QueryParams
 from typing_extensions import TypedDict
 
 from api.http.errors import StatisticsCode
-from api.http.parameters import described
+from api.http.parameters import query_parameter
 from api.statistics.common import Caller, Statistics, documented_responses, statistics_router
 from api.statistics.parameters import PAGES, not_found, parse_group, parse_page, single_value
 from api.statistics.queries import PAGE_SIZE, Group, Page, read_groups
@@ -103,8 +103,8 @@ def _local_time(seconds: int | None, zone: ZoneInfo) -> str | None:
 
 
 _FILTERS = [
-    described("grpIdx", {"type": "integer", "minimum": 1, "examples": [151]}, "Only this group."),
-    described("nm", {"type": "string", "examples": ["news"]}, "Part of the name, in upper or lower case."),
+    query_parameter("grpIdx", {"type": "integer", "minimum": 1, "examples": [151]}, "Only this group."),
+    query_parameter("nm", {"type": "string", "examples": ["news"]}, "Part of the name, in upper or lower case."),
 ]
 _CODES = (StatisticsCode.PARAMETER, StatisticsCode.UNKNOWN)
 _ITEM = group_item(

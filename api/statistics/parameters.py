@@ -15,7 +15,7 @@ from starlette.datastructures import QueryParams
 from api.access.plans import Plan
 from api.dates import parse_day
 from api.http.errors import StatisticsCode, StatisticsError
-from api.http.parameters import described, parse_integer
+from api.http.parameters import parse_integer, query_parameter
 from ingest.event import MAX_ID, MAX_LINK_ID, normal_domain
 
 MAX_PAGE = 1_000_000_000
@@ -152,29 +152,31 @@ _DATE = {"type": "string", "format": "date", "examples": ["2025-04-20"]}
 _LINK_ID = {"type": "string", "minLength": 1, "maxLength": MAX_LINK_ID, "examples": ["hello"]}
 _DOMAIN = {"type": "string", "minLength": 1, "examples": ["https://vvd.bz"]}
 
-YMD = [described("ymd", _DATE, "Day in the account's time zone.", required=True)]
+YMD = [query_parameter("ymd", _DATE, "Day in the account's time zone.", required=True)]
 RANGE = [
-    described("startYmd", _DATE, "First day, in the account's time zone.", required=True),
-    described("endYmd", _DATE, "Last day, inclusive. At most 31 days in all; Personal 7, Premium 14.", required=True),
+    query_parameter("startYmd", _DATE, "First day, in the account's time zone.", required=True),
+    query_parameter(
+        "endYmd", _DATE, "Last day, inclusive. At most 31 days in all; Personal 7, Premium 14.", required=True
+    ),
 ]
 LINK = [
-    described("linkId", _LINK_ID, "Link, case-sensitive.", required=True),
-    described("domain", _DOMAIN, "Domain of the link; https:// is assumed.", required=True),
+    query_parameter("linkId", _LINK_ID, "Link, case-sensitive.", required=True),
+    query_parameter("domain", _DOMAIN, "Domain of the link; https:// is assumed.", required=True),
 ]
 SCOPE = [
-    described("linkId", _LINK_ID, "Link, case-sensitive; needs domain. Personal plan: required."),
-    described("domain", _DOMAIN, "Domain of the link; https:// is assumed. Needs linkId."),
-    described(
+    query_parameter("linkId", _LINK_ID, "Link, case-sensitive; needs domain. Personal plan: required."),
+    query_parameter("domain", _DOMAIN, "Domain of the link; https:// is assumed. Needs linkId."),
+    query_parameter(
         "grpIdx",
         {"type": "integer", "minimum": 1, "examples": [151]},
         "All links that are in this group now. Premium and up; ignored where a link is given, and on Personal.",
     ),
 ]
 _FILL = {"type": "string", "enum": ["1"]}
-FILL_HOURS = [described("fill", _FILL, "List every hour that the local day has, clicks or not.")]
-FILL_DAYS = [described("fill", _FILL, "List every day that the account's time zone has, clicks or not.")]
+FILL_HOURS = [query_parameter("fill", _FILL, "List every hour that the local day has, clicks or not.")]
+FILL_DAYS = [query_parameter("fill", _FILL, "List every day that the account's time zone has, clicks or not.")]
 PAGES = [
-    described(
+    query_parameter(
         "pages",
         {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": 1},
         "Page of 30; past the end it is empty.",

@@ -9,7 +9,7 @@ from enum import StrEnum, auto
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from api.http import middleware
-from api.http.errors import refusal
+from api.http.errors import raw_error_response
 
 HEAD_TIMEOUT_SECONDS = 10.0  # from the connection, or the first byte of a further request, to the end of the headers
 MAX_HEAD_BYTES = 32 * 1024
@@ -202,7 +202,7 @@ class TimeoutProtocol(HttpToolsProtocol):
         if self.cycle is not None and self.cycle.response_started and not between:
             self.transport.close()
             return
-        headers, body = refusal(status, message)
+        headers, body = raw_error_response(status, message)
         head = [STATUS_LINE[status], *(f"{name}: {value}\r\n".encode() for name, value in headers.items())]
         self.transport.write(b"".join([*head, b"connection: close\r\n\r\n", body]))
         self.transport.close()
