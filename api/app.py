@@ -48,10 +48,10 @@ def create_app(
 ) -> FastAPI:
     """The application over a migrated database.
 
-    `ready` tells `/readyz` which other parts of the process answer; it is called from a thread and must not
-    block for long. `keys` is given where another part of the process shares the key ring. `reader` answers the
-    questions, by default the same (see `read_only_client`). `clock` tells how old remembered answers are.
-    Raises RuntimeError if the settings hold a table of plans that cannot be.
+    `ready` tells `/readyz` which other parts of the process are ready; it is called in a thread and must not block for
+    long. `keys` is for a process whose other parts share the key ring. Queries of the calls go to `reader`, by default
+    to `db` (see `read_only_client`). `clock`, in seconds, is that of the response cache.
+    Raises OperatorError if `CLICKMILL_PLANS` is wrong.
     """
     keys = keys or KeyRing(db, settings)
     reader = reader or db
@@ -75,12 +75,12 @@ def create_app(
         lifespan=lifespan,
         version="1",
         summary="Click counts by day and by hour",
-        openapi_url=None,  # it is a call like any other
+        openapi_url=None,  # `schema_router` serves it
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.metrics = metrics  # of this process, for whoever serves them
+    app.state.metrics = metrics  # served by the process
     install_middleware(app, settings)
     app.include_router(ClicksEndpoint(reader, authentication, catalog, cache, Cursors(settings.admin_key)).router())
     statistics = Statistics(authentication, limiter, catalog, cache)

@@ -1,4 +1,4 @@
-"""Days as callers write them and as the rollup stores them, and the hours that a local day has."""
+"""Dates in requests, responses and the rollup, and the hours of a local day."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 FIRST_DAY = date(1970, 1, 1)
-LAST_DAY = date(2149, 6, 6)  # the range of ClickHouse's Date; outside of it there can be no clicks
+LAST_DAY = date(2149, 6, 6)  # the range of ClickHouse's Date, so of all clicks
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def parse_day(text: str | None) -> date | None:
-    """The date of a strict `YYYY-MM-DD`, else None."""
+    """The date of a strict `YYYY-MM-DD`, None for any other text."""
     if text is None or not _DAY.fullmatch(text):
         return None
     try:
@@ -25,7 +25,7 @@ def parse_day(text: str | None) -> date | None:
 
 
 def stored_range(start: date, end: date) -> tuple[date, date] | None:
-    """The part of a range that the rollup can hold, None if it can hold nothing of it."""
+    """The part of a range that the rollup can hold, None if there is none."""
     if end < FIRST_DAY or start > LAST_DAY:
         return None
     return max(start, FIRST_DAY), min(end, LAST_DAY)
@@ -33,9 +33,9 @@ def stored_range(start: date, end: date) -> tuple[date, date] | None:
 
 @dataclass(frozen=True, slots=True)
 class LocalHour:
-    """An hour 0-23 of a local day, from its first moment to its last, in seconds since 1970 (UTC).
+    """An hour, 0 to 23, of a local day: its start and end in seconds since 1970 (UTC).
 
-    Where the clock is set back it comes twice, or is longer; then `ends` is that of the second time.
+    An hour that is repeated, or longer, because the clock is set back ends with its repetition.
     """
 
     hour: int
@@ -45,27 +45,27 @@ class LocalHour:
 
 @lru_cache(maxsize=1024)
 def local_hours(day: date, zone: ZoneInfo) -> tuple[LocalHour, ...]:
-    """The hours of which a minute exists on that local day; none for a day that the zone has left out."""
+    """The hours of which at least a minute exists on that day; none for a day that the zone skipped."""
     return tuple(found for hour in range(24) if (found := _local_hour(day, hour, zone)))
 
 
 def _local_hour(day: date, hour: int, zone: ZoneInfo) -> LocalHour | None:
     midnight = (day - FIRST_DAY).days * 86_400
     offsets = [_offsets(day, hour, minute, zone) for minute in (0, 59)]
-    if len({offset for pair in offsets for offset in pair}) == 1:  # no change of the clock touches this hour
+    if len({offset for pair in offsets for offset in pair}) == 1:  # the clock does not change in this hour
         starts = midnight + hour * 3600 - offsets[0][0]
         return LocalHour(hour, starts, starts + 3600)
     moments = []
     for minute in range(60):
         before, after = _offsets(day, hour, minute, zone)
-        if before >= after:  # less than after: in the gap of a clock set forward (PEP 495)
+        if before >= after:  # otherwise it lies in the gap of a clock set forward (PEP 495)
             wall = midnight + hour * 3600 + minute * 60
             moments += [wall - before, wall - after]
     return LocalHour(hour, min(moments), max(moments) + 60) if moments else None
 
 
 def _offsets(day: date, hour: int, minute: int, zone: ZoneInfo) -> tuple[int, int]:
-    """Seconds east of UTC that a wall clock time has, the first time it comes and the second."""
+    """The UTC offset of a wall clock time in seconds, at its first and at its second occurrence."""
     wall = datetime.combine(day, time(hour, minute), zone)
     before, after = wall.utcoffset(), wall.replace(fold=1).utcoffset()
     assert before is not None

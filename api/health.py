@@ -1,4 +1,4 @@
-"""`/healthz`: the process is alive. `/readyz`: everything it needs answers; otherwise which part is away."""
+"""`/healthz`: the process is alive. `/readyz`: every part that it needs is ready, or which ones are away."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rollups.clickhouse import ClickHouse
 
 log = logging.getLogger(__name__)
 
-Ready = Callable[[], Mapping[str, bool | str]]  # by part; a text says why it is away
+Ready = Callable[[], Mapping[str, bool | str]]  # by part; a text is the reason why it is away
 
 
 class Readiness(TypedDict):
@@ -33,7 +33,7 @@ _AWAY: Readiness = {"status": "away", "parts": {"store": False}, "away": ["store
 
 
 def health_router(db: ClickHouse, ready: Ready | None, reader: ClickHouse | None = None) -> APIRouter:
-    """`reader` is ClickHouse as another user sees it, where questions are answered by that one."""
+    """`reader` is the client of the read-only user, if queries have one; then both must be ready."""
     router = APIRouter(tags=["health"])
     databases = [DatabaseHealth(each) for each in {db, reader or db}]
 

@@ -61,20 +61,20 @@ _RECORD = "id, role, publisher_id, account_id, name, created_at, expires_at, req
 _PRINCIPAL = "hash, id, role, publisher_id, account_id, expires_at, requests_per_hour"
 
 # Parts of a table are immutable, so the same parts hold the same rows.
-_CONTENT = """
+_CHECKSUM = """
 SELECT count(), groupBitXor(cityHash64(table, name, hash_of_all_files)) FROM system.parts
 WHERE active AND database = currentDatabase() AND table IN ('api_keys', 'api_key_ends')
 """
 
 
 class KeyRecords:
-    """Every call may block on ClickHouse, and raises what that raises."""
+    """Reads and writes the tables of keys. Blocks; raises ClickHouseError."""
 
     def __init__(self, db: ClickHouse) -> None:
         self._db = db
 
     def all(self) -> list[KeyRecord]:
-        """Every key ever made, revoked ones included, oldest first."""
+        """All keys, oldest first, revoked ones included."""
         sql = _KEYS.format(columns=_RECORD, where="") + "ORDER BY created_at, id"
         return [KeyRecord(*row) for row in self._db.query(sql)]
 
@@ -91,8 +91,8 @@ class KeyRecords:
 
     def checksum(self) -> int | None:
         """A checksum of all keys and ends; None for a Distributed table, which has no parts here."""
-        [(parts, content)] = self._db.query(_CONTENT)
-        return content if parts else None
+        [(parts, checksum)] = self._db.query(_CHECKSUM)
+        return checksum if parts else None
 
     def add(self, record: KeyRecord, digest: str) -> None:
         values = {**asdict(record), "hash": digest.encode()}

@@ -75,7 +75,14 @@ class KeyRing:
         """A new key, valid at once in this process. Its text is returned here and is not stored. Blocks."""
         key, now = f"cm_{secrets.token_urlsafe(32)}", int(self._clock())
         record = KeyRecord(
-            secrets.token_hex(8), role, publisher_id, account_id, name, now, expires_at, requests_per_hour
+            id=secrets.token_hex(8),
+            role=role,
+            publisher_id=publisher_id,
+            account_id=account_id,
+            name=name,
+            created_at=now,
+            expires_at=expires_at,
+            requests_per_hour=requests_per_hour,
         )
         digest = hash_key(key)
         self._records.add(record, digest)

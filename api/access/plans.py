@@ -1,6 +1,6 @@
-"""The plans of the link shortener, least first, and what each may ask of the statistics calls.
+"""The plans of the link shortener, smallest first, and their limits.
 
-`DEFAULTS` is the table; `CLICKMILL_PLANS` changes single figures of it, since published copies differ.
+`DEFAULTS` is the table; `CLICKMILL_PLANS` changes single figures, since published copies of the table differ.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from ingest.errors import OperatorError
 
 MAX_RANGE_DAYS = 31
-_STATISTICS_SHARE = 20  # statistics calls get one in twenty of the calls a minute
+_STATISTICS_SHARE = 20  # one in twenty of the calls a minute may be for statistics
 
 Truth = Annotated[bool, Field(strict=True)]
 Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000_000)]
 
 
 class Plan(BaseModel):
-    """What an account may do. `groups_a_call` is how many groups one call must name; None means any, or none."""
+    """The limits of an account. A call must name `groups_a_call` groups at most; None: any number, or none at all."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -85,19 +85,19 @@ class Plans:
         self._by_name = {plan.name.lower(): plan for plan in plans}
 
     def named(self, name: str) -> Plan:
-        """The plan of that name, however it is capitalised; `DEFAULT_PLAN` if there is none."""
+        """The plan of that name in any capitalisation, or `DEFAULT_PLAN`."""
         return self._by_name.get(name.strip().lower()) or self._by_name[DEFAULT_PLAN.lower()]
 
 
 def plan_name(text: str) -> str | None:
-    """The name of a plan in its own spelling, None if there is no such plan."""
+    """The name of a plan as `DEFAULTS` spells it, None if there is no such plan."""
     return next((plan.name for plan in DEFAULTS if plan.name.lower() == text.strip().lower()), None)
 
 
 def read_plans(setting: str) -> Plans:
-    """The defaults, changed as `CLICKMILL_PLANS` says: JSON, or the path of a file that holds it.
+    """The defaults with the changes of `CLICKMILL_PLANS`: JSON, or the path of a file with it.
 
-    Raises RuntimeError, in words for whoever wrote the setting.
+    Raises OperatorError.
     """
     if not setting.strip():
         return Plans()

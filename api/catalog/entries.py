@@ -1,4 +1,4 @@
-"""Entries of the catalogue as they are uploaded, one class a table."""
+"""Entries of a catalogue upload, a class for each table."""
 
 from __future__ import annotations
 

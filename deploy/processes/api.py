@@ -1,4 +1,4 @@
-"""An API as a process of its own."""
+"""The API as a process."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rollups.clickhouse import ClickHouse
 
 
 async def run_api(settings: Settings, host: str, port: int) -> None:
+    """Serves until a signal stops it."""
     stop = stop_on_signals()
     db = ClickHouse(settings.clickhouse_url, connect=1.0, timeout=15.0, acquire_timeout=ACQUIRE_TIMEOUT_SECONDS)
     app = create_app(db, settings, reader=read_only_client(settings))
