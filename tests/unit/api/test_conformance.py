@@ -1,6 +1,6 @@
-"""No answer outside the OpenAPI document: generated requests to each of its calls, with every kind of key.
+"""Every response conforms to the OpenAPI document: generated requests to each call, with every kind of key.
 
-Calls are found in the document, so a new one is tried as soon as it is there.
+Calls are taken from the document, so new ones are included.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ tried: Counter[tuple[str, str]] = Counter()
 
 
 def closed(document: dict[str, Any]) -> dict[str, Any]:
-    """The document, with every object that lists its properties holding no others."""
+    """The document, in which objects that list their properties have no others."""
     document = copy.deepcopy(document)
     for schema in document["components"]["schemas"].values():
         if "properties" in schema:
@@ -103,7 +103,7 @@ def closed(document: dict[str, Any]) -> dict[str, Any]:
 
 
 class Served:
-    """The application over a database with some data, its document, and the headers of every kind of caller."""
+    """The application over a database with data, its document, and the headers of each kind of caller."""
 
     def __init__(self, db: ClickHouse) -> None:
         most = {"per_minute": 100_000_000, "per_hour": 1_000_000_000}
@@ -212,7 +212,7 @@ def test_the_document_is_valid() -> None:
 
 
 def described() -> Iterator[tuple[str, Any, Any]]:
-    """Where an example is, the example, and the schema that it is of."""
+    """The place of each example, the example, and its schema."""
     for method, path in OPERATIONS:
         operation = DOCUMENT["paths"][path][method.lower()]
         for parameter in operation.get("parameters", []):

@@ -1,4 +1,4 @@
-"""Days and local hours, against an oracle that walks through the day minute by minute."""
+"""Days and local hours, compared with an oracle that goes through a day minute by minute."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ZONES = [
 
 
 def walked_hours(day: date, zone: ZoneInfo) -> list[LocalHour]:
-    """Every minute of real time around the day, read off a clock of the zone."""
+    """Every minute of real time around the day, on a clock of the zone."""
     start = datetime(day.year, day.month, day.day, tzinfo=UTC) - timedelta(hours=15)
     moments = [start + timedelta(minutes=minute) for minute in range(54 * 60)]
     hours: dict[int, list[int]] = {}

@@ -1,4 +1,4 @@
-"""Who may call what: credentials, their order, and each role at each family of calls."""
+"""Credentials, their order, and the access of each role to each family of calls."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def test_without_an_admin_key_in_the_settings_an_empty_key_is_nobody(db: ClickHo
 
 
 def test_a_publishers_key_without_a_publisher_and_an_accounts_without_an_account_see_nobody(db: ClickHouse) -> None:
-    """`create` makes none, but a row may have been written by hand."""
+    """`create` makes no such key, but a row may have been written by hand."""
     insert_daily(db, [Daily("2026-03-31", 9)])
     ring = KeyRing(db, Settings())
     keys = {

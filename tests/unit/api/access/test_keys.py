@@ -1,4 +1,4 @@
-"""The life of a key: made, used, remembered, expired, revoked here and by another process."""
+"""The life of a key: created, used, cached, expired, revoked here and by another process."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def test_what_is_remembered_is_served_while_the_store_is_away(db: ClickHouse, ri
 
 
 class Asked(ClickHouse):
-    """Counts what is asked, and may take its time."""
+    """Counts queries, and may be slow."""
 
     def __init__(self, url: str, seconds: float = 0.0) -> None:
         super().__init__(url)
@@ -268,7 +268,7 @@ def test_known_keys_are_read_anew_before_anybody_waits_for_it(db: ClickHouse, ri
 
 
 def from_tomorrow(db: ClickHouse, key_id: str) -> None:
-    """The row of the key again, as a machine writes it whose clock is a day ahead."""
+    """The row of the key again, written by a machine whose clock is a day ahead."""
     columns = "id, hash, role, publisher_id, account_id, name, created_at, expires_at, requests_per_hour"
     db.command(
         f"INSERT INTO api_keys ({columns}, version) SELECT {columns}, now64(6) + INTERVAL 1 DAY FROM api_keys "

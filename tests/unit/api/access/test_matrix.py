@@ -1,4 +1,4 @@
-"""Every call that there is against every caller that there is; and nobody ever hears of what belongs to others."""
+"""Every call with every kind of caller; no response mentions data of others."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ OF_ACCOUNTS = [path for (_, path), who in CALLS.items() if who is STATISTICS]
 
 
 def whole(db: ClickHouse, ring: KeyRing) -> TestClient:
-    """Everything that `clickmill up` serves on its port."""
+    """All that `clickmill up` serves on its port."""
     settings = Settings(admin_key=ADMIN_KEY, rate_limits="off")
     app = create_app(db, settings, keys=ring)
     app.router.routes.extend(CollectorService(settings).routes(ring))
@@ -96,7 +96,7 @@ def test_every_call_is_in_the_matrix() -> None:
 
 
 class Everybody:
-    """A client, and the key of each role; the account and the publisher have neighbours with data of their own."""
+    """A client, and a key of each role; other accounts and publishers have data, too."""
 
     def __init__(self, db: ClickHouse) -> None:
         clock = Clock(1_800_000_000.0)

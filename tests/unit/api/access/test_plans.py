@@ -1,4 +1,4 @@
-"""The table of plans as the contract has it, and the setting that changes it."""
+"""The table of plans of the contract, and the setting that changes it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often a key and an account may call, counted in the process and in Redis."""
+"""Rate limits of keys and accounts, in memory and in Redis."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_off(db: ClickHouse) -> None:
 
 
 def statistics_app(plan: Plan, redis_url: str = "", **settings: Any) -> tuple[FastAPI, list[asyncio.Event]]:
-    """An application with one statistics call, which lasts until the event that it appends to the list is set."""
+    """An application with one statistics call; with `wait` it lasts until the event that it appends is set."""
     limiter = RateLimiter(Settings(redis_url=redis_url, **settings))
     app, running = FastAPI(), list[asyncio.Event]()
     install_middleware(app, Settings())
@@ -358,7 +358,7 @@ async def remaining(limiter: RateLimiter) -> int:
 
 
 def commands_sent(redis_url: str, call: Callable[[RateLimiter], Awaitable[None]]) -> list[str]:
-    """The commands that clients send during a call, which has been made once before; scripts run in the server."""
+    """The commands that clients send during the second of two calls, without those that scripts run in Redis."""
 
     async def main() -> list[str]:
         limiter, observer = RateLimiter(Settings(redis_url=redis_url)), Redis.from_url(redis_url)

@@ -1,4 +1,4 @@
-"""The admin calls: catalogue and keys, through HTTP over the real engine."""
+"""The admin calls for the catalogue and the keys, over HTTP and the real engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names that are remembered: only what was read is, whatever became of other readings."""
+"""The cache of names: only names that were read are cached, whatever happens to other reads."""
 
 from __future__ import annotations
 

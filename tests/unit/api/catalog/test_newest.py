@@ -1,4 +1,4 @@
-"""What is written to the catalogue last wins, whatever the clocks of those say who wrote before."""
+"""The last write to the catalogue wins, whatever the clocks of earlier writers said."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def stands(db: ClickHouse, table: str, wanted: dict[str, Any]) -> bool:
 
 
 def moved(db: ClickHouse, table: str, interval: str) -> None:
-    """All rows again, as a machine writes them whose clock is ahead."""
+    """All rows again, written by a machine whose clock is ahead."""
     columns = [
         name
         for (name,) in db.query(
@@ -80,7 +80,7 @@ def test_workers_hear_of_a_zone_that_was_written_after_one_from_tomorrow(db: Cli
 
 
 class Crowded(ClickHouse):
-    """Somebody else writes the network 1 right after whoever writes to this database, so many times."""
+    """Another client writes network 1 right after each of the first writes to this database."""
 
     def __init__(self, url: str, times: int) -> None:
         super().__init__(url)

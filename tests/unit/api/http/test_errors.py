@@ -1,4 +1,4 @@
-"""Both envelopes, every status, and a database that is away: never a trace, never HTML."""
+"""Error responses: both envelopes, every status, a database that is away; no traceback and no HTML."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_wrong_parameters_are_told_even_while_the_store_is_away() -> None:
 
 
 class Refusing(ClickHouse):
-    """A database that answers every statement with an error of its own."""
+    """A database that responds to every statement with this error."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__("clickhouse://127.0.0.1:1/none")

@@ -1,4 +1,4 @@
-"""The pace of refusals: by address and in all, within bounds, and never for a caller with a key."""
+"""Delays of 401 responses: by address and in all, within bounds, and never for a caller with a key."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_what_stands_for_an_address(address: str, network: str) -> None:
 
 
 def answered(status: int, times: int, address: str = "203.0.113.9") -> list[float]:
-    """The seconds that each of so many requests at once takes, through one middleware."""
+    """The seconds that each of so many concurrent requests takes."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await Response(status_code=status)(scope, receive, send)

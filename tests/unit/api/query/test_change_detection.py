@@ -1,4 +1,4 @@
-"""`X-Data-As-Of`: which time it is, on which answers, and how long it is remembered."""
+"""`X-Data-As-Of`: its time, and the responses that have it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is read for somebody: ended when the database stops answering, and not while it only takes long."""
+"""Queries end when the database stops responding, but not for taking long."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rollups.clickhouse import ClickHouse, ClickHouseUnavailable
 
 @pytest.fixture
 def silent() -> Iterator[ClickHouse]:
-    """A database that takes connections and never answers."""
+    """A database that accepts connections and never responds."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield ClickHouse(f"clickhouse://127.0.0.1:{server.getsockname()[1]}/none", connections=2, timeout=60)
 

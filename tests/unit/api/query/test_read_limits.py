@@ -1,4 +1,4 @@
-"""What the API may ask of the database: it only reads, within limits, and is told which one it met."""
+"""The read-only client: no writes, limits of queries, and the error of each limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Remembered answers: how old they may be, what ends them, who shares them; ETag and 304 on both calls."""
+"""Cached responses: their age, what drops them, who shares them."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ import asyncio
 import gc
 import threading
 import tracemalloc
-from collections.abc import Callable, Hashable
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Hashable
+from datetime import date
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 
 from api.clicks.parameters import ClicksQuery
-from api.dates import parse_day
-from api.http.conditional import JsonBody, day_has_ended
+from api.http.conditional import JsonBody
 from api.query import response_cache as cache_module
 from api.query.change_detection import ChangeDetector, Snapshot
 from api.query.response_cache import ENTRY_BYTES, ENTRY_SECONDS, POLL_SECONDS, ResponseCache
@@ -74,7 +72,7 @@ def test_a_late_click_of_an_hour_is_served_within_half_a_second(db: ClickHouse, 
         assert api.hourly(**asked).json()["result"][0]["acesCnt"] == total
 
 
-def test_later_days_do_not_touch_an_answer_and_its_time_moves_on(
+def test_later_days_do_not_touch_a_response_and_as_of_moves_on(
     db: ClickHouse, api: Callers, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     insert_source(db, 1, "2026-04-01 00:00:00")
@@ -90,9 +88,7 @@ def test_later_days_do_not_touch_an_answer_and_its_time_moves_on(
     assert [answer.headers["X-Data-As-Of"][11:13] for answer in (first, second)] == ["10", "11"]
 
 
-def test_an_answer_within_the_half_second_keeps_the_time_it_is_true_for(
-    db: ClickHouse, api: Callers, clock: Clock
-) -> None:
+def test_a_response_within_half_a_second_keeps_its_as_of(db: ClickHouse, api: Callers, clock: Clock) -> None:
     insert_source(db, 1, "2026-04-01 00:00:00")
     insert_watermark(db, 1, 0, "2026-04-01 10:00:00")
     first = api.clicks()
@@ -101,7 +97,7 @@ def test_an_answer_within_the_half_second_keeps_the_time_it_is_true_for(
     assert api.clicks().headers["X-Data-As-Of"] == first.headers["X-Data-As-Of"]
 
 
-def test_nothing_is_kept_for_longer_than_a_minute(db: ClickHouse, api: Callers, clock: Clock) -> None:
+def test_nothing_is_cached_for_longer_than_a_minute(db: ClickHouse, api: Callers, clock: Clock) -> None:
     insert_daily(db, [Daily(CLOSED), Daily(LATER)])
     assert daily_total(api) == 1
     db.command("ALTER TABLE rollup DELETE WHERE day = '2026-03-31' SETTINGS mutations_sync = 1")
@@ -125,14 +121,14 @@ def test_names_plans_and_groups_change_within_half_a_second(db: ClickHouse, api:
     assert api.hourly(grpIdx=5).json()["code"] == 1003
 
 
-def test_a_catalogue_written_here_is_seen_at_once(db: ClickHouse, api: Callers) -> None:
+def test_a_catalogue_written_by_this_process_is_seen_at_once(db: ClickHouse, api: Callers) -> None:
     insert_daily(db, [Daily(CLOSED)])
     assert api.clicks().json()["data"][0]["publisher_name"] is None
     assert api.admin("PUT", "/catalog", {"publishers": [{"publisher_id": 45, "name": "New"}]}).status_code == 200
     assert api.clicks().json()["data"][0]["publisher_name"] == "New"
 
 
-def test_no_scope_sees_anothers_answer(db: ClickHouse, api: Callers) -> None:
+def test_publishers_share_no_response(db: ClickHouse, api: Callers) -> None:
     insert_daily(db, [Daily(CLOSED, clicks=2), Daily(CLOSED, clicks=3, publisher=46)])
     for _ in range(2):
         assert daily_total(api, "admin") == 5
@@ -143,7 +139,7 @@ def test_no_scope_sees_anothers_answer(db: ClickHouse, api: Callers) -> None:
         assert api.clicks("unknown").status_code == 401
 
 
-def test_no_account_sees_anothers_answer(db: ClickHouse, api: Callers) -> None:
+def test_accounts_share_no_response(db: ClickHouse, api: Callers) -> None:
     account_on(db, "Enterprise", account_id=8)
     insert_hourly(db, [Hourly(CLOSED, 4, clicks=2, link=""), Hourly(CLOSED, 4, clicks=3, link="", account=8)])
     body = {"role": "account", "account_id": 8}
@@ -152,7 +148,7 @@ def test_no_account_sees_anothers_answer(db: ClickHouse, api: Callers) -> None:
         assert [api.hourly(role).json()["result"][0]["acesCnt"] for role in ("account", "other")] == [2, 3]
 
 
-def test_a_revoked_key_is_turned_away_from_a_remembered_answer(db: ClickHouse, api: Callers) -> None:
+def test_a_revoked_key_gets_no_cached_response(db: ClickHouse, api: Callers) -> None:
     made = api.admin("POST", "/keys", {"role": "publisher", "publisher_id": 45}).json()
     api.keys["made"] = made["key"]
     etag = api.clicks("made").headers["ETag"]
@@ -162,7 +158,7 @@ def test_a_revoked_key_is_turned_away_from_a_remembered_answer(db: ClickHouse, a
     assert api.client.get("/api/v1/clicks", headers=headers).status_code == 401
 
 
-def test_errors_are_not_kept(db: ClickHouse, api: Callers, clock: Clock) -> None:
+def test_errors_are_not_cached(db: ClickHouse, api: Callers, clock: Clock) -> None:
     asked = {"linkId": "abc", "domain": DOMAIN}
     for _ in range(2):
         refused = api.hourly(**asked)
@@ -173,7 +169,7 @@ def test_errors_are_not_kept(db: ClickHouse, api: Callers, clock: Clock) -> None
     assert api.hourly(**asked).json()["code"] == 0
 
 
-def test_a_store_that_is_away_answers_503_and_what_follows_is_right(db: ClickHouse, clock: Clock) -> None:
+def test_after_a_failed_poll_changes_are_still_found(db: ClickHouse, clock: Clock) -> None:
     detector = ChangeDetector(db, "clicks")
     cache = ResponseCache(Away(), detector, lambda: None, clock)
 
@@ -192,60 +188,6 @@ def test_a_store_that_is_away_answers_503_and_what_follows_is_right(db: ClickHou
     assert asyncio.run(ask()) == 2, "a poll that failed has not swallowed the change"
 
 
-CALLS: list[Callable[[Callers, str | None], Any]] = [
-    lambda api, etag: conditional(api, "/api/v1/clicks?start_date=2026-03-01&end_date=2026-03-31", etag),
-    lambda api, etag: conditional(api, "/api/statistics/v2/clicks-by-hour?ymd=2026-03-31", etag),
-]
-
-
-def conditional(api: Callers, path: str, etag: str | None) -> Any:
-    role = "publisher" if "v1/clicks" in path else "account"
-    headers = {"X-Api-Key": api.keys[role], "Authorization": f"APIKey {api.keys[role]}"}
-    return api.client.get(path, headers=headers if etag is None else headers | {"If-None-Match": etag})
-
-
-@pytest.mark.parametrize("call", CALLS, ids=["daily", "hourly"])
-def test_a_validator_saves_the_body_until_the_answer_changes(
-    db: ClickHouse, api: Callers, clock: Clock, call: Callable[[Callers, str | None], Any]
-) -> None:
-    fresh = call(api, None)
-    etag = fresh.headers["ETag"]
-    for named in (etag, f"W/{etag}", f'"other", {etag}', "*"):
-        same = call(api, named)
-        assert (same.status_code, same.content) == (304, b"")
-        for name in ("ETag", "Cache-Control", "Vary"):
-            assert same.headers[name] == fresh.headers[name]
-        assert "content-type" not in same.headers
-    assert call(api, '"other"').status_code == 200
-    insert_daily(db, [Daily(CLOSED)])
-    insert_hourly(db, [Hourly(CLOSED, 4, link="")])
-    clock.now += POLL_SECONDS
-    changed = call(api, etag)
-    assert changed.status_code == 200
-    assert changed.headers["ETag"] != etag
-
-
-def test_days_that_are_over_may_be_cached_by_the_caller_alone(api: Callers) -> None:
-    tomorrow = date.today() + timedelta(days=1)
-    for answer, kept in (
-        (api.clicks(), "private, max-age=60"),
-        (api.hourly(), "private, max-age=60"),
-        (api.clicks(start_date=str(tomorrow), end_date=str(tomorrow)), "private, no-cache"),
-        (api.hourly(ymd=str(tomorrow)), "private, no-cache"),
-    ):
-        assert answer.headers["Cache-Control"] == kept
-        assert answer.headers["Vary"] == "Accept, X-Api-Key, Authorization"
-
-
-def test_a_day_is_over_when_it_is_over_in_its_zone() -> None:
-    now = datetime(2026, 3, 31, 23, 30, tzinfo=UTC)
-    day = parse_day("2026-03-31")
-    assert day
-    assert not day_has_ended(day, UTC, now)
-    assert day_has_ended(day, ZoneInfo("Asia/Seoul"), now)
-    assert not day_has_ended(day, ZoneInfo("America/New_York"), now + timedelta(hours=1))
-
-
 class Script(ChangeDetector):
     """Snapshots in this order; afterwards nothing changes."""
 
@@ -260,7 +202,7 @@ def seven(_key: Hashable) -> int:
     return 7
 
 
-def test_who_asks_the_same_at_once_shares_one_query(clock: Clock) -> None:
+def test_concurrent_requests_of_a_key_share_one_query(clock: Clock) -> None:
     made: list[int] = []
 
     def make() -> int:
@@ -275,7 +217,7 @@ def test_who_asks_the_same_at_once_shares_one_query(clock: Clock) -> None:
     assert len(made) == 1
 
 
-def test_nobody_joins_an_answer_that_the_last_has_left(clock: Clock) -> None:
+def test_no_request_joins_a_cancelled_query(clock: Clock) -> None:
     began, go_on = threading.Event(), threading.Event()
 
     results = iter([1, 2])
@@ -306,7 +248,7 @@ def test_nobody_joins_an_answer_that_the_last_has_left(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize(("changed", "kept"), [(date(2026, 3, 31), False), (date(2026, 4, 1), True)])
-def test_what_changed_while_it_was_read_is_not_kept(clock: Clock, changed: date, kept: bool) -> None:
+def test_a_value_that_changed_while_it_was_read_is_not_cached(clock: Clock, changed: date, kept: bool) -> None:
     cache = ResponseCache(
         Away(), Script(Snapshot(all_changed=True), Snapshot(changed_from=changed)), lambda: None, clock
     )
@@ -331,8 +273,8 @@ def test_what_changed_while_it_was_read_is_not_kept(clock: Clock, changed: date,
 
 
 @pytest.mark.timeout(20)
-def test_who_comes_as_a_slow_look_ends_does_not_wait_for_it_again(clock: Clock) -> None:
-    """The event loop stood still: the poll was too old for them, and its task over but still there to be awaited."""
+def test_a_request_at_the_end_of_a_slow_poll_does_not_wait_for_it_again(clock: Clock) -> None:
+    """The event loop stood still: the poll was too old for them, its task done but not awaited yet."""
 
     class Slow(ChangeDetector):
         def __init__(self) -> None:
@@ -356,7 +298,7 @@ def test_who_comes_as_a_slow_look_ends_does_not_wait_for_it_again(clock: Clock) 
     asyncio.run(ask())
 
 
-def test_the_first_requests_may_come_together(clock: Clock) -> None:
+def test_the_first_requests_may_be_concurrent(clock: Clock) -> None:
     cache = ResponseCache(Away(), Script(), lambda: None, clock)
 
     async def ask() -> list[tuple[int, Any]]:
@@ -368,7 +310,7 @@ def test_the_first_requests_may_come_together(clock: Clock) -> None:
     assert [value for value, _ in asyncio.run(ask())] == [7, 7]
 
 
-def test_a_caller_that_leaves_stops_nobodys_answer(clock: Clock) -> None:
+def test_a_request_that_is_cancelled_does_not_cancel_the_others(clock: Clock) -> None:
     async def leave() -> tuple[int, Any]:
         cache = ResponseCache(Away(), Script(), lambda: None, clock)
         calls = [asyncio.ensure_future(cache.get(seven, "key", last_day=None, size=lambda _: 1)) for _ in range(2)]
@@ -379,7 +321,7 @@ def test_a_caller_that_leaves_stops_nobodys_answer(clock: Clock) -> None:
     assert asyncio.run(leave())[0] == 7
 
 
-def test_the_memory_is_bounded(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_size_is_bounded(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache_module, "MOST_BYTES", 10 + 2 * ENTRY_BYTES)
     cache = ResponseCache(Away(), Script(), lambda: None, clock)
 
@@ -395,7 +337,7 @@ def empty_page(_query: ClicksQuery) -> JsonBody:
     return JsonBody.of({"data": [], "meta": {}})
 
 
-def test_the_memory_counts_what_it_takes(clock: Clock) -> None:
+def test_the_size_is_about_the_memory_taken(clock: Clock) -> None:
     cache, answers = ResponseCache(Away(), Script(), lambda: None, clock), 2_000
 
     async def ask() -> None:
@@ -417,7 +359,7 @@ def test_the_memory_counts_what_it_takes(clock: Clock) -> None:
     assert taken / 1.5 < cache.size < taken * 3
 
 
-def test_what_is_too_old_is_not_kept_until_somebody_asks(clock: Clock) -> None:
+def test_expired_entries_are_dropped_without_a_request(clock: Clock) -> None:
     cache = ResponseCache(Away(), Script(), lambda: None, clock)
 
     async def ask(key: str) -> None:
@@ -440,7 +382,7 @@ def test_what_is_too_old_is_not_kept_until_somebody_asks(clock: Clock) -> None:
     ],
     ids=["nothing", "a-day", "the-first-day", "unknown", "catalog"],
 )
-def test_a_poll_drops_what_it_found_changed(clock: Clock, snapshot: Snapshot, kept: list[str]) -> None:
+def test_a_poll_drops_the_entries_that_it_invalidates(clock: Clock, snapshot: Snapshot, kept: list[str]) -> None:
     cache = ResponseCache(Away(), Script(Snapshot(all_changed=True), snapshot), lambda: None, clock)
     days = {"catalog": None, "early": date(2026, 3, 31), "late": date(2026, 4, 1), "latest": date.max}
 
