@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 from prometheus_client import CollectorRegistry, Counter
 
 from api.app import create_app
+from deploy.processes import metrics_listener
 from deploy.processes.api import run_api
 from deploy.processes.collector import CollectorService, collector_app, run_collector
 from deploy.processes.metrics_listener import MetricsListener
@@ -63,7 +64,8 @@ def test_work_that_fails_ends_it() -> None:
     assert scraped(settings).status_code == 200
 
 
-def test_by_default_nothing_listens() -> None:
+def test_by_default_nothing_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics_listener, "bind", lambda *_: pytest.fail("a port was bound"))
     done: list[bool] = []
 
     async def work() -> None:
@@ -72,7 +74,6 @@ def test_by_default_nothing_listens() -> None:
     listener = MetricsListener(Settings())
     asyncio.run(listener.serve_during(work()))
     assert done == [True]
-    assert listener._bound is None
 
 
 def test_the_port_of_callers_has_no_metrics() -> None:
