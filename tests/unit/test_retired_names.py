@@ -13,9 +13,11 @@ ROOT = Path(__file__).parents[2]
 CODE = [path for top in ("ingest", "rollups", "api", "deploy", "tests", "bench") for path in (ROOT / top).rglob("*.py")]
 PAGES = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
 NAMES = """
-    Allowance Answers CallOff CalledOff Counters Errand Errands Gate Home LimitedBody Limits Look Observer
+    Allowance Answers CallOff CalledOff Counters Deliveries Errand Errands Gate Home LimitedBody Limits Look Observer
     PATIENCE_SECONDS PatientProtocol Pulse Running StandingHeaders Store StoreError StoreUnavailable Strangers
-    administering answering auditing errand errands feeding greet hashset reading_store
+    TopicLook Unpackable
+    administering answering auditing dialled_settings errand errands feeding greet hashset of_data_dir reading_store
+    say_once stamped
 """
 RETIRED = frozenset(NAMES.split())
 
