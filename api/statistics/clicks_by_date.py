@@ -1,4 +1,4 @@
-"""`GET /api/statistics/v1|v2/clicks-by-date`: clicks and users by day, of a link, a group or an account."""
+"""`GET /api/statistics/v1|v2/clicks-by-date`: clicks and users by day of a link, a group or an account."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class ClicksByDate:
         ]
 
     def _days(self, caller: Caller, scope: Scope, days: Days, fill: bool) -> list[tuple[date, ClickCount]]:
-        """The days with clicks, ascending; with `fill`, every day that the caller's zone has in the range as well."""
+        """The days with clicks, ascending; with `fill` also all other days that the caller's zone has in the range."""
         found = self._counts.by_day(caller.account_id, scope, days.first, days.last)
         listed = set(found)
         if fill:

@@ -108,7 +108,7 @@ class ClicksByGroup:
             return await self._statistics.respond(request, caller, days.last, self._page, days, groups, page)
 
     def _page(self, caller: Caller, days: Days, groups: tuple[int, ...] | None, number: int) -> GroupClicksPage:
-        """A page of groups, those without clicks included: a page is then the same groups whatever is clicked."""
+        """Groups without clicks are listed too, so a page has the same groups whatever is clicked."""
         page = read_groups(self._db, caller.account_id, number, groups)
         if groups is not None and page.total < len(groups):
             raise not_found("group")

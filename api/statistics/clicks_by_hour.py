@@ -1,4 +1,4 @@
-"""`GET /api/statistics/v1|v2|v3/clicks-by-hour`: clicks and users by hour, of a link, a group or an account."""
+"""`GET /api/statistics/v1|v2|v3/clicks-by-hour`: clicks and users by hour of a link, a group or an account."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from api.statistics.queries import NO_CLICKS, ClickCount, ClickCounts
 
 HourStatus = Literal["final", "open", "future"]
 
-_ROW_BYTES = 300  # of a remembered hour
+_ROW_BYTES = 300  # of a cached hour
 
 
 class HourRow(TypedDict):
@@ -149,7 +149,7 @@ class ClicksByHour:
             return await self._statistics.respond(request, caller, days.last, self._rows, scope, days, False)
 
     async def _respond_with_status(self, request: Request, caller: Caller, scope: Scope, days: Days) -> Response:
-        """Caches the counts only: the status of an hour changes with every poll of the database."""
+        """Caches the counts only: the status of an hour changes with time."""
         hours, as_of = await self._statistics.cache.get(
             self._hours, caller, scope, days, True, last_day=days.last, size=lambda hours: len(hours) * _ROW_BYTES
         )
@@ -168,7 +168,7 @@ class ClicksByHour:
         return [_link_row(link, *hour) for hour in self._hours(caller, link, days, fill)]
 
     def _hours(self, caller: Caller, scope: Scope, days: Days, fill: bool) -> list[tuple[date, int, ClickCount]]:
-        """The hours with clicks, ascending; with `fill`, every hour that the days have in the caller's zone as well."""
+        """The hours with clicks, ascending; with `fill` also all other local hours of the days."""
         found = self._counts.by_hour(caller.account_id, scope, days.first, days.last)
         listed = set(found)
         if fill:

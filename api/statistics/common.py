@@ -1,4 +1,4 @@
-"""What all calls of the link shortener share: who asks, within which plan, the envelope, and how it is documented."""
+"""Shared by all endpoints of statistics: authentication, plans, the response envelope, OpenAPI entries."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ACCOUNT_BYTES = 500
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The account behind a request; its days and hours are those of `zone`."""
+    """The account of a request. Its days and hours are local to `zone`."""
 
     account_id: int
     plan: Plan
@@ -41,7 +41,7 @@ class Caller:
 
 
 class Statistics:
-    """Lets callers in and answers them. For one event loop."""
+    """Admits requests and responds to them. For one event loop."""
 
     def __init__(
         self, authentication: Authentication, limiter: RateLimiter, catalog: Catalog, cache: ResponseCache
@@ -53,7 +53,10 @@ class Statistics:
 
     @asynccontextmanager
     async def caller(self, request: Request) -> AsyncIterator[Caller]:
-        """The caller of a statistics call, which counts as one for the block."""
+        """The caller of an endpoint that takes a plan with statistics. Holds one of its concurrent slots in the block.
+
+        Raises Unauthorized, Forbidden, RateLimited, and StatisticsError for a plan without statistics.
+        """
         caller = await self._resolve(request)
         if not caller.plan.statistics:
             await self._limiter.count_account(caller.account_id, caller.plan)
@@ -62,7 +65,7 @@ class Statistics:
             yield caller
 
     async def account(self, request: Request) -> Caller:
-        """The caller of a call that every plan has."""
+        """The caller of an endpoint that every plan includes. Raises Unauthorized, Forbidden, RateLimited."""
         caller = await self._resolve(request)
         await self._limiter.count_account(caller.account_id, caller.plan)
         return caller
@@ -77,8 +80,10 @@ class Statistics:
     async def respond(
         self, request: Request, caller: Caller, last_day: date | None, read: Callable[..., Any], *arguments: Hashable
     ) -> Response:
-        """The result of `read(caller, *arguments)` in the envelope; `last_day` is the last day that it depends on,
-        None if it depends on the catalogue only. The result is cached, see `ResponseCache.get`.
+        """The result of `read(caller, *arguments)` in the envelope, from the cache or read in a thread.
+
+        `last_day` is the last day that the result depends on, None if it depends on the catalogue only. The arguments
+        are part of the cache key, see `ResponseCache.get`.
         """
         body, as_of = await self.cache.get(
             _encoded, read, caller, *arguments, last_day=last_day, size=lambda body: body.size
@@ -96,12 +101,12 @@ def envelope(result: Any) -> dict[str, Any]:
 
 
 def statistics_router() -> APIRouter:
-    """An empty router whose calls take an account's key and refuse in the statistics envelope."""
+    """An empty router; its endpoints are documented as taking the key of an account."""
     key = APIKeyHeader(name="Authorization", description="`APIKey KEY`", scheme_name="APIKey", auto_error=False)
     return APIRouter(tags=["statistics"], dependencies=[Security(key)])
 
 
-_WHY = {
+_MESSAGES = {
     StatisticsCode.PARAMETER: "startYmd must be a date written as YYYY-MM-DD.",
     StatisticsCode.LINK_INCOMPLETE: "linkId and domain are both required.",
     StatisticsCode.PLAN: "The Personal plan has no clicks by group.",
@@ -111,10 +116,13 @@ _WHY = {
 
 
 def documented_responses(result: Any, *codes: StatisticsCode) -> Responses:
-    """The OpenAPI entries of HTTP 200 and 304: an example and each business error of the call."""
-    refusals = {
-        f"{code.value}": {"summary": code.name, "value": {"code": code.value, "message": _WHY[code], "result": None}}
+    """The OpenAPI entries of HTTP 200 and 304, with an example of the result and of each business error."""
+    errors = {
+        f"{code.value}": {
+            "summary": code.name,
+            "value": {"code": code.value, "message": _MESSAGES[code], "result": None},
+        }
         for code in codes
     }
-    examples = {"0": {"summary": "SUCCESS", "value": envelope(result)}, **refusals}
+    examples = {"0": {"summary": "SUCCESS", "value": envelope(result)}, **errors}
     return success_responses("code 0 and the result, or a business error: another code and no result", examples)

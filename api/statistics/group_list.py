@@ -171,6 +171,6 @@ class GroupList:
 
 
 def _filters(parameters: QueryParams) -> tuple[int | None, str]:
-    """The id of the only group asked for, if any, and the part of a name."""
+    """The only group, None for all, and a part of the name."""
     group = single_value(parameters, "grpIdx")
     return None if group is None else parse_group(group), single_value(parameters, "nm") or ""

@@ -1,8 +1,7 @@
-"""What a statistics call asks for, read out of its query string within the plan of its caller. Pure.
+"""Parses the query parameters of statistics within the plan of the account. Pure functions.
 
-What is given but empty is malformed or incomplete, and what is given twice is refused, so that no slip of a caller
-becomes the answer to another question. Only `fill=1` fills, and every name has an empty part. Parameters that a call
-does not know are ignored.
+All raise StatisticsError. An empty value is an error, except of `fill` and `nm`, and so is a parameter given twice: a
+mistake must not select other data. Unknown parameters are ignored.
 """
 
 from __future__ import annotations
@@ -80,7 +79,7 @@ def parse_days(parameters: QueryParams, plan: Plan) -> Days:
 
 
 def parse_scope(parameters: QueryParams, plan: Plan) -> Scope:
-    """A link before a group before the whole account."""
+    """A link if one is given, else a group, else the whole account."""
     linked = parameters.keys() & {"linkId", "domain"}
     if not (linked or plan.whole_account):
         why = f"linkId and domain are both required on the {plan.name} plan."
@@ -115,7 +114,7 @@ def parse_group(text: str, name: str = "grpIdx") -> int:
 
 
 def parse_groups(text: str | None, name: str, plan: Plan) -> tuple[int, ...] | None:
-    """The groups of a comma-separated list, each once and ascending; None for all."""
+    """The ids of a comma-separated list, ascending and without duplicates. None for all groups."""
     if text is None and plan.groups_a_call is None:
         return None
     if text is None:
@@ -144,7 +143,7 @@ def invalid_parameter(message: str) -> StatisticsError:
 
 
 def not_found(what: str) -> StatisticsError:
-    """One answer for what does not exist and for what belongs to somebody else."""
+    """The same error for what does not exist and for what is another account's."""
     return StatisticsError(StatisticsCode.UNKNOWN, f"There is no such {what} in this account.")
 
 

@@ -16,7 +16,7 @@ from rollups.clickhouse import ClickHouse, Row
 
 log = logging.getLogger(__name__)
 
-_EXACT_USERS = 65_536  # up to here `uniq` counts, and never too many; beyond it estimates
+_EXACT_USERS = 65_536  # up to here `uniq` is exact or too low; above it is an estimate
 _ESTIMATE_ERROR = 0.01
 
 _IN_GROUP = "account_id = {account:UInt64} AND grp_idx = {group:UInt64}"
@@ -58,12 +58,14 @@ NO_CLICKS = ClickCount(clicks=0, users=0)
 
 
 class ClickCounts:
-    """Reads counts of one account. Every call may block on ClickHouse. What has no clicks is missing; if nothing
-    has, and the account has no such link or group, StatisticsError says so.
+    """Reads clicks and unique users of one account. Users are unions of sets, never sums. All methods block.
 
-    There are never more users than clicks. Where the rollups say otherwise the answer has as many users as clicks, and
-    `clickmill_users_above_clicks_total` tells: cause `estimate` where nearly every click is of another user and the
-    estimate of large sets errs upwards, within its 1 %; `damage` for anything else, which is logged as an error.
+    Hours, days and groups without clicks are left out. If nothing is found and the account has no such link or group,
+    the methods raise StatisticsError 1004.
+
+    Users never exceed clicks: larger numbers are capped and counted in `clickmill_users_above_clicks_total`. The cause
+    is `estimate` if the set is large and the excess within 1 %, the error of the estimate; all else is `damage` in the
+    rollups and is logged as an error.
     """
 
     def __init__(self, db: ClickHouse, registry: CollectorRegistry | None = None) -> None:
@@ -79,20 +81,20 @@ class ClickCounts:
 
     def by_hour(self, account_id: int, scope: Scope, first: date, last: date) -> dict[tuple[date, int], ClickCount]:
         rows = self._read("day, hour", account_id, scope, first, last)
-        return {(day, hour): count for (day, hour), count in self._checked(rows, account_id)}
+        return {(day, hour): count for (day, hour), count in self._capped_rows(rows, account_id)}
 
     def by_day(self, account_id: int, scope: Scope, first: date, last: date) -> dict[date, ClickCount]:
         rows = self._read("day", account_id, scope, first, last)
-        return {day: count for (day,), count in self._checked(rows, account_id)}
+        return {day: count for (day,), count in self._capped_rows(rows, account_id)}
 
     def by_group(self, account_id: int, groups: Sequence[int], first: date, last: date) -> dict[int, ClickCount]:
-        """Clicks on the links that are in each group now."""
+        """Clicks by group id, on the links that are in the group now."""
         days = stored_range(first, last)
         if days is None or not groups:
             return {}
         parameters = {"account": account_id, "groups": list(groups), "first": days[0], "last": days[1]}
         rows = self._db.query(_BY_GROUP, parameters)
-        return {group: count for (group,), count in self._checked(rows, account_id)}
+        return {group: count for (group,), count in self._capped_rows(rows, account_id)}
 
     def _read(self, by: str, account_id: int, scope: Scope, first: date, last: date) -> Sequence[Row]:
         days = stored_range(first, last)
@@ -110,13 +112,13 @@ class ClickCounts:
             ensure_exists(self._db, account_id, scope)
         return found
 
-    def _checked(self, rows: Iterable[Row], account_id: int) -> list[tuple[tuple[Any, ...], ClickCount]]:
-        """What each row is about, and its count, with no more users than clicks."""
+    def _capped_rows(self, rows: Iterable[Row], account_id: int) -> list[tuple[tuple[Any, ...], ClickCount]]:
+        """Pairs of what a row is grouped by and its count, with users capped at clicks."""
         return [
-            (row[:-2], self._at_most(account_id, row[:-2], ClickCount(clicks=row[-2], users=row[-1]))) for row in rows
+            (row[:-2], self._capped(account_id, row[:-2], ClickCount(clicks=row[-2], users=row[-1]))) for row in rows
         ]
 
-    def _at_most(self, account_id: int, place: tuple[Any, ...], count: ClickCount) -> ClickCount:
+    def _capped(self, account_id: int, group: tuple[Any, ...], count: ClickCount) -> ClickCount:
         clicks, users = count
         if users <= clicks:
             return count
@@ -124,13 +126,13 @@ class ClickCounts:
             self._above.labels("estimate").inc()
         else:
             self._above.labels("damage").inc()
-            told = "account %s, %s: %s users of %s clicks; run `clickmill audit`"
-            log.error(told, account_id, " ".join(map(str, place)), users, clicks)
+            message = "account %s, %s: %s users of %s clicks; run `clickmill audit`"
+            log.error(message, account_id, " ".join(map(str, group)), users, clicks)
         return ClickCount(clicks=clicks, users=clicks)
 
 
 def _scope_condition(scope: Scope) -> tuple[str, dict[str, Any]]:
-    """What picks the rollup rows of a scope, with the parameters that it binds besides `account`."""
+    """The SQL condition on rollup rows of a scope, and its parameters besides `account`."""
     match scope:
         case LinkScope(domain=domain, link_id=link_id):
             condition = "grain = 'link_hour' AND domain = {domain:String} AND link_id = {link:String}"
@@ -143,13 +145,13 @@ def _scope_condition(scope: Scope) -> tuple[str, dict[str, Any]]:
 
 
 def ensure_exists(db: ClickHouse, account_id: int, scope: Scope) -> None:
-    """Raises 1004 unless the account has what the scope names."""
+    """Raises StatisticsError 1004 if the account has no such link or group. Blocks."""
     if not _exists(db, account_id, scope):
         raise not_found("link" if isinstance(scope, LinkScope) else "group")
 
 
 def _exists(db: ClickHouse, account_id: int, scope: Scope) -> bool:
-    """Whether the account has the link (catalogued, or ever clicked) or the group (named, or of any link)."""
+    """A link exists if it is in the catalogue or was ever clicked, a group if it has a name or a link."""
     match scope:
         case LinkScope():
             link = "account_id = {account:UInt64} AND domain = {domain:String} AND link_id = {link:String}"
@@ -171,7 +173,7 @@ def _exists(db: ClickHouse, account_id: int, scope: Scope) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """A group and how many links are in it now. What the catalogue does not tell is None; times are Unix seconds."""
+    """A group and the number of its links. The rest is None for a group without an entry; times are Unix seconds."""
 
     grp_idx: int
     name: str | None
@@ -183,7 +185,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """One page of groups, and how many there are on all pages."""
+    """One page of groups; `total` counts the groups of all pages."""
 
     number: int
     groups: list[Group]
@@ -193,7 +195,7 @@ class Page:
 def read_groups(
     db: ClickHouse, account_id: int, number: int, only: Sequence[int] | None = None, part: str = ""
 ) -> Page:
-    """A page of the account's groups by id: all, or only some; `part` is a part of the name, in either case."""
+    """A page of the account's groups by id. `only`: these ids; `part`: names that contain it in any case. Blocks."""
     conditions = ["grp_idx IN {only:Array(UInt64)}"] if only is not None else []
     conditions += ["positionCaseInsensitiveUTF8(max(name), {part:String}) > 0"] if part else []
     having = f"HAVING {' AND '.join(conditions)}" if conditions else ""
