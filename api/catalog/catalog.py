@@ -126,8 +126,8 @@ def _write_groups(db: ClickHouse, entries: Sequence[Values]) -> None:
             new.append(entry)
         elif (name, memo) != (entry["name"], entry["memo"]):
             changed.append({**entry, "created_at": created_at})
-    for entries in (new, changed):
-        write_newest(db, "groups", ("account_id", "grp_idx"), entries)
+    for rows in (new, changed):
+        write_newest(db, "groups", ("account_id", "grp_idx"), rows)
 
 
 def _known_groups(db: ClickHouse, entries: Sequence[Values]) -> dict[tuple[int, int], tuple[str, str, datetime]]:
