@@ -20,7 +20,7 @@ Condition = tuple[str, str]  # (state as in `partition_states`, why)
 
 OK: Condition = ("ok", "")
 _SAMPLES = 720
-_AFRESH_SECONDS = 60.0
+READ_BACK_SECONDS = 60.0
 _MOST_WHY = 500  # characters
 
 
@@ -84,12 +84,12 @@ class PartitionStates:
         self._db = db
         self._source = source
         self._states: dict[int, str] = {}
-        self._looked = -_AFRESH_SECONDS
+        self._looked = -READ_BACK_SECONDS
 
     def write(self, conditions: Mapping[int, Condition]) -> None:
         """Notes how the partitions are that the worker holds, each of them. Blocks."""
         states = {partition: state for partition, (state, _) in conditions.items()}
-        if states == self._states and time.monotonic() - self._looked < _AFRESH_SECONDS:
+        if states == self._states and time.monotonic() - self._looked < READ_BACK_SECONDS:
             return
         known = self._known()
         now = datetime.now(UTC)
@@ -122,13 +122,13 @@ class Lateness:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._ends: dict[int, deque[tuple[float, int]]] = {}  # (time, end), of ends that are not reached yet
+        self.ends: dict[int, deque[tuple[float, int]]] = {}  # (time, end), of ends that are not reached yet
 
     def note(self, positions: Mapping[int, tuple[int, int]]) -> None:
         """Takes in the next offset to apply and the end of the log, of all partitions that are held."""
-        self._ends = {partition: self._ends.get(partition, deque(maxlen=_SAMPLES)) for partition in positions}
+        self.ends = {partition: self.ends.get(partition, deque(maxlen=_SAMPLES)) for partition in positions}
         for partition, (applied, end) in positions.items():
-            ends = self._ends[partition]
+            ends = self.ends[partition]
             while ends and ends[0][1] <= applied:
                 ends.popleft()
             if end > applied and (not ends or end > ends[-1][1]):
@@ -136,12 +136,12 @@ class Lateness:
 
     def seconds(self) -> float:
         """How old the oldest record that is not applied is, at least."""
-        return max((self._clock() - ends[0][0] for ends in self._ends.values() if ends), default=0.0)
+        return max((self._clock() - ends[0][0] for ends in self.ends.values() if ends), default=0.0)
 
     def late(self) -> dict[int, str]:
         """How far partitions are behind that are behind by more than a minute."""
         found = {}
-        for partition, ends in self._ends.items():
+        for partition, ends in self.ends.items():
             if ends and (age := self._clock() - ends[0][0]) > LATE_SECONDS:
                 found[partition] = f"the log is ahead by records that are there for {age:.0f} s or more"
         return found

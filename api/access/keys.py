@@ -29,7 +29,7 @@ _REFRESH_SECONDS = KNOWN_SECONDS / 2  # in the background, so that no caller wai
 
 _KEY = re.compile(r"cm_[A-Za-z0-9_-]{43}")  # 256 random bits
 _SETTINGS_KEY_ID = "settings"
-_READ_BACK_TRIES, _READ_BACK_PAUSE = 10, 0.2  # a replica may lag behind the one that took the write
+READ_BACK_TRIES, READ_BACK_PAUSE = 10, 0.2  # a replica may lag behind the one that took the write
 
 
 class KeyRing:
@@ -133,12 +133,12 @@ class KeyRing:
 
     def _read_back(self, shown: Callable[[], bool]) -> None:
         """Waits until the database shows what was written. Raises ClickHouseUnavailable if it does not."""
-        for attempt in range(_READ_BACK_TRIES):
+        for attempt in range(READ_BACK_TRIES):
             self._cache.refresh()
             if shown():
                 return
-            if attempt + 1 < _READ_BACK_TRIES:
-                time.sleep(_READ_BACK_PAUSE)
+            if attempt + 1 < READ_BACK_TRIES:
+                time.sleep(READ_BACK_PAUSE)
         raise ClickHouseUnavailable("ClickHouse does not show the change of a key that it has taken")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from rollups.clickhouse import ClickHouse, ClickHouseBusy
 
-_TRIES = 3
+TRIES = 3
 _STEP_MICROSECONDS = 1000  # beyond the newest version; random microseconds within it tell two writers apart
 _MOST_NEWER = 100_000
 
@@ -23,7 +23,7 @@ def write_newest(db: ClickHouse, table: str, identity: Sequence[str], entries: C
     Reads them back: an entry that another writer replaced at the same time is written again, a few times. Raises
     ClickHouseBusy if other writers keep winning. Blocks.
     """
-    for _ in range(_TRIES):
+    for _ in range(TRIES):
         if not entries:
             return
         version = _next_version(db, table)

@@ -12,7 +12,7 @@ PER_SECOND, BURST = 20.0, 50  # of one address
 ALL_PER_SECOND, ALL_BURST = 500.0, 1000
 MOST_SECONDS = 1.0  # that a response is delayed
 MOST_WAITING = 1000  # responses; further ones are not delayed
-_ADDRESSES = 10_000
+MOST_NAMES = 10_000
 _NETWORK_BITS = 64  # of an IPv6 address: what a provider gives to one customer
 
 
@@ -37,9 +37,9 @@ class FailedAuthThrottle:
 class LeakyBuckets:
     """So many a second of each name, after a burst. The names not seen for longest are forgotten first."""
 
-    def __init__(self, per_second: float, burst: int, clock: Callable[[], float]) -> None:
+    def __init__(self, per_second: float, burst: int, clock: Callable[[], float], most: int = MOST_NAMES) -> None:
         self._interval, self._ahead = 1 / per_second, (burst - 1) / per_second
-        self._clock = clock
+        self._clock, self._most = clock, most
         self._due: OrderedDict[str, float] = OrderedDict()  # of the next one, if all came evenly
 
     def add(self, name: str) -> float:
@@ -47,7 +47,7 @@ class LeakyBuckets:
         now = self._clock()
         due = max(self._due.pop(name, 0.0), now - self._ahead)
         self._due[name] = min(due, now + MOST_SECONDS) + self._interval
-        if len(self._due) > _ADDRESSES:
+        if len(self._due) > self._most:
             self._due.popitem(last=False)
         return min(max(0.0, due - now), MOST_SECONDS)
 

@@ -49,7 +49,8 @@ class ProducerConnection:
             await self.producer.stop()
 
 
-def _partitioner(key: bytes | None, partitions: Sequence[int], available: Sequence[int]) -> int:
+def partitioner(key: bytes | None, partitions: Sequence[int], available: Sequence[int]) -> int:
+    """By the key as Kafka's own clients, or any that has a leader."""
     return (
         random.choice(available or partitions) if key is None else partitions[partition_for_key(key, len(partitions))]
     )
@@ -79,7 +80,7 @@ async def _start(settings: Settings, delivery_timeout: float, *, idempotent: boo
         **client_options(settings),
         acks="all",
         enable_idempotence=idempotent,
-        partitioner=_partitioner,
+        partitioner=partitioner,
         compression_type=COMPRESSION,
         linger_ms=_LINGER_MS,
         max_batch_size=_BATCH_BYTES,

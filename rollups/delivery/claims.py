@@ -22,7 +22,7 @@ from rollups.model import FetchPosition, Lease, State
 log = logging.getLogger(__name__)
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # seconds between attempts
-_READ_AGAIN = 1.0
+READ_AGAIN_SECONDS = 1.0
 
 
 class Log(Protocol):
@@ -156,7 +156,7 @@ class Claims:
                 self._leases.halt(lease, f"the log ends at {ends[partition][1]}, before the watermark {watermark}")
             elif partition in ends:
                 log.warning("partition %d does not show what was counted last; asking again", partition)
-                self._leases.postpone(lease, _READ_AGAIN)
+                self._leases.postpone(lease, READ_AGAIN_SECONDS)
                 waiting.add(partition)
         return tails.keys() - waiting
 

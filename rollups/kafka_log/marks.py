@@ -16,7 +16,7 @@ from rollups.clickhouse import ClickHouse
 from rollups.kafka_log.tail import fingerprint
 from rollups.model import Records
 
-_MARK_SECONDS = 30.0
+MARK_SECONDS = 30.0
 
 _SPREAD = """
 SELECT source, partition, offset, crc FROM
@@ -58,7 +58,7 @@ class Marks:
             rows = [(self._source, partition, offset, crc, at) for partition, (offset, crc) in ready.items()]
             self._db.insert("log_marks", rows, ["source", "partition", "offset", "crc", "noted_at"])
         for partition in ready:
-            self._due[partition] = now + _MARK_SECONDS
+            self._due[partition] = now + MARK_SECONDS
             newer = [mark for mark in self._noted[partition] if mark > ready[partition]]
             self._noted[partition] = deque(newer, maxlen=2)
 

@@ -17,9 +17,9 @@ from rollups.clickhouse import ClickHouse, Row
 DEFAULT_ZONE = "UTC"
 _MINUTE = 60  # zones change their offset on whole minutes only, save one in 1972: Newfoundland at 00:01 until 2011
 _DAY = 86_400
-_READ_AT_ONCE = 100_000
+READ_AT_ONCE = 100_000
 _REMEMBERED = 100_000  # owners; whoever sends clicks makes up as many as there are numbers
-_OVERLAP = timedelta(seconds=60)  # a row is visible a moment after its version was stamped
+OVERLAP = timedelta(seconds=60)  # a row is visible a moment after its version was stamped
 _START = datetime.fromtimestamp(0, UTC)
 
 Ints = NDArray[np.int64]
@@ -47,11 +47,11 @@ class OwnerZones:
             rows = self._db.query(
                 f"SELECT {self._key}, time_zone, version, now64(6, 'UTC') FROM {self._table} FINAL "
                 f"WHERE (version, {self._key}) > ({{since:DateTime64(6, 'UTC')}}, {{after:UInt64}}) "
-                f"ORDER BY version, {self._key} LIMIT {_READ_AT_ONCE}",
+                f"ORDER BY version, {self._key} LIMIT {READ_AT_ONCE}",
                 {"since": place[0], "after": place[1]},
             )
             self._take_over(rows)
-            if len(rows) < _READ_AT_ONCE:
+            if len(rows) < READ_AT_ONCE:
                 break
             place = rows[-1][2].replace(tzinfo=UTC), rows[-1][0]
 
@@ -63,7 +63,7 @@ class OwnerZones:
                         generation[owner] = _known(zone)
         if rows:
             owner, _, version, now = rows[-1]
-            latest = now.replace(tzinfo=UTC) - _OVERLAP, 0
+            latest = now.replace(tzinfo=UTC) - OVERLAP, 0
             self._settled = max(self._settled, min((version.replace(tzinfo=UTC), owner), latest))
 
     def zones_of(self, owners: Iterable[int]) -> dict[int, str]:

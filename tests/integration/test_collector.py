@@ -35,8 +35,8 @@ VERDICTS: dict[str | None, KeyVerdict] = {"good": "ok", "reader": "forbidden", "
 class Collector:
     """A client of the collector, and the door that it can be shut by."""
 
-    def __init__(self, client: httpx.AsyncClient, producer: ClickProducer) -> None:
-        self.client, self.producer, self.closed = client, producer, False
+    def __init__(self, app: Starlette, client: httpx.AsyncClient, producer: ClickProducer) -> None:
+        self.app, self.client, self.producer, self.closed = app, client, producer, False
 
     async def post(self, content: Any, key: str | None = "good", **headers: str) -> httpx.Response:
         body = content if isinstance(content, bytes | AsyncIterator) else json.dumps(content)
@@ -51,9 +51,11 @@ async def collecting(settings: Settings) -> AsyncIterator[Collector]:
 
     async with ClickProducer(settings, delivery_timeout=3) as producer:
         routes = collector_routes(producer, authorize, settings, closed=lambda: running.closed, clock=lambda: NOW)
-        transport = httpx.ASGITransport(Starlette(routes=routes))
-        async with httpx.AsyncClient(transport=transport, base_url="http://collector", timeout=30) as client:
-            running = Collector(client, producer)
+        app = Starlette(routes=routes)
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://collector", timeout=30
+        ) as client:
+            running = Collector(app, client, producer)
             yield running
 
 
@@ -240,9 +242,8 @@ def test_a_body_without_length_is_read_no_further_than_allowed(broker: Tansu) ->
         async def send(message: Any) -> None:
             sent.append(message)
 
-        app = running.client._transport.app  # type: ignore[attr-defined]
         scope = {"type": "http", "method": "POST", "path": "/ingest/events", "query_string": b""}
-        await app(scope | {"headers": [(b"x-api-key", b"good")]}, receive, send)
+        await running.app(scope | {"headers": [(b"x-api-key", b"good")]}, receive, send)
         assert sent[0]["status"] == 413
         assert received <= MAX_BODY_BYTES + 65536
 

@@ -120,7 +120,7 @@ def test_a_broker_that_cannot_start_says_why(tmp_path: Path) -> None:
 def test_without_java_there_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("JAVA_HOME", raising=False)
-    monkeypatch.setattr(kafka_broker, "_java", kafka_broker._java.__wrapped__)
+    monkeypatch.setattr(kafka_broker, "java", kafka_broker.java.__wrapped__)
     assert missing_reason.__wrapped__() == "Kafka needs Java: there is no `java`"
 
 

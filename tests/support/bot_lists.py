@@ -41,19 +41,19 @@ def upstream() -> dict[str, tuple[set[Kind], set[str]]]:
     kinds = {rule: Kind[kind.upper()] for kind, rules in ours["kinds"].items() for rule in rules}
     found: dict[str, tuple[set[Kind], set[str]]] = {}
     for entry in crawleruseragents.CRAWLER_USER_AGENTS_DATA:
-        for rule in _rules(entry["pattern"], translated):
+        for rule in rules_of(entry["pattern"], translated):
             kind, lists = found.setdefault(rule, (set(), set()))
             kind |= {_TAGS.get(tag, Kind.CRAWLER) for tag in entry.get("tags", [])}
             lists.add("crawler-user-agents")
     for pattern in data:
-        for rule in _rules(pattern, translated):
+        for rule in rules_of(pattern, translated):
             kind, lists = found.setdefault(rule, (set(), set()))
             kind |= {kinds[rule]} if rule in kinds else set()
             lists.add("crawlerdetect")
     return found
 
 
-def _rules(pattern: str, translated: dict[str, list[str]]) -> list[str]:
+def rules_of(pattern: str, translated: dict[str, list[str]]) -> list[str]:
     if pattern in translated:
         return translated[pattern]
     literal = _LITERAL.fullmatch(pattern)

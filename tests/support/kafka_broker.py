@@ -77,7 +77,7 @@ def require(reason: str | None) -> None:
 def missing_reason() -> str | None:
     """Why Kafka cannot run here, or None. The first call on a machine fetches it."""
     try:
-        _java()
+        java()
         _jars()
     except RuntimeError as error:
         return str(error)
@@ -85,7 +85,7 @@ def missing_reason() -> str | None:
 
 
 @functools.cache
-def _java() -> str:
+def java() -> str:
     home = os.environ.get("JAVA_HOME")
     java = shutil.which("java", path=f"{home}/bin") if home else shutil.which("java")
     if not java:
@@ -140,7 +140,7 @@ def _fetch(target: Path) -> None:
 def java_program(source: str, *arguments: str) -> list[str]:
     """The command that runs a Java file of `tests/support/kafka` with Kafka's client; it compiles it first."""
     require(missing_reason())
-    return [_java(), *_JVM, "-cp", f"{_jars()}/*", str(_HERE / source), *arguments]
+    return [java(), *_JVM, "-cp", f"{_jars()}/*", str(_HERE / source), *arguments]
 
 
 class KafkaBroker:
@@ -194,7 +194,7 @@ class KafkaBroker:
 
     def _command(self, main_class: str, *arguments: str) -> list[str]:
         logging = f"-Dlog4j2.configurationFile={_HERE / 'log4j2.properties'}"
-        return [_java(), *_JVM, logging, "-cp", f"{_jars()}/*", main_class, *arguments]
+        return [java(), *_JVM, logging, "-cp", f"{_jars()}/*", main_class, *arguments]
 
     def _configure(self) -> Path:
         """Write the configuration, and format the storage if that was not done before."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from fastapi.testclient import TestClient
 
 from api.access.keys import KeyRing
@@ -29,6 +31,15 @@ class Away(ClickHouse):
 
     def __init__(self) -> None:
         super().__init__("clickhouse://127.0.0.1:1/none")
+
+
+@contextmanager
+def away(db: ClickHouse) -> Iterator[None]:
+    """The database cannot be reached meanwhile, by whatever holds this client."""
+    with pytest.MonkeyPatch.context() as patch:
+        for call in ("query", "command", "insert"):
+            patch.setattr(db, call, getattr(Away(), call))
+        yield
 
 
 @dataclass(frozen=True)

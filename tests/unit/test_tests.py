@@ -1,4 +1,4 @@
-"""Rules of the tests themselves: no assertion passes because there was nothing to assert."""
+"""Rules of the tests: no assertion passes over nothing, and no test reaches into what is private."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
+CODE = [path for layer in ("ingest", "rollups", "api", "deploy") for path in sorted((ROOT / layer).rglob("*.py"))]
+NAMES_OF_FAUST = {"_create_worker_consumer", "_thread"}  # it has no public way to its consumer
 # Calls that are as long as what they are given, or as the number in the test says.
-AS_LONG_AS_GIVEN = {*vars(builtins), "count", "items", "keys", "product", "repeat", "values"}
+AS_LONG_AS_GIVEN = {*vars(builtins), "count", "items", "keys", "product", "repeat", "values", "walk"}
 
 
 def iterated(tree: ast.AST) -> Iterator[ast.expr]:
@@ -41,3 +43,48 @@ def test_no_loop_of_assertions_passes_over_nothing() -> None:
         if may_be_empty(iterable)
     ]
     assert not found, "wrap in tests.support.some(...)"
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
+
+
+def is_self(owner: ast.expr) -> bool:
+    return isinstance(owner, ast.Name) and owner.id in ("self", "cls")
+
+
+def private_names(path: Path) -> set[str]:
+    """Private functions, classes, attributes and variables that a file defines."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load) and is_self(node.value):
+            found.add(node.attr)
+        elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            found.add(node.id)
+    return {name for name in found if is_private(name)}
+
+
+def names_reached_into(path: Path) -> Iterator[tuple[int, str]]:
+    """Private names of other objects and modules: read, imported, or replaced by name."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Attribute) and not is_self(node.value):
+            yield node.lineno, node.attr
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "setattr":
+            texts = [each.value for each in node.args if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+            yield from ((node.lineno, text.rpartition(".")[2]) for text in texts)
+
+
+def test_no_test_reaches_into_what_is_private() -> None:
+    ours = set().union(*map(private_names, [*CODE, *TESTS])) - NAMES_OF_FAUST
+    assert len(ours) > 100
+    found = [
+        f"{path.relative_to(ROOT)}:{line}: {name}"
+        for path in TESTS
+        for line, name in names_reached_into(path)
+        if name in ours
+    ]
+    assert not found, "there is a public way, or make one"

@@ -54,7 +54,7 @@ def test_lateness_under_load_is_none_and_takes_little_memory() -> None:
         watch.now += 5
         lateness.note({0: (step * 1000, step * 1000 + 5000), 1: (0, step)})
         assert lateness.late().keys() == ({1} if step > 13 else set())
-    assert max(len(ends) for ends in lateness._ends.values()) <= 720
+    assert max(len(ends) for ends in lateness.ends.values()) <= 720
 
 
 def troubles(db: ClickHouse) -> list[tuple[int, str, str]]:
@@ -83,7 +83,7 @@ def test_what_a_zombie_says_is_put_right(db: ClickHouse, monkeypatch: pytest.Mon
     owner.write({0: OK})
     zombie.write({0: ("late", "as it believes")})
     assert troubles(db)
-    monkeypatch.setattr(reporting, "_AFRESH_SECONDS", 0.0)
+    monkeypatch.setattr(reporting, "READ_BACK_SECONDS", 0.0)
     owner.write({0: OK})
     assert troubles(db) == []
 

@@ -17,7 +17,7 @@ from api.access.keys import KNOWN_SECONDS, UNKNOWN_SECONDS, USES_SECONDS, KeyRin
 from api.settings import Settings
 from rollups.clickhouse import ClickHouse, ClickHouseUnavailable, Row
 from tests.support.clock import Clock
-from tests.support.seed import UNKNOWN_KEY, Away
+from tests.support.seed import UNKNOWN_KEY, Away, away
 
 
 @pytest.fixture
@@ -32,11 +32,6 @@ def ring(db: ClickHouse, clock: Clock) -> KeyRing:
 
 def resolved(ring: KeyRing, key: str | None) -> Principal | None:
     return asyncio.run(ring.resolve(key))
-
-
-def cut_off(ring: KeyRing) -> None:
-    ring._cache._records = KeyRecords(Away())
-    ring._cache._db = Away()
 
 
 def another_process(db: ClickHouse, clock: Clock) -> KeyRing:
@@ -167,12 +162,12 @@ def test_a_clock_set_back_makes_answers_old(db: ClickHouse, ring: KeyRing, clock
 
 def test_what_is_remembered_is_served_while_the_store_is_away(db: ClickHouse, ring: KeyRing, clock: Clock) -> None:
     _, key = ring.create("admin")
-    cut_off(ring)
-    clock.now += KNOWN_SECONDS - 0.01
-    assert resolved(ring, key) is not None
-    clock.now += 0.01
-    with pytest.raises(ClickHouseUnavailable):
-        resolved(ring, key)
+    with away(db):
+        clock.now += KNOWN_SECONDS - 0.01
+        assert resolved(ring, key) is not None
+        clock.now += 0.01
+        with pytest.raises(ClickHouseUnavailable):
+            resolved(ring, key)
 
 
 class Asked(ClickHouse):
@@ -323,8 +318,8 @@ def test_a_rotation_on_its_way_does_not_undo_a_revocation(db: ClickHouse, ring: 
 
 def test_ends_only_come_closer(db: ClickHouse, ring: KeyRing, clock: Clock) -> None:
     record, _ = ring.create("admin", expires_at=int(clock.now) + 1000)
-    ring._records.end(record.id, expires_at=int(clock.now) + 60)
-    ring._records.end(record.id, expires_at=int(clock.now) + 5000)
+    KeyRecords(db).end(record.id, expires_at=int(clock.now) + 60)
+    KeyRecords(db).end(record.id, expires_at=int(clock.now) + 5000)
     db.command("OPTIMIZE TABLE api_key_ends FINAL")
     assert ring.records()[0].expires_at == int(clock.now) + 60
 
@@ -339,14 +334,14 @@ def test_keys_revoked_before_ends_had_a_table_stay_revoked(db: ClickHouse, ring:
 
 
 def test_a_change_that_the_database_does_not_show_is_an_error(ring: KeyRing, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keys, "_READ_BACK_PAUSE", 0.01)
+    monkeypatch.setattr(keys, "READ_BACK_PAUSE", 0.01)
     record, _ = ring.create("admin")
-    monkeypatch.setattr(ring._records, "end", lambda *_, **__: None)
+    monkeypatch.setattr(KeyRecords, "end", lambda *_, **__: None)
     with pytest.raises(ClickHouseUnavailable):
         ring.revoke(record.id)
     with pytest.raises(ClickHouseUnavailable):
         ring.rotate(record.id, 60)
-    monkeypatch.setattr(ring._records, "add", lambda *_: None)
+    monkeypatch.setattr(KeyRecords, "add", lambda *_: None)
     with pytest.raises(ClickHouseUnavailable):
         ring.create("admin")
 
@@ -425,9 +420,8 @@ def test_uses_are_noted_at_once_and_written_once_a_minute(db: ClickHouse, ring: 
 
 def test_uses_that_cannot_be_written_are_kept(db: ClickHouse, ring: KeyRing, clock: Clock) -> None:
     ring.uses.note("a")
-    ring.uses._db = Away()
-    ring.uses.write()
-    ring.uses._db = db
+    with away(db):
+        ring.uses.write()
     ring.uses.write()
     ring.uses.write()
     assert another_process(db, clock).uses.read() == {"a": int(clock.now)}

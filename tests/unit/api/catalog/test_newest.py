@@ -112,7 +112,7 @@ def test_who_never_wins_is_told(db: ClickHouse) -> None:
     crowded = Crowded(db.url, times=100)
     with pytest.raises(ClickHouseBusy, match="networks"):
         write_newest(crowded, "networks", ("network_id",), ENTRIES)
-    assert len(crowded.written) == newest._TRIES
+    assert len(crowded.written) == newest.TRIES
     assert db.query("SELECT count() FROM networks FINAL WHERE name = 'ours'") == [(2,)]
 
 

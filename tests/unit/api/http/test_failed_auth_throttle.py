@@ -34,12 +34,11 @@ def test_nobody_waits_longer_than_the_longest_however_many_came() -> None:
     assert buckets.add("a") == 0
 
 
-def test_the_names_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(failed_auth_throttle, "_ADDRESSES", 3)
-    buckets = LeakyBuckets(10.0, 1, Clock(1000.0))
-    for name in "abcdefg":
-        buckets.add(name)
-    assert list(buckets._due) == ["e", "f", "g"]
+def test_the_names_that_are_remembered_are_bounded() -> None:
+    buckets = LeakyBuckets(10.0, 1, Clock(1000.0), most=3)
+    assert [buckets.add(name) for name in "abcdefg"] == [0] * 7
+    assert all(buckets.add(name) > 0 for name in "efg")
+    assert buckets.add("d") == 0, "it was forgotten"
 
 
 @pytest.mark.parametrize(

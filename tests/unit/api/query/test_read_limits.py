@@ -77,8 +77,12 @@ def test_a_question_that_is_too_heavy(
 
 def test_when_no_connection_is_free_it_says_so(db: ClickHouse) -> None:
     reader = ClickHouse(db.url, connections=1, acquire_timeout=0.05)
-    with reader._client(), pytest.raises(ClickHouseBusy):
+    holder = threading.Thread(target=reader.query, args=["SELECT sleep(1)"])
+    holder.start()
+    time.sleep(0.3)
+    with pytest.raises(ClickHouseBusy):
         reader.query("SELECT 1")
+    holder.join()
     assert issubclass(ClickHouseBusy, ClickHouseUnavailable)
     reader.close()
 

@@ -27,6 +27,7 @@ from tests.support.seed import (
     Daily,
     Hourly,
     account_on,
+    away,
     callers,
     insert_daily,
     insert_hourly,
@@ -181,10 +182,8 @@ def test_after_a_failed_poll_changes_are_still_found(db: ClickHouse, clock: Cloc
     assert asyncio.run(ask()) == 1
     upsert(db, networks=[{"network_id": 1, "name": "changed"}])
     clock.now += POLL_SECONDS
-    detector._db = Away()
-    with pytest.raises(Exception, match="not reachable"):
+    with away(db), pytest.raises(Exception, match="not reachable"):
         asyncio.run(ask())
-    detector._db = db
     assert asyncio.run(ask()) == 2, "a poll that failed has not swallowed the change"
 
 

@@ -16,7 +16,7 @@ from ingest.event import Click, Fault, decode_one, decode_record, partition_key
 from ingest.event.addresses import AddressHasher
 from ingest.event.validation import validate_size
 from ingest.kafka.partitioner import murmur2, partition_for_key
-from ingest.kafka.producer_connection import _partitioner
+from ingest.kafka.producer_connection import partitioner
 from ingest.kafka.records import MAX_VALUE_BYTES, RecordPacker
 from ingest.settings import Settings
 
@@ -43,8 +43,8 @@ def test_the_partition_is_that_of_kafkas_own_clients(key: bytes) -> None:
 
 
 def test_a_record_without_a_key_goes_to_any_partition() -> None:
-    assert {_partitioner(None, [0, 1, 2, 3], [1, 2]) for _ in range(100)} == {1, 2}
-    assert {_partitioner(None, [0, 1, 2], []) for _ in range(100)} == {0, 1, 2}
+    assert {partitioner(None, [0, 1, 2, 3], [1, 2]) for _ in range(100)} == {1, 2}
+    assert {partitioner(None, [0, 1, 2], []) for _ in range(100)} == {0, 1, 2}
 
 
 def test_addresses_do_not_reach_kafka() -> None:

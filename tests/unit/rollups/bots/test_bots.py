@@ -109,7 +109,7 @@ def test_the_kept_rules_are_those_of_the_installed_lists() -> None:
 
 def test_a_pattern_that_is_no_literal_has_to_be_translated() -> None:
     with pytest.raises(SystemExit, match="translated"):
-        bot_lists._rules("new(bot)?", {})
+        bot_lists.rules_of("new(bot)?", {})
 
 
 @pytest.mark.parametrize("written", ["", "^", "Upper", "ümlaut", "two\nlines"])

@@ -106,7 +106,7 @@ def test_a_listed_end_that_is_too_low_is_no_proof(db: ClickHouse) -> None:
 def test_a_partition_that_does_not_answer_is_claimed_later_and_holds_up_no_other(
     db: ClickHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rollups.delivery.claims._READ_AGAIN", 0.2)
+    monkeypatch.setattr("rollups.delivery.claims.READ_AGAIN_SECONDS", 0.2)
     log = log_of(range(40))
     log.partitions[1] = log_of(range(5)).partitions[0]
     asyncio.run(claimed(db, log, {0, 1}))

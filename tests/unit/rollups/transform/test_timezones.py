@@ -138,7 +138,7 @@ def test_a_batch_of_strangers_is_asked_for_by_the_thousand(counting: Counting) -
 
 
 def test_a_refresh_reads_large_changes_in_pieces(counting: Counting, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zones_module, "_READ_AT_ONCE", 7)
+    monkeypatch.setattr(zones_module, "READ_AT_ONCE", 7)
     zones = OwnerZones(counting, "accounts", "account_id")
     zones.zones_of(range(1, 31))
     counting.insert("accounts", [(number, "", "Free", "Asia/Kolkata") for number in range(1, 101)], COLUMNS)
@@ -148,11 +148,11 @@ def test_a_refresh_reads_large_changes_in_pieces(counting: Counting, monkeypatch
 
 
 def test_a_refresh_reads_what_is_new_once_it_has_settled(counting: Counting, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zones_module, "_OVERLAP", timedelta(0))
+    monkeypatch.setattr(zones_module, "OVERLAP", timedelta(0))
     zones = OwnerZones(counting, "accounts", "account_id")
     counting.insert("accounts", [(number, "", "Free", "Asia/Kolkata") for number in range(1, 101)], COLUMNS)
     zones.refresh()
-    monkeypatch.setattr(zones_module, "_READ_AT_ONCE", 50)
+    monkeypatch.setattr(zones_module, "READ_AT_ONCE", 50)
     before = counting.queries
     zones.refresh()
     assert counting.queries - before < 3, "what was read is not read again"
