@@ -13,11 +13,11 @@ ROOT = Path(__file__).parents[2]
 CODE = [path for top in ("ingest", "rollups", "api", "deploy", "tests", "bench") for path in (ROOT / top).rglob("*.py")]
 PAGES = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
 NAMES = """
-    Allowance Answers CallOff CalledOff Counters Deliveries Errand Errands Gate Home LimitedBody Limits Look Observer
-    PATIENCE_SECONDS PatientProtocol Pulse Running StandingHeaders Store StoreError StoreUnavailable Strangers
-    TopicLook Unpackable
-    administering answering auditing dialled_settings errand errands feeding greet hashset of_data_dir reading_store
-    say_once stamped
+    Allowance Answers CallOff CalledOff Counters Deliveries Documented EVERYTHING Errand Errands Gate Home KeyTable
+    LimitedBody Limits Look Observer PATIENCE_SECONDS PacedRefusals PatientProtocol Pulse Running StandingHeaders
+    Store StoreError StoreUnavailable Strangers TopicLook Unpackable
+    administering answering auditing dialled_settings errand errands feeding greet guarded_router hashset is_over
+    key_table looked_at of_data_dir reading_store say_once stamped standing_headers while_it_beats while_there
 """
 RETIRED = frozenset(NAMES.split())
 
