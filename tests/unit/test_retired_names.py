@@ -13,11 +13,13 @@ ROOT = Path(__file__).parents[2]
 CODE = [path for top in ("ingest", "rollups", "api", "deploy", "tests", "bench") for path in (ROOT / top).rglob("*.py")]
 PAGES = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
 NAMES = """
-    Allowance Answers CallOff CalledOff Counters Deliveries Documented EVERYTHING Errand Errands Gate Home KeyTable
-    LimitedBody Limits Look Observer PATIENCE_SECONDS PacedRefusals PatientProtocol Pulse Running StandingHeaders
-    Store StoreError StoreUnavailable Strangers TopicLook Unpackable
-    administering answering auditing dialled_settings errand errands feeding greet guarded_router hashset is_over
-    key_table looked_at of_data_dir reading_store say_once stamped standing_headers while_it_beats while_there
+    Allowance Answers Buffer CallOff CalledOff Columns Counters Deliveries Documented EVERYTHING Errand Errands
+    Fields Gate Held Home Identify KeyMemory KeyTable LimitedBody Limits LogBatch Look Observer PATIENCE_SECONDS
+    Pace PacedRefusals PartitionMemory PatientProtocol PoisonGuard Portion Prepare Prepared Pulse Running
+    StandingHeaders Store StoreError StoreUnavailable Strangers Taken Tally TopicLook Unpackable administering admit
+    answering auditing buried_ms bury dialled_settings errand errands feeding greet guarded_router hashset
+    identify_as is_over key_table looked_at objection of_data_dir patience reading_store recall say_once stamped
+    standing_headers take_back while_it_beats while_there
 """
 RETIRED = frozenset(NAMES.split())
 
