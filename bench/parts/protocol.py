@@ -23,7 +23,7 @@ from rollups.migrations.migrate import migrate
 from rollups.transform.dedupe import DedupeState, SeenKeys
 from rollups.transform.seen import Seen
 from tests.faults.views import COMPARE, FENCE, changed_view
-from tests.support.log import LOG_TIME_MS, MemoryLog
+from tests.support.memory_log import LOG_TIME_MS, MemoryLog
 from tests.support.worker import SOURCE, Harness, harness
 
 PARTITIONS = 12

@@ -30,7 +30,7 @@ from rollups.transform.dedupe import DedupeState
 from rollups.transform.isolation import Isolation
 from tests.faults.conftest import Record
 from tests.support.kafka_broker import KafkaBroker, missing_reason, require
-from tests.support.live import applied, audited, grow, ledger, live_worker, publish
+from tests.support.live_worker import applied, audited, grow, ledger, live_worker, publish
 from tests.support.worker import until
 
 RED = "control: {}, the audit must be red"

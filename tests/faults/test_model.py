@@ -17,7 +17,7 @@ from rollups.transform.batch_transformer import PreparedBatch
 from tests.faults.conftest import Record
 from tests.faults.processes import LONG
 from tests.faults.world import differences, served_counts, truth
-from tests.support.log import LOG_TIME_MS, MemoryLog
+from tests.support.memory_log import LOG_TIME_MS, MemoryLog
 from tests.support.worker import SOURCE, Harness
 
 WORKERS = st.sampled_from([0, 1])

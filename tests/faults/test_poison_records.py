@@ -22,7 +22,7 @@ from rollups.transform.dedupe import DedupeState
 from rollups.transform.identity import IdentityHasher
 from rollups.transform.seen import Seen
 from tests.faults.conftest import Record
-from tests.support.log import LOG_TIME_MS, MemoryLog
+from tests.support.memory_log import LOG_TIME_MS, MemoryLog
 from tests.support.worker import Harness, harness, until
 
 RECORDS = 100_000

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rollups.clickhouse import ClickHouse
-from tests.support.log import LOG_TIME_MS, MemoryLog
+from tests.support.memory_log import LOG_TIME_MS, MemoryLog
 
 Counts = Counter[tuple[Any, ...]]
 

@@ -23,7 +23,7 @@ from ingest import collector
 from ingest.collector import MAX_BODY_BYTES, KeyVerdict, collector_routes
 from ingest.event.addresses import AddressHasher
 from ingest.producer import ClickProducer
-from tests.support.tansu import Tansu, tansu
+from tests.support.embedded_broker import Tansu, tansu
 
 NOW = 1_767_225_600
 GOOD = {"clicked_at": NOW * 1000, "account_id": 1, "domain": "vvd.bz", "link_id": "a"}

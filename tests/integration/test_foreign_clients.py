@@ -25,7 +25,7 @@ from ingest.producer import ClickProducer
 from rollups.clickhouse import ClickHouse
 from tests.support import free_port
 from tests.support.kafka_broker import KafkaBroker, java_program, missing_reason, require
-from tests.support.log import MemoryLog
+from tests.support.memory_log import MemoryLog
 from tests.support.worker import harness
 
 Send = Callable[[Settings, list[Click]], None]

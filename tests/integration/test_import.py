@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from ingest.event import Click, decode_one
 from ingest.importers.run import Summary, run_import
 from ingest.producer import ClickProducer, DeliveryFailed
-from tests.support.tansu import Tansu, tansu
+from tests.support.embedded_broker import Tansu, tansu
 
 LINE = '{{"clicked_at": 1, "account_id": 1, "domain": "vvd.bz", "link_id": "a", "visitor_id": "v{}"}}\n'
 

@@ -20,9 +20,9 @@ from ingest.kafka.broker_time import append_time
 from ingest.kafka.reader import read_ranges, read_topic
 from rollups.delivery.dead_letters import PublishedDeadLetters
 from tests.support.chdb_server import ChdbServer, start_chdb_server
+from tests.support.embedded_broker import tansu
 from tests.support.kafka_broker import KafkaBroker, missing_reason, require
 from tests.support.stack import Stack, separate_stack, wait_until
-from tests.support.tansu import tansu
 
 DAY = "2026-03-01"
 PARTITIONS = 2

@@ -12,7 +12,7 @@ from deploy.settings import Settings
 from ingest.event import Click
 from rollups.clickhouse import ClickHouse
 from tests.support.kafka_broker import KafkaBroker, missing_reason, require
-from tests.support.live import applied, audited, grow, ledger, live_worker, publish
+from tests.support.live_worker import applied, audited, grow, ledger, live_worker, publish
 from tests.support.worker import until
 
 

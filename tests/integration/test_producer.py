@@ -20,8 +20,8 @@ from ingest.event import Click, Rejected, decode_record
 from ingest.kafka.admin import ensure_topics, topic_identity, topics
 from ingest.producer import BufferFull, ClickProducer, DeliveryFailed, ProducerClosed
 from tests.support import free_port
+from tests.support.embedded_broker import Tansu, tansu
 from tests.support.kafka_broker import KafkaBroker, missing_reason, require
-from tests.support.tansu import Tansu, tansu
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from rollups.model import FetchedBatch
 from rollups.session import build_parts
 from rollups.settings import Settings
 from rollups.transform.identity import IdentityHasher
-from tests.support.log import MemoryLog
+from tests.support.memory_log import MemoryLog
 
 SOURCE = 7
 

@@ -17,7 +17,7 @@ from rollups.clickhouse import ClickHouse
 from rollups.kafka_log.broker_clock import wall_ms
 from rollups.recount import Recount, Zones
 from rollups.settings import Settings
-from tests.support.log import LOG_TIME_MS, MemoryLog
+from tests.support.memory_log import LOG_TIME_MS, MemoryLog
 from tests.support.worker import SOURCE, harness
 
 LINK = {"account_id": 1, "domain": "d.e", "link_id": "a"}

@@ -18,7 +18,7 @@ from rollups.model import FetchedBatch, FetchPosition, Reason, Records
 from rollups.settings import Settings
 from rollups.transform.decode import decode
 from tests.support import some
-from tests.support.log import Record
+from tests.support.memory_log import Record
 from tests.unit.ingest.event.test_codec import AFFILIATE, GOOD
 
 PACKER = RecordPacker(Settings(visitor_secret="secret of the tests"))

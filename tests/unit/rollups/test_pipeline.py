@@ -18,7 +18,7 @@ from rollups.delivery.sources import SourceReplaced
 from rollups.model import FetchPosition, State
 from rollups.settings import Settings
 from rollups.transform.seen import Seen
-from tests.support.log import LOG_TIME_MS, MemoryLog
+from tests.support.memory_log import LOG_TIME_MS, MemoryLog
 from tests.support.worker import SOURCE, Harness, harness, until
 
 

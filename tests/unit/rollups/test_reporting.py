@@ -15,7 +15,7 @@ from rollups.kafka_log import marks
 from rollups.kafka_log.marks import Marks
 from rollups.model import Records
 from rollups.reporting import OK, Lateness, PartitionStates, Reporter
-from tests.support.log import MemoryLog, Record
+from tests.support.memory_log import MemoryLog, Record
 from tests.support.worker import SOURCE, harness
 
 

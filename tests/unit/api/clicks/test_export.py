@@ -26,8 +26,8 @@ from api.clicks.queries import read_chunk
 from api.http import middleware
 from api.query.executor import QueryExecutor
 from rollups.clickhouse import ClickHouse, ClickHouseBusy, ClickHouseUnavailable, scope_settings
+from tests.support.http_server import running
 from tests.support.seed import Callers, Daily, callers, insert_daily, insert_source, insert_watermark, upsert
-from tests.support.serving import running
 from tests.unit.api.clicks.test_endpoint import ROW_KEYS
 
 CSV, NDJSON, PARQUET = "text/csv", "application/x-ndjson", "application/vnd.apache.parquet"

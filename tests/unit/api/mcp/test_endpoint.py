@@ -10,7 +10,7 @@ from starlette.types import Message
 
 from api.mcp.endpoint import MAX_BODY_BYTES
 from rollups.clickhouse import ClickHouse
-from tests.support.mcp import RawMcp
+from tests.support.mcp_client import RawMcp
 from tests.support.seed import Callers, callers
 
 

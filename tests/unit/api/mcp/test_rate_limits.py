@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from rollups.clickhouse import ClickHouse
-from tests.support.mcp import RawMcp
+from tests.support.mcp_client import RawMcp
 from tests.support.seed import Callers, account_on, callers
 
 RANGE = {"start_date": "2026-03-01", "end_date": "2026-03-31"}

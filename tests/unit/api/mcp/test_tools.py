@@ -16,7 +16,7 @@ from api.mcp.tools import BY_NAME
 from rollups.clickhouse import ClickHouse
 from tests.conftest import emptied
 from tests.support import some
-from tests.support.mcp import RawMcp
+from tests.support.mcp_client import RawMcp
 from tests.support.seed import (
     DOMAIN,
     Callers,

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from rollups.clickhouse import ClickHouse
 from tests.support.clock import Clock
-from tests.support.log import MemoryLog
+from tests.support.memory_log import MemoryLog
 from tests.support.seed import Callers, account_on, callers, upsert
 from tests.support.worker import harness
 

@@ -11,8 +11,8 @@ import pytest
 from rollups.clickhouse import ClickHouse
 from rollups.consumer.partition_layout import Layout
 from rollups.transform.batch_transformer import PreparedBatch
-from tests.support.live import ledger
-from tests.support.log import MemoryLog
+from tests.support.live_worker import ledger
+from tests.support.memory_log import MemoryLog
 from tests.support.worker import SOURCE, harness
 
 NOW = int(time.time() * 1000)

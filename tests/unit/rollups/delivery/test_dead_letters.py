@@ -18,7 +18,7 @@ from rollups.model import DeadLetter, FetchedBatch, FetchPosition, Reason, Recor
 from rollups.transform.decode import Decoded, dead_letters, decode
 from rollups.transform.filters import classify
 from tests.support import some
-from tests.support.log import LOG_TIME_MS, Record
+from tests.support.memory_log import LOG_TIME_MS, Record
 
 GOOD = {"clicked_at": LOG_TIME_MS, "account_id": 1, "domain": "d.e", "link_id": "a"}
 MANY = 10**9

@@ -13,7 +13,7 @@ from rollups.transform.decode import decode
 from rollups.transform.identity import IdentityHasher
 from rollups.transform.landing import to_landing_table
 from rollups.transform.timezones import TimeZones
-from tests.support.log import LOG_TIME_MS, Record
+from tests.support.memory_log import LOG_TIME_MS, Record
 
 SOURCE = 9
 

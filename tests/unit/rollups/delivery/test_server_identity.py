@@ -15,8 +15,8 @@ from rollups.delivery.server_identity import FEW_CONNECTIONS, MANY_CONNECTIONS, 
 from rollups.migrations.migrate import migrate
 from tests.support.balancer import balancer
 from tests.support.chdb_server import ChdbServer, start_chdb_server
-from tests.support.live import live_worker
-from tests.support.tansu import tansu
+from tests.support.embedded_broker import tansu
+from tests.support.live_worker import live_worker
 from tests.support.worker import until
 
 

@@ -12,7 +12,7 @@ from rollups.clickhouse import ClickHouse
 from rollups.delivery.markers import Markers, note_empty_tails, reclaim_future_watermarks
 from rollups.kafka_log import broker_clock
 from rollups.kafka_log.broker_clock import BrokerClock, steady_ms, wall_ms
-from tests.support.log import LOG_TIME_MS, MemoryLog
+from tests.support.memory_log import LOG_TIME_MS, MemoryLog
 from tests.support.seed import insert_source, insert_watermark
 from tests.support.worker import SOURCE, Harness, harness, until
 

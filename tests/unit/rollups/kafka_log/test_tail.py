@@ -12,7 +12,7 @@ from rollups.clickhouse import ClickHouse
 from rollups.delivery.markers import Markers
 from rollups.kafka_log.tail import NO_TAIL, Tail, fingerprint, tail_of
 from rollups.model import Records
-from tests.support.log import LOG_TIME_MS, MemoryLog, Record
+from tests.support.memory_log import LOG_TIME_MS, MemoryLog, Record
 from tests.support.worker import SOURCE, harness, until
 
 

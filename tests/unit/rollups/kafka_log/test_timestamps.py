@@ -16,7 +16,7 @@ from rollups.kafka_log.broker_clock import wall_ms
 from rollups.kafka_log.timestamps import LATEST, WINDOW, LogClock
 from rollups.model import LOG_APPEND_TIME, Records
 from rollups.settings import Settings
-from tests.support.log import LOG_TIME_MS, MemoryLog, Record
+from tests.support.memory_log import LOG_TIME_MS, MemoryLog, Record
 from tests.support.worker import SOURCE, harness
 
 CREATE_TIME = 0

@@ -10,7 +10,7 @@ from rollups.clickhouse import ClickHouse
 from rollups.delivery.markers import Markers
 from rollups.migrations.migrate import migrate, migrations, statements
 from tests.support.chdb_server import start_chdb_server
-from tests.support.log import LOG_TIME_MS, MemoryLog
+from tests.support.memory_log import LOG_TIME_MS, MemoryLog
 from tests.support.worker import SOURCE, harness
 
 

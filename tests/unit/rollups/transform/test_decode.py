@@ -13,7 +13,7 @@ from ingest.event import MAX_ID, Click, Rejected, clicked_at_ms, decode_record
 from ingest.event.validation import LATEST_MS, MAX_DOMAIN
 from rollups.model import FetchedBatch, FetchPosition, Reason, Records
 from rollups.transform.decode import Decoded, dead_letters, decode
-from tests.support.log import LOG_TIME_MS, Record
+from tests.support.memory_log import LOG_TIME_MS, Record
 from tests.unit.ingest.event.test_codec import AFFILIATE, FAULTS, GOOD
 
 MANY = 1_000_000

@@ -6,8 +6,8 @@ import pytest
 
 from deploy.processes.http_server import HttpServer
 from rollups.clickhouse import ClickHouse
+from tests.support.http_server import running
 from tests.support.seed import callers
-from tests.support.serving import running
 
 
 @pytest.mark.timeout(20)
@@ -16,6 +16,6 @@ def test_a_server_that_does_not_start_fails_the_test(db: ClickHouse, monkeypatch
         raise OSError("no socket left")
 
     monkeypatch.setattr(HttpServer, "listen", listen)
-    monkeypatch.setattr("tests.support.serving.listens", lambda _port: False)
+    monkeypatch.setattr("tests.support.http_server.listens", lambda _port: False)
     with pytest.raises(OSError, match="no socket left"), running(callers(db)):
         pass
