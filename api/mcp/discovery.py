@@ -26,11 +26,11 @@ _RULES = """\
 
 
 class Discovery:
-    """The handlers. They take no key: they show what the API offers, and no data."""
+    """The handlers. They require no key, since they show no data."""
 
     def __init__(self, openapi: Callable[[], Json]) -> None:
         self._openapi = openapi
-        self._tools = cache(lambda: tool_list(openapi()))  # the document is complete once all routers are included
+        self._tools = cache(lambda: tool_list(openapi()))  # late: the document needs all routers
 
     def router(self) -> APIRouter:
         router = APIRouter(tags=["discovery"])
@@ -55,7 +55,7 @@ class Discovery:
 
 
 def mcp_greeting(base_url: str) -> Json:
-    """What `GET /mcp` answers. `base_url` ends with a slash."""
+    """The response of `GET /mcp`. `base_url` ends with a slash."""
     return {
         "name": "clickmill",
         "protocolVersion": HANDSHAKE_PROTOCOL_VERSIONS[-1],
@@ -67,7 +67,7 @@ def mcp_greeting(base_url: str) -> Json:
 
 
 def mcp_integration(base_url: str, tools: list[ToolView]) -> Json:
-    """What `GET /mcp/integration.json` answers: endpoint, credentials and tools."""
+    """The response of `GET /mcp/integration.json`: endpoint, credentials, tools, client configuration."""
     return {
         **mcp_greeting(base_url),
         "auth": {
@@ -85,7 +85,7 @@ def mcp_integration(base_url: str, tools: list[ToolView]) -> Json:
 
 
 def integration_prompt(openapi: Json, base_url: str, need: str, language: str | None) -> str:
-    """A task for a model that writes code: the need, and all of the API that it takes to meet it."""
+    """A prompt for a model that writes code: the need and a manual of the API."""
     return "\n".join(
         [
             f"Write a small, complete program{f' in {language}' if language else ''} that meets this need with the "
@@ -103,7 +103,7 @@ def integration_prompt(openapi: Json, base_url: str, need: str, language: str | 
 
 
 def llms_text(openapi: Json, base_url: str) -> str:
-    """`/llms.txt`: the API for a reader that is a language model."""
+    """The response of `/llms.txt`: a manual of the API for language models."""
     return "\n".join(
         [
             "# Clickmill",

@@ -1,4 +1,4 @@
-"""`/mcp`: MCP over streamable HTTP, stateless, one JSON answer to a POST; for strict clients and for lenient ones."""
+"""`/mcp`: MCP over streamable HTTP, stateless, with one JSON response to a POST. Accepts lenient clients too."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _ERROR_MESSAGES = {
 
 
 def transport_security(settings: Settings) -> TransportSecuritySettings:
-    """Hosts at any port, pages of these hosts, and pages that may call the API; a `*` among the hosts allows all."""
+    """Allows the hosts of the settings on any port, and the origins of these hosts and of CORS; host `*` allows all."""
     hosts = split_list(settings.mcp_hosts.lower())
     origins = [f"{scheme}://{host}" for scheme in ("http", "https") for host in hosts]
     return TransportSecuritySettings(
@@ -54,7 +54,7 @@ def transport_security(settings: Settings) -> TransportSecuritySettings:
 
 
 class McpEndpoint:
-    """An ASGI application for the route `/mcp`. It answers POST while its `lifespan` is open."""
+    """An ASGI application for the route `/mcp`. POST is served inside `lifespan`, and is 503 outside."""
 
     def __init__(self, settings: Settings) -> None:
         self._security = TransportSecurityMiddleware(transport_security(settings))
@@ -63,7 +63,7 @@ class McpEndpoint:
 
     @asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
-        """Serves the tools of the application that it is the lifespan of."""
+        """Serves the tools of `app`."""
         manager = StreamableHTTPSessionManager(mcp_server(app), json_response=True, stateless=True)
         async with manager.run():
             self._manager = manager
@@ -76,7 +76,7 @@ class McpEndpoint:
             await self._post(request, send)
         elif request.method in ("GET", "HEAD") and not _wants_stream(request):
             await JSONResponse(mcp_greeting(str(request.base_url)))(scope, receive, send)
-        else:  # no session to stream from or to delete
+        else:  # without sessions there is no stream to GET and nothing to DELETE
             raise HTTPException(405, "/mcp answers POST, and GET without a stream.", {"Allow": "GET, HEAD, POST"})
 
     async def _post(self, request: Request, send: Send) -> None:
@@ -92,7 +92,7 @@ class McpEndpoint:
         if body is None:
             await JSONResponse(_INVALID_MESSAGE, 400)(request.scope, request.receive, send)
             return
-        await run_while_connected(  # else the SDK would finish a tool after its client has disconnected
+        await run_while_connected(  # the SDK alone would finish a tool whose client has disconnected
             self._manager.handle_request,
             _with_accept(request.scope),
             _replay(body, request.receive),
@@ -120,9 +120,9 @@ async def _read_body(request: Request) -> bytes:
 
 
 def _complete_message(body: bytes) -> bytes | None:
-    """The message, with what some clients leave out of an `initialize` and the protocol requires; None if it is none.
+    """Adds the required fields that some clients leave out of `initialize`. None if the body is not a valid message.
 
-    What is no JSON at all is left to the SDK to refuse, which says it well.
+    Invalid JSON is returned as it is: the SDK has a good error response for it.
     """
     try:
         message: Any = json.loads(body)
@@ -139,14 +139,14 @@ def _complete_message(body: bytes) -> bytes | None:
 
 
 def _with_accept(scope: Scope) -> Scope:
-    """The same request, with an Accept header if it had none."""
+    """The scope with an Accept header if it has none: the SDK requires one."""
     headers = MutableHeaders(raw=list(scope["headers"]))
     headers.setdefault("accept", "application/json")
     return {**scope, "headers": headers.raw}
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    """Receives the body, which has been read already, and then whatever the client sends."""
+    """A `receive` that begins with the body, which has been read already."""
     messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def next_message() -> Message:
@@ -156,7 +156,7 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 
 
 def _with_forwarded_headers(request: Request, send: Send) -> Send:
-    """Sends the response with the headers that `call_tool` has left in the state of the request."""
+    """A `send` that adds the headers that `call_tool` has left in the state of the request."""
 
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":

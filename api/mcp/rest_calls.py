@@ -23,14 +23,14 @@ from api.http.headers import request_id
 from api.mcp.tools import API_REQUEST, BY_NAME, HOURS_OF_A_DAY, HOURS_WITH_STATUS, ToolView
 
 NO_KEY = "No API key came with this connection: give it the header X-Api-Key: KEY, or Authorization: Bearer KEY."
-# What a caller of REST would also learn from the headers of the response.
+# Headers of the REST response that MCP clients get too.
 FORWARDED_HEADERS = ("x-data-as-of", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset", "retry-after")
-_MAX_PATH_LENGTH = 2000  # each round of decoding reads it again
+_MAX_PATH_LENGTH = 2000  # it is decoded again and again, see `_is_below_api`
 
 
 @dataclass(frozen=True, slots=True)
 class RestCall:
-    """A GET. The path is percent-encoded, as a client would send it; the query is not."""
+    """A GET request. The path is percent-encoded, the query is not."""
 
     path: str
     query: tuple[tuple[str, str], ...]
@@ -41,7 +41,7 @@ class RestCall:
 
 
 def rest_call(tool: ToolView, arguments: Mapping[str, Any]) -> RestCall:
-    """Arguments that the tool does not know are ignored, as the call ignores parameters.
+    """The REST call of a tool call. Unknown arguments are ignored, as REST ignores unknown parameters.
 
     Raises BadRequest, or HTTPException for a method that is not GET.
     """
@@ -51,7 +51,7 @@ def rest_call(tool: ToolView, arguments: Mapping[str, Any]) -> RestCall:
     query = dict(_query_parameters(known))
     path = BY_NAME[tool["name"]].paths[0]
     if path == HOURS_OF_A_DAY and query.get("fill") == "1" and parse_day(query.get("ymd")):
-        # v2 has no status, v3 has: the same hours of the same day.
+        # The same hours with a status, which v2 lacks.
         query = {"startYmd": query["ymd"], "endYmd": query["ymd"], **query}
         del query["ymd"]
         path = HOURS_WITH_STATUS
@@ -59,13 +59,13 @@ def rest_call(tool: ToolView, arguments: Mapping[str, Any]) -> RestCall:
 
 
 async def call_tool(app: ASGIApp, tool: ToolView, arguments: Mapping[str, Any], request: Request) -> CallToolResult:
-    """The REST body as structured content and as text; of a failed call with `message` and `status` added."""
+    """The REST body as structured content and as text. A failure also has `message` and `status`."""
     try:
         call = rest_call(tool, arguments)
         response = await _send(app, call, request)
     except (BadRequest, HTTPException, httpx.InvalidURL) as error:
-        refused = BadRequest("The arguments are too long.") if isinstance(error, httpx.InvalidURL) else error
-        problem = to_problem(refused, scheme="Bearer")
+        reason = BadRequest("The arguments are too long.") if isinstance(error, httpx.InvalidURL) else error
+        problem = to_problem(reason, scheme="Bearer")
         return _failure({"message": problem.message}, problem.status, {})
     forwarded = {name: response.headers[name] for name in FORWARDED_HEADERS if name in response.headers}
     request.state.forwarded_headers = forwarded
@@ -75,14 +75,14 @@ async def call_tool(app: ASGIApp, tool: ToolView, arguments: Mapping[str, Any], 
             {"message": "The answer is no JSON object: ask for it over HTTP."}, response.status_code, forwarded
         )
     if response.status_code == 401 and connection_key(request.headers, request.query_params) is None:
-        body["message"] = NO_KEY  # the call would name the header that it takes itself
+        body["message"] = NO_KEY  # REST names the header of its own family of calls only
     if response.status_code >= 400 or (call.statistics and body.get("code") != 0):
         return _failure(body, response.status_code, forwarded)
     return _result(response.text, body, forwarded, failed=False)
 
 
 async def read_document(app: ASGIApp, path: str, request: Request) -> str:
-    """The text of a document that anybody may read."""
+    """The text of a document that requires no key. Raises MCPError if it cannot be read."""
     response = await _send(app, RestCall(path, ()), request)
     if response.status_code != 200:
         raise MCPError(INTERNAL_ERROR, f"The document cannot be read at the moment (HTTP {response.status_code}).")
@@ -94,10 +94,10 @@ async def _send(app: ASGIApp, call: RestCall, request: Request) -> httpx.Respons
     headers = {"accept": "application/json", "x-request-id": request_id(request), **credentials(call, key)}
     if (agent := request.headers.get("user-agent")) is not None:
         headers["user-agent"] = agent
-    # Bytes: httpx takes texts for ASCII only.
+    # As bytes: httpx accepts only ASCII in texts.
     raw = [(name.encode(), value.encode("latin-1", "backslashreplace")) for name, value in headers.items()]
     url = httpx.URL(f"http://localhost{call.path}?{urlencode(call.query, errors='replace')}")
-    # Past httpx's client, which would add headers of its own; with the caller's address, which limits go by.
+    # Without an httpx client, which would add headers. The client's address is passed on for limits by address.
     client = (request.client.host, request.client.port) if request.client else ("", 0)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=client)
     response = await transport.handle_async_request(httpx.Request("GET", url, headers=raw))
@@ -106,7 +106,7 @@ async def _send(app: ASGIApp, call: RestCall, request: Request) -> httpx.Respons
 
 
 def connection_key(headers: Mapping[str, str], query: Mapping[str, str]) -> str | None:
-    """The key of an MCP connection, in any form that one of the calls takes. The first one present decides."""
+    """The key of an MCP connection, in any form that REST accepts. The first credential present decides."""
     if (key := headers.get("x-api-key")) is not None:
         return key
     if (authorization := headers.get("authorization")) is not None:
@@ -116,7 +116,7 @@ def connection_key(headers: Mapping[str, str], query: Mapping[str, str]) -> str 
 
 
 def credentials(call: RestCall, key: str | None) -> dict[str, str]:
-    """The key in the form that the call takes."""
+    """The header with the key in the form that the REST call requires."""
     if key is None:
         return {}
     return {"authorization": f"APIKey {key}"} if call.statistics else {"x-api-key": key}
@@ -141,7 +141,7 @@ def _api_request_call(arguments: Mapping[str, Any]) -> RestCall:
 
 
 def _is_below_api(path: str) -> bool:
-    """Whether the path stays below /api/ however often somebody decodes it."""
+    """Whether the path stays below /api/ however often it is decoded."""
     if len(path) > _MAX_PATH_LENGTH:
         return False
     while True:
@@ -157,7 +157,7 @@ def _is_below_api(path: str) -> bool:
 
 
 def _query_parameters(arguments: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Arguments as query parameters; null means left out."""
+    """Arguments as query parameters, without nulls. Raises BadRequest."""
     return [(name, _text(name, value)) for name, value in arguments.items() if value is not None]
 
 

@@ -1,4 +1,4 @@
-"""What the MCP server offers: tools, two documents as resources, and a prompt."""
+"""The MCP server: tools, two documents as resources, and a prompt."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ Page = types.PaginatedRequestParams | None
 
 
 def mcp_server(app: FastAPI) -> Server[Any]:
-    """The server in front of the application, which must be complete: its OpenAPI document makes the tools."""
+    """A server for an application with all its routes: its OpenAPI document defines the tools."""
     handlers = Handlers(app)
     server: Server[Any] = Server(
         NAME,
@@ -65,7 +65,7 @@ def mcp_server(app: FastAPI) -> Server[Any]:
 
 
 class Handlers:
-    """The handlers. Raises MCPError for what there is not."""
+    """The handlers of MCP methods. They raise MCPError for unknown tools, resources and prompts."""
 
     def __init__(self, app: FastAPI) -> None:
         self._app = app
@@ -91,7 +91,7 @@ class Handlers:
         )
 
     async def list_resource_templates(self, _: Context, _page: Page) -> types.ListResourceTemplatesResult:
-        """None: clients ask for them wherever there are resources."""
+        """Empty, but some clients require the method of every server with resources."""
         return types.ListResourceTemplatesResult(resource_templates=[])
 
     async def read_resource(
@@ -118,7 +118,7 @@ class Handlers:
 
 
 async def _hide_internal_errors(ctx: Context, call_next: CallNext) -> HandlerResult:
-    """The SDK would answer with the text of any exception; ours go to the log."""
+    """Logs exceptions and hides their text, which the SDK would send to the client."""
     try:
         return await call_next(ctx)
     except (MCPError, ValidationError):
@@ -134,6 +134,6 @@ def _not_found(message: str, data: Json | None = None) -> MCPError:
 
 
 def _request(context: Context) -> Request:
-    """The HTTP request that a message came in."""
+    """The HTTP request of a message."""
     assert isinstance(context.request, Request)
     return context.request

@@ -1,4 +1,4 @@
-"""The tool list: what MCP clients may call, with JSON Schemas out of the OpenAPI document of these calls."""
+"""The tools of MCP, with JSON Schemas from the OpenAPI document of their REST calls."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ToolList(TypedDict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestTool:
-    """A tool that stands for a REST call. Its arguments are those of the first path, its answers those of any."""
+    """A tool for a REST call. Its arguments are those of the first path, its results those of any path."""
 
     name: str
     title: str
@@ -103,7 +103,7 @@ _API_REQUEST: ToolView = {
 
 
 def tool_list(openapi: Json) -> list[ToolView]:
-    """Every tool. Its schemas say what the OpenAPI document says of its calls."""
+    """All tools."""
     views = [_view(tool, openapi) for tool in REST_TOOLS]
     return [{**view, "annotations": _annotations(view["title"])} for view in [*views, _API_REQUEST]]
 
@@ -147,7 +147,7 @@ def _answer(operation: Json) -> Json:
 
 
 def _inlined(schema: Any, openapi: Json) -> Any:
-    """The schema with what it refers to in its place: clients have no OpenAPI document to look it up in."""
+    """The schema with its references replaced by their targets, since clients lack the OpenAPI document."""
     if isinstance(schema, list):
         return [_inlined(part, openapi) for part in schema]
     if not isinstance(schema, Mapping):
