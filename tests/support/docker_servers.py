@@ -5,18 +5,28 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 KAFKA_IMAGE = "confluentinc/cp-kafka:7.9.0"
 CLICKHOUSE_IMAGE = "clickhouse/clickhouse-server:25.8"
 
 
+@cache
 def docker_missing_reason() -> str | None:
-    """Why containers cannot run here, None if they can."""
-    try:
-        done = subprocess.run(["docker", "info"], capture_output=True, timeout=20)
-    except (OSError, subprocess.TimeoutExpired):
+    """Why containers cannot run here, None if they can. The first call may pull the images."""
+    if not _succeeds("info", seconds=20):
         return "no Docker engine answers on this machine"
-    return None if done.returncode == 0 else "no Docker engine answers on this machine"
+    for image in (KAFKA_IMAGE, CLICKHOUSE_IMAGE):
+        if not _succeeds("image", "inspect", image, seconds=20) and not _succeeds("pull", image, seconds=600):
+            return f"the Docker engine has no {image} and cannot pull it"
+    return None
+
+
+def _succeeds(*arguments: str, seconds: float) -> bool:
+    try:
+        return subprocess.run(["docker", *arguments], capture_output=True, timeout=seconds).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
 
 
 @contextmanager
