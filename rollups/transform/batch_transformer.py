@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -90,11 +91,10 @@ class BatchTransformer:
 
     def transform(self, batches: Iterable[LeasedBatch]) -> TransformResult:
         """As many clicks as one insert may hold, of those partitions that are still remembered. One that fails holds
-        up no other. No garbage is collected: that would walk every event."""
+        up no other."""
         states = self._dedupe_states  # replaced as a whole where partitions go
         result, room = TransformResult(), self._settings.batch_max_events
-        gc.disable()
-        try:
+        with _without_garbage_collection():
             for lease, batch in batches:
                 if lease.partition not in states:
                     continue
@@ -112,8 +112,6 @@ class BatchTransformer:
                 left = excess.joined(rest) if excess else rest
                 if left:
                     result.remaining.append((lease, left))
-        finally:
-            gc.enable()
         return result
 
     def gap_table(self, lease: Lease, offset: int) -> pa.Table:
@@ -148,3 +146,15 @@ class BatchTransformer:
             unverified=int(np.count_nonzero(~rows.verified & (rows.reasons == Reason.COUNTED))),
         )
         return prepared, rest
+
+
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """A collection would walk every event. Afterwards it is on or off as it was."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -106,6 +106,19 @@ def test_what_is_left_out_of_garbage_collection_stays_out(db: ClickHouse) -> Non
         gc.unfreeze()
 
 
+@pytest.mark.parametrize("collecting", [True, False])
+def test_garbage_collection_is_left_as_it_was(db: ClickHouse, collecting: bool) -> None:
+    log = MemoryLog()
+    log.append(0, click(1))
+    if not collecting:
+        gc.disable()
+    try:
+        asyncio.run(consumed(db, log, {0}))
+        assert gc.isenabled() is collecting
+    finally:
+        gc.enable()
+
+
 def test_a_restart_goes_on_at_the_watermark(db: ClickHouse) -> None:
     log = MemoryLog()
     for number in range(3):
