@@ -1,4 +1,4 @@
-"""How a request body becomes events: what is an item, and which items are refused."""
+"""From request body to events: how it is split, and which items are rejected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Packed bodies: unpacked whole, refused where they are not what they say, and never larger than the limit."""
+"""Compressed bodies: decompressed whole, refused if invalid, and never larger than the limit."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_byte_more_than_the_limit_is_413(coding: str) -> None:
 
 
 def bomb(coding: str) -> bytes:
-    """Four gigabytes of nothing."""
+    """Four gigabytes of zeros."""
     member = PACKERS[coding](b"\0" * 64_000_000)
     return member * 64
 
@@ -97,7 +97,7 @@ def test_a_bomb_takes_time_and_memory_of_the_limit_only(coding: str) -> None:
 
 
 def test_a_bomb_with_a_large_window_touches_no_more_memory() -> None:
-    """A zstd frame may ask for a window of 128 MB; only what is written of it is taken from the system."""
+    """A zstd frame may declare a window of 128 MB, of which only written pages use memory."""
     head = b"\x28\xb5\x2f\xfd\x00\x88"  # no content size, window of 2^27 bytes
     block = (100_000 << 3 | 1 << 1).to_bytes(3, "little") + b"\0"  # 100,000 times the same byte, more follow
     program = (

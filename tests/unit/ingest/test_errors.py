@@ -1,4 +1,4 @@
-"""One tree of exceptions: what is raised on purpose can be told from a bug."""
+"""One tree of exceptions, which tells deliberate ones from bugs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The producer's buffer: bounded, fair, and never without an answer."""
+"""Clicks in flight: bounded, fair, and always resolved."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_room_is_given_in_turn() -> None:
         in_flight.acknowledge(held[0], None)
         await asyncio.sleep(0.01)
         assert not two.done()
-        assert not one.done()  # it would fit, but came later
+        assert not one.done()  # it fits, but came later
         in_flight.acknowledge(held[1], None)
         in_flight.acknowledge(held[2], None)
         await asyncio.gather(two, one)
@@ -81,7 +81,7 @@ def test_no_answer_in_time_is_a_failure() -> None:
             await silent
         assert 0.1 <= time.monotonic() - started < 0.5
         assert (in_flight.failed, len(in_flight)) == (3, 0)
-        in_flight.acknowledge(silent, None)  # the broker's answer after all: too late, and no error
+        in_flight.acknowledge(silent, None)  # the late acknowledgement of the broker is no error
         expiry.cancel()
 
     asyncio.run(expire())

@@ -1,4 +1,4 @@
-"""The embedded broker before it runs: which port, which program."""
+"""The embedded broker before it runs: its port and its program."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def test_connections_that_linger_do_not_take_a_port() -> None:
         port = server.getsockname()[1]
         client = socket.create_connection(("127.0.0.1", port))
         accepted, _ = server.accept()
-        accepted.close()  # first, so that it is this side which waits
+        accepted.close()  # first, so this side is the one in TIME_WAIT
     client.close()
     assert choose_port(port) == port
 
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The broker's package in a place of our own, with a program in it; the user has no home."""
+    """A copy of the broker's package with a program; the user has no home directory."""
     program = tmp_path / "package" / "bin" / "tansu"
     program.parent.mkdir(parents=True)
     program.write_text("#!/bin/sh\necho here\n")

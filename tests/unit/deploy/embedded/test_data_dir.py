@@ -1,4 +1,4 @@
-"""The data directory: what is written there survives a failed write, and says who holds it."""
+"""The data directory: files survive a failed write, and the lock tells its holder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FULL_DISK = """
 import resource, sys
 from pathlib import Path
 from deploy.embedded.data_dir import Addresses, DataDir
-resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # a write of more than nothing fails, as on a full disk
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # every write fails, as on a full disk
 try:
     {call}
 except OSError as error:

@@ -1,4 +1,4 @@
-"""The collector's responses when publishing fails: 503 for what passes, 500 for a bug, each logged."""
+"""The collector's responses when publishing fails: 503 for an outage, 500 for a bug, each logged."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CLICK = {"clicked_at": 1767225600000, "account_id": 1, "domain": "vvd.bz", "link
 
 
 class FailingProducer(ClickProducer):
-    """Raises `error` as a click is buffered, or as it is acknowledged."""
+    """Raises `error` when a click is buffered, or when it is acknowledged."""
 
     def __init__(self, settings: Settings, error: Exception, *, acknowledged: bool) -> None:
         super().__init__(settings)

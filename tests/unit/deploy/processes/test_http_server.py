@@ -1,4 +1,4 @@
-"""The HTTP server by itself: heads that are slow, large or broken, proxies, and what every answer carries."""
+"""The HTTP server by itself: slow, large and broken heads, proxies, and default headers."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from deploy.processes.timeout_protocol import MAX_HEAD_BYTES, TIMEOUTS, Phase
 from deploy.settings import Settings
 from tests.support.seed import ADMIN_KEY, Away
 
-STREAMS: Counter[str] = Counter()  # that the application has ended, those it has sent whole, their parts
+STREAMS: Counter[str] = Counter()  # ended by the application, sent whole, and their parts
 
-LARGE = b"x" * 20_000_000  # more than the buffers of a connection hold
+LARGE = b"x" * 20_000_000  # exceeds the buffers of a connection
 
 
 class LongStream(StreamingResponse):
@@ -42,7 +42,7 @@ class LongStream(StreamingResponse):
 
 @contextlib.contextmanager
 def served(**settings: str) -> Iterator[int]:
-    """An application that tells what it knows of its caller, on a port of its own."""
+    """An application that returns what it knows of its client, on a free port."""
     chosen = Settings.model_validate(settings)
     app = FastAPI()
     install_middleware(app, chosen)
@@ -91,7 +91,7 @@ def served(**settings: str) -> Iterator[int]:
 
 
 def exchanged(port: int, *pieces: bytes, pause: float = 0.0) -> tuple[str, bytes]:
-    """The status line and body of what comes back until the server hangs up."""
+    """The status line and body of what the server sends until it closes."""
     with socket.create_connection(("127.0.0.1", port), 10) as connection:
         for piece in pieces:
             connection.sendall(piece)
@@ -222,13 +222,13 @@ CHUNKED = b"GET /who HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 def answered(connection: socket.socket) -> None:
-    """The whole of an answer with a JSON object is read."""
+    """Reads a whole response with a JSON object."""
     while not connection.recv(65536).endswith(b"}"):
         pass
 
 
 def is_closed(connection: socket.socket) -> bool:
-    """Whether the server hangs up, without a further word."""
+    """Whether the server closes without another response."""
     try:
         return connection.recv(65536) == b""
     except ConnectionError:
@@ -323,7 +323,7 @@ def test_who_reads_nothing_loses_the_connection(monkeypatch: pytest.MonkeyPatch,
         connection.sendall(asked)
         time.sleep(1.5)
         received = 0
-        while chunk := connection.recv(1 << 20):  # what had left the server before it hung up
+        while chunk := connection.recv(1 << 20):  # sent before the server closed
             received += len(chunk)
         assert received < len(LARGE)
 

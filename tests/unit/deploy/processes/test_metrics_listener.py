@@ -1,4 +1,4 @@
-"""`/metrics` on a port of its own: of every process that the settings give one, and never on that of its callers."""
+"""`/metrics` on a port of its own in every process, if the settings name one, and never on the port of the API."""
 
 from __future__ import annotations
 

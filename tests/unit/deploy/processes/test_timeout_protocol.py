@@ -1,4 +1,4 @@
-"""Phases of a connection: which event leads to which, and which timeout each has."""
+"""Phases of a connection: their transitions and timeouts."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Task:
 
 @dataclass
 class FakeLoop:
-    """Timers run when the test says so; applications never."""
+    """Timers run when the test calls them; applications never."""
 
     timers: list[Timer] = field(default_factory=list)
 
@@ -116,7 +116,7 @@ class Connection:
         return self.protocol.phase
 
     def timers(self) -> list[float]:
-        """Seconds of those that run, but for uvicorn's own."""
+        """Seconds of the running timers, except uvicorn's own."""
         return [timer.seconds for timer in self.running()]
 
     def elapse(self) -> None:

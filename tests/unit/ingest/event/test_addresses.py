@@ -1,4 +1,4 @@
-"""Addresses as hashes: the same for the same, whatever way they came, and none left in the bytes of an event."""
+"""Hashes of addresses: equal for equal addresses, and no address is left in the bytes of an event."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_what_only_looks_like_a_hash_is_hashed() -> None:
 
 
 def hidden(value: Any) -> Any:
-    """The same by a walk through the parsed value."""
+    """The expected value, from the parsed one."""
     if isinstance(value, dict):
         return {
             name: ADDRESSES.hash_address(inner) if name == "ip" and isinstance(inner, str) else hidden(inner)

@@ -1,4 +1,4 @@
-"""The event contract: every fault by name, both sides of each limit, and no value that raises."""
+"""The event contract: every fault by name, both sides of each limit, and no value raises."""
 
 from __future__ import annotations
 

@@ -267,7 +267,7 @@ def test_long_urls_are_not_kept(read: Callable[[bytes], Outcome], form: bytes) -
     try:
         for number in range(50):
             read(form % (number, b"x" * 200_000))
-        assert tracemalloc.get_traced_memory()[0] < 2_000_000  # urlsplit remembers its last 128 arguments: 20 MB
+        assert tracemalloc.get_traced_memory()[0] < 2_000_000  # urlsplit caches its last 128 arguments: 20 MB
     finally:
         tracemalloc.stop()
 

@@ -1,4 +1,4 @@
-"""How Kafka is dialled, waited for and asked for the id of a topic."""
+"""Connecting to Kafka, waiting for it, and the ids and problems of topics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records of the clicks topic: which key, which bytes, how large, and what they do not hold."""
+"""Records of the clicks topic: keys, bytes and sizes, without addresses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The simulator: the same for a seed, in the proportions that it promises, about what its catalogue names."""
+"""The simulator: equal for equal seeds, with its proportions, and named by its catalogue."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_the_catalogue_names_what_is_clicked(distinct: list[Click]) -> None:
 
 
 class Clock:
-    """Time that passes when it is looked at, which a run does before each burst."""
+    """A clock that advances whenever it is read, which a run does before each burst."""
 
     def __init__(self) -> None:
         self.seconds = START / 1000
