@@ -1,1 +1,1 @@
-"""Measurements, each beside a yardstick of the same run."""
+"""Benchmarks. Each figure stands beside a reference of the same run."""

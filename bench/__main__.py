@@ -1,4 +1,4 @@
-"""The benchmarks: `python -m bench PART` runs one, `all` most of them. Tables, and JSON to a file.
+"""The benchmarks: `python -m bench PART` runs one, `all` most of them. Prints tables and writes JSON.
 
 `chart` draws the last results again, `tables` writes them into bench/results/README.md.
 """
@@ -19,10 +19,10 @@ from bench.report.machine import others_percent
 from bench.report.results import directory, runs_of, shaped, show_machine, write
 from bench.report.tables import write_tables
 
-# In the order in which they run: later ones take what the pipeline was measured at.
+# In the order of `all`: later parts use the rate that the pipeline reached.
 PARTS = ("pipeline", "scaling", "freshness", "hostile", "api", "collector", "strangers", "storage", "protocol", "soak")
 _ALONE = {"protocol", "soak"}
-_QUIET = 20.0  # percent of all processors
+_QUIET = 20.0  # % of all processors
 _OPTIONS = {
     "pipeline": ("events", "broker"),
     "scaling": ("events", "broker"),
@@ -51,7 +51,7 @@ def main() -> int:
 
 
 def _run_all(quick: bool) -> int:
-    """Each part in a process of its own: chDB opens one directory in the life of a process."""
+    """Runs each part in its own process: chDB opens one directory a process."""
     started, failed = time.monotonic(), []
     for name in PARTS:
         if name in _ALONE or find_spec(f"bench.parts.{name}") is None:
@@ -67,11 +67,11 @@ def _run_all(quick: bool) -> int:
 
 
 def _run(name: str, options: argparse.Namespace) -> dict[str, Any]:
-    """One part, measured and shown."""
+    """Measures one part and prints its table."""
     part = import_module(f"bench.parts.{name}")
     busy = others_percent()
     if busy > _QUIET:
-        print(f"something else takes {busy:.0f} % of the processors: the figures will be too low", file=sys.stderr)
+        print(f"other processes use {busy:.0f} % of the processors: the figures will be too low", file=sys.stderr)
     chosen = {option: getattr(options, option) for option in _OPTIONS.get(name, ())}
     figures = {**part.run(quick=options.quick, **chosen), "busy_before_percent": busy}
     result = shaped(name, figures, quick=options.quick, runs=runs_of(options.quick))

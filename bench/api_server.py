@@ -1,8 +1,8 @@
-"""The API over the embedded engine, for `bench.parts.api`: a process of its own, as chDB opens a directory in one only.
+"""The API over the embedded engine for `bench.parts.api`, as a separate process: chDB opens one directory a process.
 
-It fills the rollups, serves, and takes commands as lines of JSON on its standard input, answered by lines of JSON:
-`{"bare": NUMBER}` runs the statement behind a question straight through clickhouse-connect, `{"ingest": true}` starts
-inserts such as a worker makes, `{"ingest": false}` ends them.
+It fills the rollups, serves, and reads commands as lines of JSON from standard input; each gets a line of JSON back.
+`{"bare": NUMBER}` runs the SQL of a query straight through clickhouse-connect, `{"ingest": true}` starts inserts like a
+worker's, `{"ingest": false}` ends them.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ SETTINGS async_insert = 0
 
 
 class Recorder(ClickHouse):
-    """Notes the statement of a reading function instead of running it."""
+    """Records the statement of a query function instead of running it."""
 
     def __init__(self) -> None:
         super().__init__("chdb:///nowhere")
@@ -91,14 +91,14 @@ def statement(question: Question) -> tuple[str, dict[str, Any]]:
         ClickCounts(recorder).by_hour(question.owner, AccountScope(), question.last, question.last)
     else:
         scope = LinkScope(domain=link_domain(question.link), link_id=link_id(question.link))
-        with suppress(StatisticsError):  # nothing is found, not even the link
+        with suppress(StatisticsError):  # the recorder returns no rows, not even the link
             ClickCounts(recorder).by_hour(question.owner, scope, question.last, question.last)
     assert recorder.statement
     return recorder.statement
 
 
 class Ingest:
-    """Inserts of today's clicks, as of a worker at some 75,000 events a second."""
+    """Inserts clicks of today, like a worker at about 75,000 events a second."""
 
     def __init__(self, db: ClickHouse) -> None:
         self._db = db
@@ -119,7 +119,7 @@ class Ingest:
 
 
 def commands(db: ClickHouse) -> None:
-    """Until the standard input ends."""
+    """Runs the commands of the standard input to its end."""
     asked, ingest = questions(), Ingest(db)
     client = clickhouse_connect.get_client(dsn=db.url)
     for line in sys.stdin:

@@ -1,4 +1,4 @@
-"""The brokers of the benchmarks: Apache Kafka where Java is, else the embedded one, each a process of its own."""
+"""The brokers of the benchmarks, as child processes: Apache Kafka where there is Java, else the embedded one."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Broker:
 
 
 def default_kind() -> str:
-    """The real one, unless this machine cannot run it."""
+    """Apache Kafka unless this machine cannot run it."""
     return "tansu" if missing_reason() else "kafka"
 
 
 @contextmanager
 def running_broker(kind: str, directory: Path) -> Iterator[Broker]:
-    """A broker with nothing in it; it and its data are gone afterwards."""
+    """Yields an empty broker; stops it and deletes its data afterwards."""
     if kind == "tansu":
         embedded = EmbeddedBroker(directory / "tansu.log")
         embedded.start()

@@ -1,4 +1,4 @@
-"""What a database has counted, as JSON: `python -m bench.count URL`. A process of its own, as chDB wants it."""
+"""The counts of a database as JSON: `python -m bench.count URL`, separate as chDB opens one directory a process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rollups.clickhouse import ClickHouse
 
 
 def counted(db: ClickHouse) -> dict[str, Any]:
-    """Events by reason, clicks of each grain, and what the audit has to say."""
+    """Events by reason, clicks by grain, and the problems of the audit."""
     reasons = _by_name(db, "SELECT toString(reason), sum(events) FROM ledger GROUP BY reason")
     hourly = "grain IN ('link_hour', 'account_hour')"
     grains = _by_name(db, f"SELECT toString(grain), sum(clicks) FROM rollup WHERE {hourly} GROUP BY grain")

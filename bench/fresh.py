@@ -1,4 +1,4 @@
-"""Makes the tables of a new database: `python -m bench.fresh URL`. A shared one is emptied first."""
+"""Creates the tables of a new database: `python -m bench.fresh URL`. A shared database is emptied first."""
 
 from __future__ import annotations
 

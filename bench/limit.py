@@ -1,6 +1,6 @@
-"""The limit: the engine alone loads the same events from a file of JSON lines through the same view.
+"""The upper limit: the engine alone loads the same events from a file of JSON lines through the same view.
 
-`python -m bench.limit DIRECTORY FILE`. No Kafka, no Python, no user agents, no duplicates to be told, no exactly-once:
+`python -m bench.limit DIRECTORY FILE`. No Kafka, no Python, no user agents, no deduplication, no exactly-once:
 one INSERT … SELECT of file(…, JSONEachRow) into `landing`, in as many threads and blocks as ClickHouse likes.
 """
 
@@ -18,7 +18,7 @@ from rollups.clickhouse import ClickHouse
 
 _EPOCH = 1
 _STRUCTURE = "event_id String, clicked_at UInt64, account_id UInt64, domain String, link_id String, visitor_id String"
-# The view's checks are met: its markers are read once for the whole insert, and every row starts where they stand.
+# Passes the view's checks: markers are read once for the whole insert, and every row starts at the watermark.
 _LOAD = f"""
 INSERT INTO landing (source, partition, offset, epoch, expect, log_time, records, reason, verified, user, account_id,
     domain, link_id, link_day, link_hour)
@@ -28,7 +28,7 @@ SELECT 1, 0, 0, {_EPOCH}, 0, now64(3), 1, 'counted', true, sipHash64(visitor_id)
 FROM file({{path:String}}, 'JSONEachRow', '{_STRUCTURE}')
 SETTINGS {{settings}}
 """
-# Nothing that was tried is faster: more and fewer threads and insert threads, blocks of 65,000 to 2,000,000 rows,
+# The fastest of what was tried: more and fewer threads and insert threads, blocks of 65,000 to 2,000,000 rows,
 # parallel views, parsing in one thread, two files at once. The view's aggregation is one thread's work.
 SETTINGS = {
     "max_insert_threads": 2,
@@ -40,7 +40,7 @@ SETTINGS = {
 
 
 def load(db: ClickHouse, lines: Path) -> None:
-    """The one insert. The table of markers must hold the fence of `prepare`."""
+    """Runs the insert. The markers must hold the fence of `prepare`."""
     settings = ", ".join(f"{name} = {value}" for name, value in SETTINGS.items())
     db.command(_LOAD.replace("{settings}", settings), {"path": str(lines)})
 

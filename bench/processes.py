@@ -1,4 +1,4 @@
-"""Processes of a benchmark: started, followed by what the kernel says of them, and ended."""
+"""The processes of a benchmark: start, CPU and memory as the kernel reports them, and stop."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _KIB_PER_MB = 1_000_000 / 1024
 
 @dataclass(frozen=True, slots=True)
 class Cpu:
-    """Seconds of CPU that a process has used."""
+    """CPU seconds of a process."""
 
     user: float
     system: float
@@ -44,7 +44,7 @@ def cpu_of(pid: int) -> Cpu:
 
 
 def peak_rss_mb(pid: int) -> float:
-    """The most memory that the process ever had resident, in millions of bytes."""
+    """Peak resident memory of the process, in MB."""
     return _status_kib(pid, "VmHWM") / _KIB_PER_MB
 
 
@@ -60,7 +60,7 @@ def _status_kib(pid: int, name: str) -> int:
 
 
 class Child:
-    """A command as a child process, its output in a file."""
+    """A command as a child process, with its output in a file."""
 
     def __init__(
         self, name: str, directory: Path, command: list[str], environment: dict[str, str] | None = None
@@ -76,7 +76,7 @@ class Child:
         return self._process.pid
 
     def check(self) -> None:
-        """Raises if the process has ended, with its last words."""
+        """Raises RuntimeError with the last output if the process has ended."""
         if (code := self._process.poll()) is not None:
             raise RuntimeError(f"{self.name} ended with {code}:\n{self.output[-3000:]}")
 
@@ -100,7 +100,7 @@ def clickmill(name: str, directory: Path, environment: dict[str, str], *argument
 
 
 def wait_ready(child: Child, url: str) -> None:
-    """Returns once `/readyz` of the process says so."""
+    """Returns once `/readyz` of the process is 200."""
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         child.check()
@@ -112,7 +112,7 @@ def wait_ready(child: Child, url: str) -> None:
 
 
 def ask(module: str, *arguments: object, seconds: float = 300, python: str = sys.executable) -> dict[str, Any]:
-    """Runs a module of the benchmarks to its end; its last line is its answer, in JSON."""
+    """Runs a module to its end. Returns its last line, as JSON."""
     command = [python, "-m", module, *map(str, arguments)]
     done = subprocess.run(
         command, cwd=ROOT, env=_inherited(), capture_output=True, text=True, timeout=seconds, check=False

@@ -1,8 +1,8 @@
-"""Timing real workers over a topic that was filled before: `clickmill worker`, a process of its own each.
+"""Times real workers over a filled topic: `clickmill worker`, each in its own process.
 
-The clock starts at the last look at which not every partition was ready (claimed, so that its first fetch could go
-out), and stops at the first look at which the workers' tallies, raised after each durable insert, account for every
-event. Both errors, a hundredth of a second or so, are to the worker's disadvantage.
+The clock starts at the last poll at which not every partition was ready (claimed, so that its first fetch could go
+out), and stops at the first poll at which the workers' counters, raised after each durable insert, account for every
+event. Both errors, about 0.01 s, are to the worker's disadvantage.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from tests.support import free_port
 _READY = re.compile(r'^clickmill_partitions\{state="ready"\} (\S+)', re.MULTILINE)
 _EVENTS = re.compile(r"^clickmill_events_total\{.*\} (\S+)", re.MULTILINE)
 _NEVER = 180.0  # seconds
-_SHORT, _LONG = 0.02, 0.25  # seconds between looks, near the end and far from it
+_SHORT, _LONG = 0.02, 0.25  # seconds between polls, near the end and far from it
 
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """One run: from ready to counted, and the processor time and memory that it took."""
+    """One run: seconds from ready to counted, CPU seconds and memory."""
 
     events: int
     seconds: float
@@ -47,7 +47,7 @@ class Timed:
 
 
 class Worker:
-    """A running `clickmill worker` as its metrics tell of it."""
+    """A running `clickmill worker`, observed through its metrics."""
 
     def __init__(self, name: str, broker: Broker, clickhouse: str, directory: Path, settings: dict[str, str]) -> None:
         port = free_port()
@@ -63,13 +63,13 @@ class Worker:
         self._http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
 
     def look(self) -> tuple[int, int]:
-        """(partitions that are ready, events that are counted)"""
+        """(ready partitions, counted events)"""
         text = self.metrics()
         ready = _READY.search(text)
         return int(float(ready[1])) if ready else 0, sum(int(float(count)) for count in _EVENTS.findall(text))
 
     def metrics(self) -> str:
-        """What the worker tells Prometheus; nothing while it does not listen yet."""
+        """The metrics of the worker; empty before it listens."""
         self.child.check()
         try:
             return self._http.get("/metrics").text
@@ -85,7 +85,7 @@ class Worker:
 def running_workers(
     number: int, broker: Broker, clickhouse: str, directory: Path, settings: dict[str, str] | None = None
 ) -> Iterator[list[Worker]]:
-    """Workers of one group over a migrated database; an embedded one takes a single worker."""
+    """Workers of one group over a migrated database. An embedded database takes one worker only."""
     workers = [Worker(f"worker{index}", broker, clickhouse, directory, settings or {}) for index in range(number)]
     try:
         yield workers
@@ -104,7 +104,7 @@ def timed_run(
     engine_pid: int | None = None,
     settings: dict[str, str] | None = None,
 ) -> Timed:
-    """The whole topic into a fresh database: the embedded one in the directory, or the one of the URL and process."""
+    """Applies the whole topic to a fresh database: embedded in the directory, or the one of the URL and process."""
     directory.mkdir(parents=True, exist_ok=True)
     url = clickhouse or f"chdb://{directory}/engine"
     ask("bench.fresh", url)
@@ -131,9 +131,9 @@ def timed_run(
 
 
 def _wait_ready(workers: list[Worker]) -> tuple[float, int]:
-    """The time of the last look at which not all partitions were ready, and the events counted until then.
+    """The time of the last poll at which not all partitions were ready, and the events counted until then.
 
-    One of several workers starts before the others have joined: there it is the first look at which all were ready.
+    One of several workers starts before the others have joined: there it is the first poll at which all were ready.
     """
     before = time.perf_counter()
     deadline = before + _NEVER

@@ -1,4 +1,4 @@
-"""User agents as people's browsers send them, each different from all others."""
+"""User agents of people's browsers, all different."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LANGUAGES = ("en_US", "de_DE", "ko_KR", "pt_BR", "es_ES", "ja_JP", "fr_FR", "it
 
 @cache
 def pool(size: int, seed: int = 1) -> list[bytes]:
-    """So many different agents; the same for the same seed."""
+    """So many different agents, the same for the same seed."""
     draw = random.Random(seed)
     found: dict[str, None] = {}
     makers = (_chrome, _android, _iphone, _firefox, _edge, _in_app)

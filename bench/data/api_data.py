@@ -1,11 +1,11 @@
-"""Rollups of a given number of clicks, written straight into `rollup` for the API's benchmark.
+"""Rollups of a given number of clicks for the API's benchmark, written straight into `rollup`.
 
-Thirty days that end today, shaped as `data.events`: 20,000 links of 500 accounts, popular ones more often (Zipf),
-300,000 users, some of whom come back often. One day is drawn hour by hour and link by link: so many clicks as the
-link's share of the traffic gives, so many users drawn for them, their `uniqState` made from their hashes. An account's
-hour is the sum and the union over its links. That day is then written thirty times: rows, clicks and sizes of the sets
-are those of real traffic, only the users of an hour are the same every day. 20,000 placements (publisher, advertiser,
-network) of 500 publishers share the same traffic by day. A billion clicks are 33 million a day.
+Thirty days that end today, shaped as `data.events`: 20,000 links of 500 accounts, popular ones more often (Zipf), and
+300,000 users, some with many clicks. One day is drawn by hour and link: clicks by the link's share of the traffic, a
+user for each click, and `uniqState` of their hashes. An account's hour is the sum and the union over its links. That
+day is written thirty times: rows, clicks and set sizes are realistic, but each hour has the same users every day.
+20,000 placements (publisher, advertiser, network) of 500 publishers share the same traffic by day. A billion clicks are
+33 million a day.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ DAYS = 30
 PUBLISHERS = 500
 ADVERTISERS = 2_000
 NETWORKS = 20
-DAYS_BY_PART = (10, 8, 6, 4, 2)  # of sizes that ClickHouse leaves as they are: equal ones it would merge meanwhile
+DAYS_BY_PART = (10, 8, 6, 4, 2)  # sizes that ClickHouse does not merge meanwhile, as it would equal ones
 
-# As `bench.data.events` names them, by rank.
+# By rank, named as in `bench.data.events`.
 LINK_DOMAIN = f"concat('https://go', toString(rank % {ACCOUNTS}), '.example')"
 LINK_ID = f"concat('l', right(lower(hex(rank * 7919 % {0xFFFFF} + 16777216)), 5))"
 
@@ -95,7 +95,7 @@ def first_day() -> date:
 
 
 def build(db: ClickHouse, clicks: int) -> float:
-    """Fills `rollup` with so many clicks, more or less; returns the seconds it took."""
+    """Fills `rollup` with about so many clicks. Returns the seconds."""
     started = time.perf_counter()
     a_day = {"clicks": clicks // DAYS}
     db.command("TRUNCATE TABLE rollup")
@@ -104,14 +104,14 @@ def build(db: ClickHouse, clicks: int) -> float:
     db.command(_ACCOUNT_HOURS)
     db.command(_PLACEMENTS, a_day)
     parts = [(first_day() + timedelta(sum(DAYS_BY_PART[:n])), days) for n, days in enumerate(DAYS_BY_PART)]
-    with ThreadPoolExecutor(2) as copying:  # the sorting of an insert takes one core
+    with ThreadPoolExecutor(2) as copying:  # an insert sorts on one core
         list(copying.map(lambda part: db.command(_COPY, {"first": part[0], "days": part[1]}), parts))
     db.command("DROP TABLE one_day")
     return time.perf_counter() - started
 
 
 def build_catalog(db: ClickHouse) -> None:
-    """Names for every id; accounts on the largest plan; each link in one of its account's ten groups."""
+    """Names every id, puts accounts on the largest plan, and each link into one of ten groups of its account."""
     for sql in (
         "INSERT INTO accounts (account_id, name, plan, time_zone) "
         f"SELECT number + 1, concat('Account ', toString(number)), 'Enterprise', 'UTC' FROM numbers({ACCOUNTS})",

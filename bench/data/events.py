@@ -1,7 +1,7 @@
-"""The events that every benchmark is fed with: realistic, and the same for the same seed.
+"""The events of every benchmark: realistic, and the same for the same seed.
 
-JSON objects of about 390 bytes and 11 fields; 500 accounts; 300,000 users, some of whom come back often; 3 % bots; 1 %
-of the events sent again with the same id. Links, user agents and referrers are about as different as in the 1.usa.gov
+JSON objects of about 390 bytes and 11 fields; 500 accounts; 300,000 users, some with many clicks; 3 % bots; 1 % of the
+events are sent twice with the same id. Links, user agents and referrers are about as different as in the 1.usa.gov
 feeds of 2011 and 2012: the first n clicks have 3.7 n^0.69 agents, 0.7 n^0.87 links and 0.6 n^0.93 referrers, and the
 commonest agent has 4 % of the clicks, the commonest link 6 %.
 """
@@ -17,19 +17,19 @@ import numpy as np
 from bench.data.agents import pool
 from ingest.simulator.world import BOTS, COUNTRIES
 
-LINKS = 20_000  # of the rollups that the API is asked about; the events have more
+LINKS = 20_000  # of the rollups in the API's benchmark; the events have more
 ACCOUNTS = 500
 USERS = 300_000
 START_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 _BOT_SHARE = 0.03
 _RETRY_SHARE = 0.01
-_DIRECT_SHARE = 0.43  # of the clicks come without a referrer
+_DIRECT_SHARE = 0.43  # of the clicks have no referrer
 _CHUNK = 100_000
 _POOL = 400_000  # agents, and links
 
 
 class Ranks:
-    """Draws ranks by Zipf and Mandelbrot, so that different ones among n draws grow as n to the power of `growth`."""
+    """Draws ranks by Zipf-Mandelbrot: n draws have about n ** growth different ones."""
 
     def __init__(self, different: int, growth: float, offset: float) -> None:
         weights = (np.arange(different) + offset) ** (-1 / growth)
@@ -45,7 +45,7 @@ _REFERRERS = Ranks(2_000_000, 0.93, 10)
 
 
 def events(count: int, *, seed: int = 1, start_ms: int = START_MS, hours: float = 1.0) -> Iterator[tuple[bytes, bytes]]:
-    """(Kafka key, JSON value) of each event, its click times spread evenly over the hours."""
+    """(Kafka key, JSON value) of each event; click times are spread evenly over the hours."""
     dice = np.random.default_rng(seed)
     subjects, tails = _links(), _users()
     agents, bots = pool(_POOL), [agent.encode() for agent in BOTS]
@@ -97,7 +97,7 @@ def _links() -> list[bytes]:
 
 
 def _users() -> list[tuple[bytes, bytes, bytes]]:
-    """(key, JSON before the user agent, JSON after it); keyed as the producer does it."""
+    """(key, JSON before the user agent, JSON after it), with the producer's key."""
     made = []
     for number in range(USERS):
         visitor = blake2b(b"%d" % number, digest_size=8).hexdigest().encode()

@@ -1,4 +1,4 @@
-"""What must come out for the events of a log: a plain model of what counts, independent of the pipeline's code."""
+"""The expected counts of a log: a simple model, independent of the pipeline's code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class _Event(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Events by what becomes of them, and (user, account, hour) triples among those that count."""
+    """Events by reason, and (user, account, hour) triples among the counted ones."""
 
     events: int = 0
     counted: int = 0
@@ -33,7 +33,7 @@ class Counts:
     repeat: int = 0
 
     def problems(self, found: dict[str, int]) -> list[str]:
-        """Where a database says something else."""
+        """The differences from a database."""
         wanted = asdict(self)
         return [
             f"{name}: {found.get(name)} instead of {wanted[name]}" for name in wanted if found.get(name) != wanted[name]

@@ -1,4 +1,4 @@
-"""Events of visitors who mean harm: every text is as long as it may be, and no two are alike."""
+"""Events of hostile visitors: every text has the maximal length, and all differ."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bench.data.events import START_MS
 
-# No rule about bots is spelt with these letters alone.
+# No bot rule consists of these letters only.
 _LETTERS = np.frombuffer(b"0123456789;()/._-qxzjkv", np.uint8)
 _NAMES = np.frombuffer(b"0123456789abcdef", np.uint8)
 _AGENT, _LINK, _ID, _VISITOR, _REFERRER, _HOST = 2000, 1000, 64, 128, 1000, 200
@@ -20,7 +20,7 @@ _CHUNK = 10_000
 def hostile_events(
     count: int, *, seed: int = 1, start_ms: int = START_MS, hours: float = 1.0
 ) -> Iterator[tuple[bytes, bytes]]:
-    """(Kafka key, JSON value) of each event: an account of its own, a link of its own, about 4.5 kB."""
+    """(Kafka key, JSON value) of each event, about 4.5 kB, each with its own account and link."""
     dice = np.random.default_rng(seed)
     for first in range(0, count, _CHUNK):
         size = min(_CHUNK, count - first)

@@ -1,7 +1,7 @@
 """Sends events at a steady rate: `python -m bench.data.sender BROKER RATE SECONDS [--ahead] [--hostile]`.
 
-A process of its own. With `--ahead` every record batch is made and packed before it says `ready` and waits for a line:
-then sending costs next to nothing. It ends with a line of JSON.
+With `--ahead` all record batches are packed in advance, so that sending costs almost nothing; then it prints `ready`
+and waits for a line. It ends with a line of JSON.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from deploy.settings import Settings
 from ingest.kafka.admin import client_options
 from ingest.kafka.producer_connection import COMPRESSION
 
-_TICK = 0.05  # seconds of events that are sent at once
+_TICK = 0.05  # seconds; the events of a tick are sent at once
 
 Tick = dict[int, Any]
 
@@ -33,7 +33,7 @@ Tick = dict[int, Any]
 def ticks(
     producer: AIOKafkaProducer, rate: int, seconds: float, *, packed: bool, hostile: bool = False
 ) -> Iterator[Tick]:
-    """Record batches by partition, one for each tick; the clicks' times go on from now as they will be sent."""
+    """For each tick, record batches by partition. Click times start now and follow the sending."""
     count, now = int(rate * seconds), int(time.time() * 1000)
     made = hostile_events if hostile else events
     source = made(count, seed=now, start_ms=now, hours=seconds / 3600)
@@ -47,7 +47,7 @@ def ticks(
             if partition not in batches:
                 batches[partition] = producer.create_batch()
             if batches[partition].append(key=key, value=value, timestamp=None) is None:
-                raise RuntimeError("a tick's records do not fit into one batch")
+                raise RuntimeError("the records of a tick exceed one batch")
         for batch in batches.values():
             if packed:
                 batch._build()
@@ -55,7 +55,7 @@ def ticks(
 
 
 async def send(producer: AIOKafkaProducer, made: Iterable[Tick]) -> dict[str, float]:
-    """Sends each tick when it is due; says how far behind its schedule it fell."""
+    """Sends each tick when it is due. Returns the seconds that it fell behind at most."""
     sent, behind, started = 0, 0.0, time.perf_counter()
     waiting: set[Any] = set()
     for number, batches in enumerate(made):

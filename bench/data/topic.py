@@ -1,4 +1,4 @@
-"""Filling a topic before anything is timed, as Clickmill's producer would: keyed by user, in packed batches."""
+"""Fills a topic before the clock starts, like Clickmill's producer: keyed by user, in packed batches."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def fill(
     copy: Path | None = None,
     source: Source = events,
 ) -> Counts:
-    """Sends so many events, alone or in arrays, and returns what must become of them; `copy` gets them line by line."""
+    """Sends so many events, alone or in arrays, also as lines to `copy`. Returns the expected counts."""
     settings = broker.settings(topic=topic, partitions=PARTITIONS)
     return asyncio.run(_fill(settings, source(count), per_record, copy))
 
@@ -93,7 +93,7 @@ async def _send(
 
 
 class Batches:
-    """Record batches made here and sent whole, which is several times as fast as `producer.send`."""
+    """Builds record batches and sends them whole, several times as fast as `producer.send`."""
 
     def __init__(self, producer: AIOKafkaProducer, topic: str) -> None:
         self._producer, self._topic = producer, topic

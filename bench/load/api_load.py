@@ -1,4 +1,4 @@
-"""Requests over kept connections: `wrk` where it is installed, else, and for lists of URLs, a plain socket client."""
+"""Requests over keep-alive connections: by `wrk` if installed, else, and for lists of URLs, by a socket client."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Milliseconds, but for `per_second`."""
+    """In milliseconds, except `per_second`."""
 
     p50: float
     p99: float
@@ -39,14 +39,14 @@ def tool() -> str:
 
 
 def hammer(request: Request, connections: int, seconds: float) -> Load:
-    """The same request again and again over so many connections."""
+    """Repeats one request over so many connections."""
     if shutil.which("wrk"):
         return _wrk(request, connections, seconds)
     return asyncio.run(_for_a_while(request, connections, seconds))
 
 
 def each_once(requests: Sequence[Request], connections: int = 1) -> Load:
-    """Each request once, spread over so many connections."""
+    """Sends each request once, over so many connections."""
     return asyncio.run(_each_once(requests, connections))
 
 
@@ -119,7 +119,7 @@ class _Connection:
         self._writer.close()
 
     async def ask(self, request: Request) -> float:
-        """Milliseconds until the whole answer is there."""
+        """Milliseconds until the response is complete."""
         parts = urlsplit(request.url)
         lines = [f"GET {parts.path}?{parts.query} HTTP/1.1", f"Host: {parts.netloc}", "User-Agent: bench"]
         lines += [f"{name}: {value}" for name, value in request.headers.items()]
@@ -133,7 +133,7 @@ class _Connection:
 
 
 def length_of(head: bytes) -> int:
-    """The bytes of the body behind this head."""
+    """Bytes of the body, from the head of the response."""
     length = _LENGTH.search(head)
     if length is None:
         raise RuntimeError(head.decode())

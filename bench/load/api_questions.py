@@ -1,4 +1,4 @@
-"""What the API's benchmark asks: the same list in the process that asks and in the one that is asked."""
+"""The queries of the API's benchmark, the same list in the client's and the server's process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EACH = 240
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A listing of a publisher, or the hours of an account, or of one of its links."""
+    """A listing of a publisher, or the hours of an account or of one of its links."""
 
     endpoint: Literal["daily", "hourly"]
     owner: int
@@ -42,7 +42,7 @@ class Question:
 
 
 def questions() -> list[Question]:
-    """First closed ones, then open ones, of each endpoint `EACH`, no two alike; the last dozens are of the largest."""
+    """`EACH` closed days, then open ones, of each endpoint, all different; the last dozens are of the largest owner."""
     dice = random.Random(2)
     made: dict[Question, None] = {}
     for is_open in (False, True):
@@ -57,14 +57,14 @@ def questions() -> list[Question]:
 
 
 def first_questions() -> list[Question]:
-    """One of every owner, on a day of its own: plans and names are known then, as they are to an API that runs."""
+    """One of every owner, on a day of its own: afterwards plans and names are cached, as in a running API."""
     day = first_day()
     accounts = [Question("hourly", owner, day, day) for owner in ACCOUNTS_ASKED]
     return [*accounts, *(Question("daily", owner, day, day) for owner in PUBLISHERS_ASKED)]
 
 
 def numbers(endpoint: Literal["daily", "hourly", "largest"], *, is_open: bool = False) -> range:
-    """Where `questions` has them."""
+    """Their positions in `questions`."""
     if endpoint == "largest":
         return range(4 * EACH, 4 * EACH + 12)
     start = (2 * is_open + (endpoint == "hourly")) * EACH

@@ -1,4 +1,4 @@
-"""Load over HTTP: wrk where it is installed, else a plain asyncio client in a process of its own."""
+"""Load over HTTP: by wrk if installed, else by an asyncio client in a separate process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SCRIPT = Path(__file__).with_name("wrk.lua")
 
 
 def post(url: str, bodies: Path, key: str, *, connections: int, seconds: float) -> dict[str, Any]:
-    """Posts the lines of the file in turn; requests a second, latencies in milliseconds, answers but 2xx."""
+    """Posts the lines of the file in turn. Returns requests a second, latencies in ms, responses other than 2xx."""
     wrk = shutil.which("wrk")
     if wrk is None:
         answer = ask("bench.load.http_load", url, bodies, key, connections, seconds)

@@ -1,4 +1,4 @@
-"""Marker events, and how long after each was sent the API counts it."""
+"""Marker events, and the time until the API counts each of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PATIENCE = 60.0
 
 
 class Markers:
-    """Events of one account that has no others, each of a user of its own, all in the hour of the first."""
+    """Events of an account without others, each with its own user, all in the hour of the first."""
 
     def __init__(self, broker: Broker, url: str, key: str, account: int) -> None:
         self._broker, self._url, self._account = broker, url, account
@@ -27,7 +27,7 @@ class Markers:
         self._sent: list[float] = []
 
     async def delays(self, seconds: float) -> list[float]:
-        """Seconds from the sending of each marker to the first answer that counts it."""
+        """Seconds from sending each marker to the first response that counts it."""
         delays: list[float] = []
         sending = asyncio.create_task(self._send(seconds))
         deadline = time.perf_counter() + seconds + _PATIENCE

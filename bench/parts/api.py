@@ -1,12 +1,12 @@
-"""What the API costs over the SQL behind it, and what it takes, with rollups of 10 million to a billion clicks.
+"""The cost of the API over plain SQL, and its throughput, with rollups of 10 million to a billion clicks.
 
-For each size the rollups are built (see `bench.data.api_data`) and the API is
-started over them, as a process with its embedded engine. Then, for both endpoints:
+For each size the rollups are built (`bench.data.api_data`), and the API starts over them as a process with its embedded
+engine. Then, for both endpoints:
 
-- cold: questions that nobody has asked before, one after the other, and each of them a second time as the same SQL
-  straight through clickhouse-connect in the same process; which of the two comes first alternates;
-- open, over the largest: ranges up to today, each question once, while today's clicks are inserted ten times a second;
-- warm, over the largest, as a remembered answer is the same for all: one closed question again and again over 1, 16 and
+- cold: new queries one after the other, each also as the same SQL straight through clickhouse-connect in the same
+  process; the order of the two alternates;
+- open, over the largest size: ranges up to today, each query once, during ten inserts of today's clicks a second;
+- warm, over the largest size, as cached responses cost the same for all sizes: one closed query repeated over 1, 16 and
   64 connections.
 """
 
@@ -36,7 +36,7 @@ ENDPOINTS: tuple[Endpoint, ...] = ("daily", "hourly")
 
 
 class Served:
-    """The process under test; see `bench.api_server` for what it understands."""
+    """The process under test; `bench.api_server` documents its commands."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
@@ -108,7 +108,7 @@ def under_load(server: Served, count: int) -> dict[str, Any]:
 
 
 def beside_sql(server: Served, which: Sequence[int]) -> dict[str, Any]:
-    """Each question once over HTTP and once as bare SQL."""
+    """Each query once over HTTP and once as plain SQL."""
     api: list[float] = []
     bare: list[float] = []
     for turn, (number, request) in enumerate(zip(which, server.requests(which), strict=True)):
@@ -137,7 +137,7 @@ def warm(server: Served, endpoint: Endpoint) -> dict[str, Any]:
 
 
 def table(result: dict[str, Any]) -> None:
-    """A line for each question; p50 / p99 / max in milliseconds, and requests a second where many ask."""
+    """A line for each query: p50 / p99 / max in milliseconds, and requests a second under load."""
     sizes = result["sizes"]
     rows: dict[str, list[str]] = {}
     for number, size in enumerate(sizes):

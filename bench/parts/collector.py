@@ -1,4 +1,4 @@
-"""The collector, one process over a real broker: requests and events a second at several sizes of a request."""
+"""One collector process over a real broker: requests and events a second by size of the request."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def run(*, quick: bool = False, broker: str | None = None) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name, running_broker(kind, Path(name)) as running:
         files = {size: _bodies(Path(name), size) for size in _BODIES}
         with _running_collector(running, Path(name)) as (child, url):
-            _measure(child, running, url, files[1], 1, 1.0)  # warms up
+            _measure(child, running, url, files[1], 1, 1.0)  # warm-up
             rows: dict[int, list[dict[str, Any]]] = {size: [] for size in files}
             for _ in range(runs_of(quick)):
                 for size, file in files.items():
@@ -38,7 +38,7 @@ def run(*, quick: bool = False, broker: str | None = None) -> dict[str, Any]:
 
 
 def _bodies(directory: Path, size: int) -> Path:
-    """Requests, one a line: single objects, or arrays."""
+    """Request bodies, one a line: single objects, or arrays."""
     file = directory / f"bodies-{size}"
     source = (value for _, value in events(_BODIES[size] * size))
     with file.open("wb") as lines:

@@ -1,11 +1,11 @@
-"""How long after an event was sent the API serves it, at shares of what the worker can take.
+"""The time from sending an event until the API serves it, at several shares of the worker's capacity.
 
-`clickmill up` over the broker: worker, engine, collector and API in one process, as the embedded engine wants it. A
-sender, a process of its own, keeps a steady rate. Beside it a marker event is sent straight to the broker ten times a
-second, always of one account with a user of its own; the hourly statistics of that account are asked ten times a second
-over one connection. A marker is served once they count it, so half a tenth of a second of each figure is the asking.
+`clickmill up` over the broker: worker, engine, collector and API in one process, as the embedded engine requires. A
+sender process keeps a steady rate. Beside it a marker event goes straight to the broker ten times a second, always of
+one account, each with a new user. The hourly statistics of that account are polled ten times a second over one
+connection. A marker is served once they count it, so polling adds 0.05 s on average.
 
-At half of the capacity, under the same load but without markers, hours of today are then asked, each question once.
+At half of the capacity, under the same load but without markers, hours of today are then queried, each query once.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def run(*, quick: bool = False, broker: str | None = None, capacity: float | Non
 
 
 def _measured(kind: str, quick: bool) -> float:
-    """What the last run of the pipeline says, else a short run's rate."""
+    """The rate of the last run of the pipeline, else of a short run."""
     last = directory(quick) / "pipeline.json"
     if last.exists():
         result = json.loads(last.read_text())
@@ -97,7 +97,7 @@ def running_up(broker: Broker, directory: Path) -> Iterator[tuple[Child, str]]:
 def served(
     broker: Broker, child: Child, url: str, account: int, rate: int, seconds: float, *, hostile: bool = False
 ) -> dict[str, Any]:
-    """How long markers take to be served beside that many events a second."""
+    """Delays of markers beside so many events a second."""
     [key] = account_keys(url, [account])
     with _load(broker, rate, seconds + _SETTLE, *(["--hostile"] if hostile else [])) as sender:
         before, started = cpu_of(child.pid), time.perf_counter()
@@ -119,7 +119,7 @@ def served(
 
 @contextmanager
 def _load(broker: Broker, rate: int, seconds: float, *options: str) -> Iterator[subprocess.Popen[str]]:
-    """Events at a steady rate for so many seconds, the first of them before this goes on."""
+    """Sends events at a steady rate for so many seconds. Yields after the first."""
     command = [sys.executable, "-m", "bench.data.sender", broker.address, str(rate), str(seconds), "--ahead", *options]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as sender:
         assert sender.stdin is not None

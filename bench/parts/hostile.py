@@ -1,4 +1,4 @@
-"""Events that mean harm, against the usual ones: what the worker takes of them, and how long others wait beside them.
+"""Hostile events against usual ones: the worker's rate, and the delay of other accounts beside them.
 
 Every text of a hostile event is as long as it may be and like no other, and its account is its own. A bystander is an
 account whose markers are served by `clickmill up` beside such events, at a rate that the worker can take.
@@ -19,7 +19,7 @@ from bench.report.results import medians, runs_of, show
 from bench.workers import timed_run
 
 _EVENTS, _QUICK_EVENTS = 60_000, 20_000
-_USUAL_TIMES = 4  # as many usual events, which are over too soon to be timed otherwise
+_USUAL_TIMES = 4  # times as many usual events; fewer end too soon for a measurement
 _RATE, _SECONDS, _QUICK_SECONDS = 1_500, 10.5, 4.0
 _BYSTANDER = 999_101
 

@@ -1,4 +1,4 @@
-"""From the broker's log to the rollups: Clickmill's worker, the engine's limit, and what others would build."""
+"""From the broker's log to the rollups: Clickmill's worker, the engine's limit, and alternatives."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bench.report.results import medians, runs_of, show
 from bench.workers import Timed, timed_run
 
 EVENTS, QUICK_EVENTS = 2_000_000, 250_000
-# Events that a peer takes of the log: a slow one shall not take minutes.
+# Events for a peer, so that a slow one does not take minutes.
 PEERS = {
     "faust_stock": 30_000,
     "aiokafka_loop": 100_000,
@@ -29,10 +29,10 @@ PEERS = {
     "pathway_table": 100_000,
 }
 _QUICK_SHARE = 5
-# They want older libraries than Clickmill, in an environment of their own, and were tried over Apache Kafka only.
+# They need older libraries, in their own environment, and were tried over Apache Kafka only.
 _APART = ("quix", "bytewax_flow", "pathway_table")
 _PYTHON_APART = Path(os.environ.get("BENCH_PEERS", ROOT / ".venv-peers")) / "bin" / "python"
-_DRIFT = 0.002  # a peer may count so much less or more than it was given
+_DRIFT = 0.002  # a peer's count may be off by this share
 
 
 def run(*, quick: bool = False, events: int | None = None, broker: str | None = None) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def run(*, quick: bool = False, events: int | None = None, broker: str | None = 
 
 
 def _measure(broker: Broker, expected: Counts, directory: Path, quick: bool) -> dict[str, Any]:
-    """Everything in turn, as often as needed, so that what else the machine does falls on all alike."""
+    """Runs everything in turn, several times, so that other load on the machine affects all alike."""
     peers = {name: min(count // (_QUICK_SHARE if quick else 1), expected.events) for name, count in PEERS.items()}
     left_out = _left_out(broker)
     for name in left_out:
@@ -67,7 +67,7 @@ def _measure(broker: Broker, expected: Counts, directory: Path, quick: bool) -> 
 
 
 def _left_out(broker: Broker) -> dict[str, str]:
-    """Peers that cannot run here, and why."""
+    """Peers that cannot run here, with the reason."""
     if broker.kind == "tansu":
         return dict.fromkeys(_APART, "compared over Apache Kafka only")
     if not _PYTHON_APART.exists():
@@ -84,7 +84,7 @@ def _rates(answer: dict[str, Any]) -> dict[str, Any]:
     answer["cpu_us_per_event"] = answer["cpu_seconds"] / answer["events"] * 1e6
     counted = answer.get("counted", answer["events"])
     if abs(counted - answer["events"]) > answer["events"] * _DRIFT:
-        raise RuntimeError(f"a peer counted something else than it took: {answer}")
+        raise RuntimeError(f"a peer's counts differ from what it took: {answer}")
     return answer
 
 

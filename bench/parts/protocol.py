@@ -1,6 +1,6 @@
-"""What exactly-once costs: the same pipeline with and without the protocol, a claim, and reading `seen` back.
+"""The cost of exactly-once: the pipeline with and without the protocol, a claim, and reading `seen` back.
 
-Without the protocol means: no comparison in the view, no `seen`; decoding, marking of duplicates and the insert stay.
+Without the protocol: no comparison in the view and no `seen`, but decoding, deduplication and the insert.
 Everything in one process over a log in memory; medians of runs taken in turn.
 """
 
@@ -111,7 +111,7 @@ async def fed(worker: Harness, log: MemoryLog) -> None:
 
 
 def rebuilt(db: ClickHouse) -> float:
-    """Keys a second that a claim reads back: five million of one partition, as 200 batches left them."""
+    """Keys a second that a claim reads back: five million of one partition, from 200 batches."""
     db.command("TRUNCATE TABLE seen")
     seen, dice = Seen(db, SOURCE, "clicks"), np.random.default_rng(1)
     for end in range(1, 201):

@@ -1,4 +1,4 @@
-"""The worker by itself under other conditions: more of it, other batches, other records, the other broker."""
+"""The worker under other conditions: several workers, other batches, other records, the other broker."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from tests.support.chdb_server import start_chdb_server
 
 _EVENTS, _QUICK_EVENTS = 250_000, 100_000
 _ARRAY = 100
-_ARRAYS_TIMES = 3  # as many events in arrays, which are over too soon to be timed otherwise
+_ARRAYS_TIMES = 3  # times as many events in arrays; fewer end too soon for a measurement
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One condition; `shared` means an engine behind HTTP, as several workers need it."""
+    """One condition. `shared`: the engine is behind HTTP, which several workers need."""
 
     broker: str
     per_record: int = 1
     workers: int = 1
     shared: bool = False
-    most_events: int = 200_000  # of one insert: CLICKMILL_BATCH_MAX_EVENTS
+    most_events: int = 200_000  # in one insert: CLICKMILL_BATCH_MAX_EVENTS
 
 
 def cases(broker: str, quick: bool) -> list[Case]:
@@ -39,7 +39,7 @@ def cases(broker: str, quick: bool) -> list[Case]:
         Case(broker),
         Case(broker, most_events=20_000),
         Case(broker, per_record=_ARRAY),
-        Case(broker, workers=2, shared=True),  # one over HTTP is as fast as one in process
+        Case(broker, workers=2, shared=True),  # a single worker is as fast over HTTP as in process
     ]
     return found + ([Case("tansu", per_record=_ARRAY)] if broker != "tansu" else [])
 
@@ -54,7 +54,7 @@ def run(*, quick: bool = False, events: int | None = None, broker: str | None = 
 
 
 def _measured(alike: list[Case], kind: str, count: int, runs: int) -> Iterator[dict[str, Any]]:
-    """Cases over one broker, in turn."""
+    """Measures the cases over one broker, in turn."""
     with tempfile.TemporaryDirectory() as name, running_broker(kind, Path(name)) as broker:
         shapes = dict.fromkeys(case.per_record for case in alike)
         expected = {size: fill(broker, _events(count, size), per_record=size, topic=_topic(size)) for size in shapes}

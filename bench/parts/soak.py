@@ -1,7 +1,7 @@
-"""A worker under a steady load for ten minutes: what memory it takes, and whether that grows.
+"""A worker under steady load for ten minutes: its memory, and whether it grows.
 
-Ids are remembered for the horizon, so until the log is as old as that, memory has to grow by what they take. The slope
-is of the second half, by least squares; beside it the slope of the keys' own memory, which the worker tells.
+Ids are kept for the horizon, so memory must grow until the log is that old. The slope is of the second half, by least
+squares; beside it is the slope of the keys' memory, from the worker's metrics.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def run(
         fill(running, 0)
         url = f"chdb://{name}/engine"
         ask("bench.fresh", url)
-        settings = {"CLICKMILL_DEDUPE_HORIZON_MINUTES": str(minutes), "MALLOC_ARENA_MAX": "2"}  # as in the images
+        settings = {"CLICKMILL_DEDUPE_HORIZON_MINUTES": str(minutes), "MALLOC_ARENA_MAX": "2"}  # as in the image
         with running_workers(1, running, url, Path(name), settings) as [worker]:
             measured = _watched(worker, running, lasting)
         found = ask("bench.count", url)

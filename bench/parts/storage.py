@@ -1,4 +1,4 @@
-"""Bytes on disk after merges, by grain, and what the user sets cost and how far they are off, beside alternatives."""
+"""Bytes on disk after merges, by grain; size and error of the user sets beside alternatives."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _write(lines: Path, count: int, hours: float) -> None:
 
 
 def _grains(db: ClickHouse, clicks: int) -> dict[str, dict[str, float]]:
-    """Bytes of the whole table, and of a copy that holds a single grain."""
+    """Bytes of the whole table, and of copies with a single grain."""
     db.command("OPTIMIZE TABLE rollup FINAL")
     sizes = {"all": _size(db, "rollup", clicks)}
     for grain in _GRAINS:
@@ -101,7 +101,7 @@ def _size(db: ClickHouse, table: str, clicks: int) -> dict[str, float]:
 
 
 def _set_bytes(db: ClickHouse, rows: str) -> int:
-    """Bytes of the column `users` of these rows; only a part with a file for each column tells them."""
+    """Bytes of the column `users` of these rows; only a part with a file for each column shows them."""
     db.command(f"CREATE OR REPLACE TABLE wide ENGINE = AggregatingMergeTree ORDER BY ({_KEYS}) {_WIDE} AS {rows}")
     db.command("OPTIMIZE TABLE wide FINAL")
     [(size,)] = db.query(
@@ -112,7 +112,7 @@ def _set_bytes(db: ClickHouse, rows: str) -> int:
 
 
 def _rollup_with(db: ClickHouse, codec: str, clicks: int) -> float:
-    """Bytes a click of the whole table with that codec for every column."""
+    """Bytes a click of the whole table with this codec for every column."""
     [(statement,)] = db.query("SHOW CREATE TABLE rollup")
     statement = statement.replace(".rollup", ".packed", 1) + f", default_compression_codec = '{codec}'"
     db.command("DROP TABLE IF EXISTS packed")
@@ -123,7 +123,7 @@ def _rollup_with(db: ClickHouse, codec: str, clicks: int) -> float:
 
 
 def _functions(db: ClickHouse, lines: Path, clicks: int) -> dict[str, dict[str, float]]:
-    """Every function over the same sets of users: bytes, and errors against the exact number."""
+    """Every function over the same sets of users: bytes, and errors from the exact number."""
     db.command(_CLICKS, {"path": str(lines)})
     db.command(_EXACT)
     found = {}

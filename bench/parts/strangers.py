@@ -1,7 +1,7 @@
-"""What callers with made-up keys cost one with a key: its times alone, and beside many who ask as fast as they can.
+"""The cost of clients with invalid keys for a client with a key: its latency alone and beside many fast ones.
 
-The caller asks one remembered question again and again, with a pause of 10 ms; strangers run in a process of their own
-and send a new key with each request, once of the form that keys have and once not.
+The client repeats one cached request with pauses of 10 ms. Strangers run in a separate process and send a new key with
+each request, once well formed and once not.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def run(*, quick: bool = False) -> dict[str, Any]:
 
 
 def table(result: dict[str, Any]) -> None:
-    """Milliseconds of the caller with a key."""
+    """Milliseconds of the client with a key."""
     rows = [
         (name, load["p50"], load["p99"], load["max"], load.get("refused_per_second", ""))
         for name, load in result["caller"].items()
@@ -51,7 +51,7 @@ def table(result: dict[str, Any]) -> None:
 
 
 def paced(request: Request, seconds: float) -> Load:
-    """The request again and again over one connection, with a pause after each."""
+    """Repeats the request over one connection, with a pause after each."""
     times: list[float] = []
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -62,7 +62,7 @@ def paced(request: Request, seconds: float) -> Load:
 
 @contextmanager
 def strangers(url: str, keys: str) -> Iterator[Any]:
-    """Callers with made-up keys for as long as the block lasts; how often they were refused."""
+    """Runs clients with invalid keys during the block. Yields the number of refusals, filled at the end."""
     context = multiprocessing.get_context("spawn")
     refused, begun = context.Value("q", 0), context.Event()
     process = context.Process(target=_ask, args=(url, keys, refused, begun), daemon=True)

@@ -1,4 +1,4 @@
-"""The least that a hand-written loop can do: fetch, msgspec, six columns by `client.insert` in a thread, commit."""
+"""The minimal hand-written loop: fetch, msgspec, six columns by `client.insert` in a thread, commit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stock Faust agent: batches by `stream.take`, rows by `client.insert`, as the documentation of both has it."""
+"""A stock Faust agent: batches by `stream.take`, rows by `client.insert`, as both documentations show it."""
 
 from __future__ import annotations
 

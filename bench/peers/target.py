@@ -1,4 +1,4 @@
-"""Where the peers write: Clickmill's rollup table, in an engine of their own process, without exactly-once.
+"""The target of the peers: Clickmill's rollup table in an engine of their own process, without exactly-once.
 
 Most of them insert six columns into a table whose plain view hashes users, cuts hours and groups: there are no markers
 and no ledger. What inserts into `landing` goes through Clickmill's own view with its checks taken out. A click is
@@ -24,8 +24,8 @@ from rollups.clickhouse import ClickHouse
 from rollups.migrations.migrate import migrate, migrations, statements
 from tests.faults.views import COMPARE, FENCE
 
-BATCH = 20_000  # rows of one insert
-SECONDS = 1.0  # or as many as came in this time
+BATCH = 20_000  # rows in one insert
+SECONDS = 1.0  # or the rows of this time
 COLUMNS = ["clicked_at", "visitor_id", "account_id", "domain", "link_id", "bot"]
 LANDING = ["source", "partition", "offset", "log_time", "records", "reason", "user", "account_id", "domain", "link_id"]
 LANDING += ["link_day", "link_hour"]
@@ -85,7 +85,7 @@ def unchecked_view() -> str:
 
 @dataclass
 class Target:
-    """Inserts rows; says what it took, from the assignment or else the first event, once so many events are in."""
+    """Inserts rows. After so many events it reports the cost since the assignment, or since the first event."""
 
     bootstrap: str
     wanted: int
@@ -110,7 +110,7 @@ class Target:
         return target
 
     def begin(self) -> None:
-        """The partitions are ours, or the first event has come where a library does not tell."""
+        """Starts the clock: at the assignment, or at the first event if a library does not report it."""
         if not self.started:
             self.started, self._used = time.perf_counter(), cpu_of(os.getpid())
 
@@ -123,7 +123,7 @@ class Target:
             self._report()
 
     def _report(self) -> None:
-        """Prints the answer and ends the process: what comes after is nobody's business."""
+        """Prints the report and ends the process at once."""
         seconds, used = time.perf_counter() - self.started, cpu_of(os.getpid()) - self._used
         sums = "SELECT sum(clicks + bots), sum(bots) FROM rollup WHERE grain = 'link_hour'"
         [(events, bots)] = self.client.query(sums).result_rows
@@ -141,7 +141,7 @@ class Assigned(ConsumerRebalanceListener):  # type: ignore[misc]
         self._target = target
 
     def on_partitions_revoked(self, revoked: Any) -> None:
-        """Nothing is kept of a partition."""
+        """Does nothing: there is no state of a partition."""
 
     def on_partitions_assigned(self, assigned: Any) -> None:
         self._target.begin()

@@ -1,4 +1,4 @@
-"""One picture of the last results."""
+"""A chart of the last results."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NAMES = {
 
 
 def draw(directory: Path) -> None:
-    """Events a second of the pipeline and its peers, and freshness by load, as the results in the directory have it."""
+    """Draws events a second of the pipeline and its peers, and freshness by load, from the results in the directory."""
     import matplotlib as mpl
 
     mpl.use("Agg")

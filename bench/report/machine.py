@@ -1,4 +1,4 @@
-"""The machine that the figures are of."""
+"""The machine of the figures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _POM = Path(__file__).resolve().parents[2] / "tests" / "support" / "kafka" / "po
 
 
 def describe() -> dict[str, Any]:
-    """Processor, memory, and the versions of everything that is measured."""
+    """Processor, memory, and the versions of all measured parts."""
     kafka = re.search(r"<kafka.version>(.+?)<", _POM.read_text())
     return {
         "cpu": _cpu_model(),
@@ -40,7 +40,7 @@ def one_line(machine: dict[str, Any]) -> str:
 
 
 def others_percent() -> float:
-    """How much of the processors is taken before anything is measured."""
+    """Load of the processors before a measurement, in %."""
     return float(psutil.cpu_percent(1.0))
 
 
@@ -59,7 +59,7 @@ def _version(package: str) -> str:
 
 
 def _commit() -> str:
-    """The commit that is measured; what git says of changes beside it comes after a plus."""
+    """The measured commit, with a plus if there are uncommitted changes."""
     root = Path(__file__).resolve().parent
     done = subprocess.run(
         ["git", "describe", "--always", "--dirty=+"], cwd=root, capture_output=True, text=True, check=False

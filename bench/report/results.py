@@ -1,4 +1,4 @@
-"""Results: one JSON object a part, with the machine and how often it was measured; and their tables."""
+"""Results: one JSON object a part, with the machine and the number of runs; and their tables."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _markdown: ContextVar[list[str] | None] = ContextVar("markdown", default=None)
 
 
 def directory(quick: bool) -> Path:
-    """Where results go; quick ones are not kept with those of a full run."""
+    """The directory of results; quick runs have their own."""
     return _DIRECTORY / "quick" if quick else _DIRECTORY
 
 
 def runs_of(quick: bool) -> int:
-    """How often a thing is measured; the figures are medians."""
+    """The number of runs; the figures are medians."""
     return 1 if quick else 3
 
 
 def shaped(part: str, figures: dict[str, Any], *, quick: bool, runs: int) -> dict[str, Any]:
-    """The JSON of a part: its figures at the top level, what they rest on beside them."""
+    """The JSON of a part: its figures and their conditions, at the top level."""
     head: dict[str, Any] = {
         "part": part,
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -45,7 +45,7 @@ def shaped(part: str, figures: dict[str, Any], *, quick: bool, runs: int) -> dic
 
 
 def rounded(value: Any) -> Any:
-    """Numbers with four significant digits or the whole of an integer: nobody measures more."""
+    """Floats with four significant digits; integers unchanged."""
     if isinstance(value, float):
         return round(value) if abs(value) >= 1000 else float(f"{value:.4g}")
     if isinstance(value, dict):
@@ -56,7 +56,7 @@ def rounded(value: Any) -> Any:
 
 
 def medians(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Of every number the median; of anything else what the first says."""
+    """Medians of the numbers; of other values the first."""
     first = rows[0]
     numbers = (int, float)
     return {
@@ -77,7 +77,7 @@ def read_all(place: Path) -> dict[str, dict[str, Any]]:
 
 
 def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], notes: Iterable[str] = ()) -> None:
-    """A table on the terminal or, `as_markdown`, as text; the first column words, the others figures."""
+    """Prints a table, or adds it to the text of `as_markdown`. The first column is words, the others figures."""
     texts = [[_text(value) for value in row] for row in rows]
     lines = _markdown.get()
     if lines is None:
@@ -102,7 +102,7 @@ def _show_on_terminal(title: str, columns: Sequence[str], texts: list[list[str]]
 
 @contextmanager
 def as_markdown() -> Iterator[list[str]]:
-    """What `show` is given inside becomes lines of Markdown."""
+    """Inside the block `show` writes lines of Markdown."""
     lines: list[str] = []
     token = _markdown.set(lines)
     try:

@@ -1,4 +1,4 @@
-"""The tables of bench/results/README.md, written anew from the JSON beside it: `python -m bench tables`."""
+"""Writes the tables of bench/results/README.md from the JSON beside it: `python -m bench tables`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PAGE = Path(__file__).resolve().parents[1] / "results" / "README.md"
 
 
 def write_tables(results: Path) -> list[str]:
-    """Fills the places `<!-- PART -->` … `<!-- end -->` of the page; returns the names of parts without a result."""
+    """Fills `<!-- PART -->` … `<!-- end -->` in the page. Returns the parts without a result."""
     found, missing = read_all(results), []
 
     def filled(place: re.Match[str]) -> str:

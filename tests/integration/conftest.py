@@ -1,4 +1,4 @@
-"""The stacks that the integration suite runs over: the embedded one, real Kafka, and containers where Docker runs."""
+"""The stacks of the integration suite: embedded, with real Kafka, and in containers where there is Docker."""
 
 from __future__ import annotations
 
@@ -49,6 +49,6 @@ def started(kind: str, directory: Path) -> Iterator[Stack]:
 
 @pytest.fixture(scope="module", params=list(STARTERS))
 def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A whole pipeline, one for all tests of a module."""
+    """A whole pipeline, shared by the tests of a module."""
     with started(request.param, tmp_path_factory.mktemp(request.param)) as running:
         yield running

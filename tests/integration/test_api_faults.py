@@ -1,4 +1,4 @@
-"""What the API does when its database dies or hangs, when clients are slow, many, or leave: over real processes."""
+"""The API over real processes while its database dies or hangs, and with clients that are slow, many, or leave."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def api(engine: ChdbServer, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def distinct_question(number: int) -> str:
-    """One that no memory knows."""
+    """A query that no cache holds."""
     start = date(2026, 3, 1) - timedelta(days=number % 80)
     return f"/api/v1/clicks?start_date={start}&end_date=2026-03-10&publisher_id={number + 1}"
 
@@ -89,14 +89,14 @@ def is_told_to_wait(answer: httpx.Response) -> bool:
 
 
 def assert_quick(times: list[float]) -> None:
-    """Nine of ten within two seconds, and none stuck; other tests run on the same machine."""
+    """Nine of ten within two seconds and none stuck; other tests load the machine."""
     times.sort()
     assert times[len(times) * 9 // 10] < 2
     assert times[-1] < 10
 
 
 class Load:
-    """16 callers who each ask one thing after another, all of them different."""
+    """16 clients, each with one different request after another."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
@@ -123,7 +123,7 @@ class Load:
             number += 1
 
     def wait_for_those_under_way(self) -> None:
-        """Until every caller has got the answer that it is waiting for."""
+        """Returns once every client has the response that it waits for."""
         self._answered.clear()
         wait_until(lambda: len(self._answered) == len(self._callers), 60)
 
@@ -131,7 +131,7 @@ class Load:
         return {answer.status_code for answer, _ in self.answers}
 
     def wait_for(self, status: int) -> None:
-        """Until the next answers are of that status."""
+        """Returns once the responses have this status."""
         self.answers.clear()
         wait_until(lambda: {answer.status_code for answer, _ in self.answers[-20:]} == {status}, 20)
 
@@ -192,7 +192,7 @@ def test_a_question_and_a_stream_of_a_database_that_hangs_are_given_up(api: Api)
 
 @contextlib.contextmanager
 def slow_answers(engine: ChdbServer) -> Iterator[ClickHouse]:
-    """Listings of SLOW take a second for each of its SLOW_ROWS rows, as if they were very many; nothing else does."""
+    """Listings of SLOW take a second for each of its SLOW_ROWS rows, like very large ones; other requests do not."""
     db = ClickHouse(engine.url)
     db.command("RENAME TABLE rollup TO rollup_kept")
     db.command(
@@ -212,7 +212,7 @@ def slow_question(end: int) -> str:
 
 
 def reading(db: ClickHouse) -> int:
-    """Statements of listings under way."""
+    """The running statements of listings."""
     [(count,)] = db.query(
         "SELECT count() FROM system.processes WHERE startsWith(Settings['log_comment'], 'clickmill read')"
     )
@@ -220,7 +220,7 @@ def reading(db: ClickHouse) -> int:
 
 
 def assert_query_ends_with(leaving: Future[httpx.Response], db: ClickHouse) -> None:
-    """What is read for a caller who loses patience is given up soon after."""
+    """A query is cancelled soon after its client has left."""
     wait_until(lambda: reading(db) == 1, 5)
     assert isinstance(leaving.exception(), httpx.ReadTimeout)
     left = time.monotonic()
@@ -313,7 +313,7 @@ def test_two_processes_share_limits_and_keys(engine: ChdbServer, tmp_path: Path)
 
 
 def counted_together(apis: list[Api]) -> list[httpx.Response]:
-    """Twelve calls in turn with a key that has ten an hour; again if Redis, on a busy machine, was too slow for one."""
+    """Twelve calls in turn with a key of ten an hour; repeated if Redis was too slow for one on a busy machine."""
     for _ in range(5):
         told = sum(api.process.output.count("Redis is away") for api in apis)
         wish = {"role": "admin", "requests_per_hour": 10}
@@ -322,7 +322,7 @@ def counted_together(apis: list[Api]) -> list[httpx.Response]:
         answers = [httpx.get(url, headers={"X-Api-Key": key}, timeout=30) for url in urls]
         if told == sum(api.process.output.count("Redis is away") for api in apis):
             break
-        time.sleep(3)  # it is left alone for two
+        time.sleep(3)  # the API leaves Redis alone for two
     return answers
 
 

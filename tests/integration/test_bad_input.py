@@ -1,4 +1,4 @@
-"""Whatever a redirector puts into Kafka: the good is counted, the bad is in the dead letters, the worker goes on."""
+"""Bad values in Kafka: good ones are counted, bad ones become dead letters, the worker goes on."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def produce(stack: Stack, values: list[bytes | None]) -> None:
 
 
 async def produce_nothing(stack: Stack) -> None:
-    """A record with neither key nor value, which aiokafka itself refuses to send."""
+    """Sends a record without key and value, which aiokafka refuses."""
     async with AIOKafkaProducer(bootstrap_servers=stack.kafka) as producer:
         await producer.partitions_for("clicks")
         batch = producer.create_batch()
@@ -72,7 +72,7 @@ async def dead_letters(stack: Stack) -> list[tuple[bytes | None, dict[str, str]]
 
 @pytest.fixture(scope="module")
 def letters(stack: Stack) -> list[tuple[bytes | None, dict[str, str]]]:
-    """The dead letters after each bad value was sent between two good ones."""
+    """The dead letters of all bad values, each sent between two good ones."""
     stack.admin("PUT", "/admin/catalog", {"accounts": [{"account_id": 301, "plan": "Business"}]})
     good = json.dumps(GOOD | {"clicked_at": int(time.time() * 1000)}).encode()
     values: list[bytes | None] = [good]

@@ -1,4 +1,4 @@
-"""The collector over HTTP with a real broker behind it: what it answers, and that 202 means acknowledged."""
+"""The collector over HTTP with a real broker: its responses, and that 202 means acknowledged."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ VERDICTS: dict[str | None, KeyVerdict] = {"good": "ok", "reader": "forbidden", "
 
 
 class Collector:
-    """A client of the collector, and the door that it can be shut by."""
+    """A client of the collector; `closed` shuts it."""
 
     def __init__(self, app: Starlette, client: httpx.AsyncClient, producer: ClickProducer) -> None:
         self.app, self.client, self.producer, self.closed = app, client, producer, False
@@ -74,7 +74,7 @@ def run(broker: Tansu, scenario: Callable[[Collector], Awaitable[None]], **setti
 
 
 def published(broker: Tansu) -> list[dict[str, Any]]:
-    """Every event in the topic, read until there is no more: Tansu tells an end that is too low."""
+    """Every event in the topic, read until no more come: Tansu reports ends that are too low."""
 
     async def read() -> list[dict[str, Any]]:
         consumer = AIOKafkaConsumer(bootstrap_servers=broker.settings().kafka_url)
@@ -284,7 +284,7 @@ def test_a_full_buffer_is_a_429_and_takes_nothing(broker: Tansu, monkeypatch: py
         assert time.monotonic() - started < 2
         broker.thaw()
         assert (await held).status_code == 202
-        assert (await running.post([GOOD] * 30)).status_code == 202  # more than the buffer, by themselves
+        assert (await running.post([GOOD] * 30)).status_code == 202  # more than the buffer holds
 
     run(broker, scenario, collector_buffer_events=10)
     events = published(broker)

@@ -1,4 +1,4 @@
-"""The examples of docs/, run as they stand against a running `clickmill up`."""
+"""The examples of README and docs/, run unchanged against `clickmill up`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture
 def environment(up: Stack) -> dict[str, str]:
-    """What the page says to set, and nothing else of Clickmill."""
+    """The variables that the page sets, and no other settings."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("CLICKMILL_")}
     return inherited | {"CLICKMILL_URL": up.collector, "CLICKMILL_KEY": up.key("ingest")}
 
@@ -49,7 +49,7 @@ def needed(*programs: str) -> None:
 
 
 def clicks(up: Stack) -> int:
-    """Of the link of the examples, today and yesterday."""
+    """Clicks of the examples' link, today and yesterday."""
     key, link = up.key("account", account_id=1), {"linkId": "hello", "domain": "go.example"}
     days = [(datetime.now(UTC) - timedelta(days=days)).date().isoformat() for days in (0, 1)]
     return sum(count for day in days for _, count, _ in up.hours(key, day, **link))
@@ -67,7 +67,7 @@ def counts(up: Stack, more: int, before: int) -> None:
 
 
 def test_the_first_click_of_the_readme(up: Stack, environment: dict[str, str], tmp_path: Path) -> None:
-    """The commands print what the page shows, but for the hour and the name that only the demo's publisher has."""
+    """The commands print what the page shows, except the hour and the name of the demo's publisher."""
     needed("curl", "bash", "sed")
     [example] = [block for block in examples("../README.md", "sh") if "curl" in block]
     [shown] = examples("../README.md", "text")
@@ -105,7 +105,7 @@ def test_python(up: Stack, environment: dict[str, str], tmp_path: Path) -> None:
 
 
 def test_python_tells_what_is_wrong_and_tries_again(up: Stack, environment: dict[str, str], tmp_path: Path) -> None:
-    """What the example promises beside the good case: rejected events are returned, and no answer is tried again."""
+    """The failures in the example: rejected events are returned, and a response is never retried."""
     [example] = examples("ingest.md", "python", "Python, without Clickmill")
     rejected = example.replace('"account_id": 1', '"account_id": 0')
     assert "id_out_of_range" in run([sys.executable, "-c", rejected], environment, tmp_path)

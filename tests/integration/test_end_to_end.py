@@ -1,4 +1,4 @@
-"""Events in at one side, numbers out at the other, over every stack, by the calls that users make."""
+"""Events in, numbers out, over every stack, through the public calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clicks that foreign Kafka clients send, as docs/delivery.md tells them to, and as it tells them not to."""
+"""Clicks from other Kafka clients, sent as docs/delivery.md recommends and as it warns against."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def settings(kafka: KafkaBroker) -> Settings:
 
 
 def clicks() -> list[Click]:
-    """One of each of so many visitors, just now."""
+    """One click now for each of so many visitors."""
     now = time.time_ns() // 1_000_000
     link: dict[str, Any] = {"account_id": 1, "domain": "https://vvd.bz", "link_id": "a"}
     return [Click(now, event_id=f"e{n}", visitor_id=f"visitor-ü{n}", **link) for n in range(CLICKS)]
 
 
 def key_of(click: Click) -> str:
-    """As the docs have it."""
+    """The key as in the docs."""
     return f"{zlib.crc32((click.visitor_id or '').encode()):08x}"
 
 
@@ -69,7 +69,7 @@ def with_our_producer(settings: Settings, sent: list[Click]) -> None:
 
 def with_confluent(partitioner: str = "murmur2_random", key: Callable[[Click], str | None] = key_of) -> Send:
     def send(settings: Settings, sent: list[Click]) -> None:
-        # Without lingering: what has no key goes to another partition with each batch only.
+        # No lingering: records without a key change partition only with each batch.
         producer = Producer({"bootstrap.servers": settings.kafka_url, "partitioner": partitioner, "linger.ms": 0})
         for click in sent:
             producer.produce(settings.topic, encode(click), key=key(click))
@@ -120,7 +120,7 @@ def partitions_of(log: MemoryLog) -> dict[str, set[int]]:
 
 
 def counted(db: ClickHouse, log: MemoryLog) -> dict[str, tuple[int, int]]:
-    """(clicks, unverified ones) by reason, as a worker counts the log."""
+    """(clicks, unverified clicks) by reason, as a worker counts the log."""
 
     async def consume() -> None:
         async with harness(db, log) as worker:

@@ -1,4 +1,4 @@
-"""Topics that somebody else made, with what Kafka takes by default: 1 MB a record."""
+"""Topics with Kafka's default limit of 1 MB a record, not created by Clickmill."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def test_a_dead_letter_that_does_not_fit_is_cut_and_stops_nothing(stack: Stack) -> None:
     stack.admin("PUT", "/admin/catalog", {"accounts": [{"account_id": 301, "plan": "Business"}]})
     good = json.dumps(GOOD | {"clicked_at": int(time.time() * 1000)}).encode()
-    asyncio.run(produce(stack, [good, b"\x00" * 15_000_000, good]))  # which comes compressed
+    asyncio.run(produce(stack, [good, b"\x00" * 15_000_000, good]))  # compressed on the way
     stack.wait_counted()
     letters = asyncio.run(dead_letters(stack))
     assert [raw for raw, headers in letters if headers.get("truncated") == "15000000"] == [b"\x00" * 900_000]

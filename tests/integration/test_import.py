@@ -1,4 +1,4 @@
-"""Files into a real topic: the same file twice gives the same ids, so that the worker counts it once."""
+"""Imports into a real topic: the same file twice gives the same ids, so the worker counts it once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The broker of the tests itself: it keeps what it acknowledged, and its identity."""
+"""The broker of the tests keeps acknowledged records and its identity."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def create(broker: KafkaBroker, topic: str) -> None:
 
 
 async def produce(broker: KafkaBroker, topic: str, values: list[bytes], **options: Any) -> list[int]:
-    """The offsets that the broker acknowledged."""
+    """Sends records; the acknowledged offsets."""
     async with AIOKafkaProducer(bootstrap_servers=broker.bootstrap, acks="all", **options) as producer:
         acknowledged = [await producer.send(topic, value, partition=1) for value in values]
         return [record.offset for record in await asyncio.gather(*acknowledged)]
@@ -60,7 +60,7 @@ async def cluster_id(broker: KafkaBroker) -> str:
 
 
 def topic_id(broker: KafkaBroker, topic: str) -> str:
-    """As the broker keeps it: aiokafka speaks no version of the protocol that tells it."""
+    """The topic id from the broker's files: aiokafka does not support the protocol version with ids."""
     return (broker.data_dir / "logs" / f"{topic}-1" / "partition.metadata").read_text()
 
 
@@ -121,7 +121,7 @@ def test_without_java_there_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setattr(kafka_broker, "java", kafka_broker.java.__wrapped__)
-    assert missing_reason.__wrapped__() == "Kafka needs Java: there is no `java`"
+    assert missing_reason.__wrapped__() == "Kafka needs Java: `java` is not installed"
 
 
 def test_a_reason_skips_and_in_ci_fails(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What a real log may hold beside clicks that count: aborted transactions, and the past of an older copy."""
+"""Logs with aborted transactions, and logs restored from an older copy."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PARTITIONS = 2
 
 
 class Servers:
-    """A broker with the topic of clicks, and a database."""
+    """A broker with the clicks topic, and a database."""
 
     def __init__(self, directory: Path, resources: ExitStack) -> None:
         self.directory = directory
@@ -100,14 +100,14 @@ def audited(stack: Stack) -> dict[int, dict[str, Any]]:
 
 
 def wait_applied(stack: Stack, broker: KafkaBroker) -> dict[int, dict[str, Any]]:
-    """Returns what was read, once it is everything up to the very ends of the log."""
+    """The audit's accounts by partition, once every watermark is at the end of its log."""
     there = asyncio.run(ends(broker))
     wait_until(lambda: {p: account["watermark"] for p, account in audited(stack).items()} == there)
     return audited(stack)
 
 
 async def mixed(broker: KafkaBroker) -> None:
-    """13 committed, 7 aborted and 2 outside of transactions, in both partitions, with aborted ones at the very end."""
+    """Sends 13 committed, 7 aborted and 2 plain records to both partitions, aborted ones last."""
     for partition in range(PARTITIONS):
         await transaction(broker, names(f"a{partition}-", 6), commit=True, partition=partition)
         await transaction(broker, names(f"b{partition}-", 4), commit=False, partition=partition)
@@ -117,7 +117,7 @@ async def mixed(broker: KafkaBroker) -> None:
 
 
 async def across_fetches(broker: KafkaBroker) -> None:
-    """Aborted records of several MiB, where a fetch returns one."""
+    """Sends aborted records of several MiB; a fetch returns one."""
     await transaction(broker, names("f", 300), commit=False, padding=12_000)
     await transaction(broker, names("g", 5), commit=True)
     await transaction(broker, names("h", 300), commit=False, padding=12_000)

@@ -106,7 +106,7 @@ def test_the_inspector_reads_resources_and_the_prompt(up: Stack) -> None:
 OF_ANY_REVISION = ["tools-list", "resources-list", "prompts-list", "dns-rebinding-protection"]
 OF_2025 = [*OF_ANY_REVISION, "server-initialize", "ping"]
 OF_2026 = [*OF_ANY_REVISION, "http-header-validation", "server-stateless", "caching", "sep-2164-resource-not-found"]
-UNTESTABLE = "Not testable: "  # a check of what Clickmill has not: tools of the suite's own, sampling, logging
+UNTESTABLE = "Not testable: "  # checks of features that Clickmill lacks: the suite's own tools, sampling, logging
 
 
 @pytest.mark.usefixtures("clients")

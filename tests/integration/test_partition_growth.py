@@ -1,4 +1,4 @@
-"""A topic that gets more partitions, on real Kafka: keys move, and what moved is counted as unverified."""
+"""A topic grows on real Kafka: keys move to other partitions, and moved clicks count as unverified."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_what_moved_to_another_partition_is_unverified(kafka: KafkaBroker, db: C
             await applied(db, 200)
             assert ledger(db) == {"counted": 200, "unverified": 0}
             await grow(settings, 7)
-            await publish(settings, sent)  # each again, at once
+            await publish(settings, sent)  # repeats of each, at once
             await applied(db, 400)
             again = ledger(db)
             assert again["counted"] + again["duplicate"] == 400
@@ -53,7 +53,7 @@ def test_what_moved_to_another_partition_is_unverified(kafka: KafkaBroker, db: C
             problems, notes = await audited(settings, db)
             assert problems == []
             assert [note for note in notes if "growing has 7 partitions since" in note and "are unverified" in note]
-        async with live_worker(settings, db):  # another one knows it from the database
+        async with live_worker(settings, db):  # another worker reads it from the database
             await publish(settings, clicks(200, 50))
             await applied(db, 450)
             assert ledger(db)["unverified"] == again["unverified"] + 50

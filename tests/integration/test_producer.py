@@ -1,4 +1,4 @@
-"""The producer against a real broker: what is acknowledged is there, and what is not is told."""
+"""The producer against a real broker: acknowledged events are in the log, others are reported."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
 
 @pytest.fixture(params=["embedded", "kafka"])
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Settings]:
-    """Settings of a broker that has no topics of this name yet, except on the embedded one."""
+    """Settings with a new topic name; the embedded broker has its topics already."""
     if request.param == "embedded":
         with tansu(tmp_path) as running:
             yield running.settings()
@@ -64,7 +64,7 @@ def run(main: Coroutine[Any, Any, Any]) -> Any:
 
 
 async def consume(settings: Settings, count: int) -> list[Click | Rejected]:
-    """So many events of the topic, or a few more, from single records and from arrays."""
+    """At least so many events of the topic, from single records and from arrays."""
     consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_url, max_partition_fetch_bytes=20_000_000)
     async with consumer:
         consumer.assign([TopicPartition(settings.topic, p) for p in range(settings.partitions)])
@@ -203,7 +203,7 @@ def test_topics_are_made_as_specified(kafka: KafkaBroker) -> None:
         admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
         await admin.start()
         try:
-            async with asyncio.timeout(20):  # Kafka tells of new partitions a moment after it made them
+            async with asyncio.timeout(20):  # Kafka announces new partitions after a moment
                 while await _partitions(admin, settings) != [spec.partitions for spec in topics(settings)]:
                     await asyncio.sleep(0.1)
         finally:
@@ -264,7 +264,7 @@ def test_no_broker_at_the_start_is_an_error() -> None:
 
 
 def test_a_refused_record_does_not_spoil_what_follows(kafka: KafkaBroker) -> None:
-    """The topic takes less than we send: the failed batch must not end an idempotent producer for good."""
+    """A record above the topic's limit must not end an idempotent producer for good."""
 
     async def main() -> None:
         settings = Settings(kafka_url=kafka.bootstrap, topic="small", partitions=1)

@@ -1,4 +1,4 @@
-"""Real click logs in at one side, and every number out at the other, against a count of the files themselves."""
+"""Real click logs in, and every number out, compared with a count of the files."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def feed_clicks() -> Iterator[dict[str, Any]]:
 
 
 class Oracle:
-    """What the feeds hold, counted from their lines by docs/importers.md and nothing else."""
+    """The expected numbers, counted from the lines of the feeds as docs/importers.md says."""
 
     def __init__(self, zone: str) -> None:
         self.days: Counter[tuple[str, int, int, int]] = Counter()
@@ -70,7 +70,7 @@ class Oracle:
 
 
 def served_hours(stack: Stack, oracle: Oracle) -> Hours:
-    """Every hour of every account and link that the oracle knows, from the hourly statistics."""
+    """Every hour of every account and link of the oracle, from the hourly statistics."""
     found: Hours = {}
     keys = {account: stack.key("account", account_id=account) for account in oracle.accounts}
     for day, account, *link in {(day, *scope) for day, _, *scope in oracle.hours}:

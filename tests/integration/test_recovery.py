@@ -1,4 +1,4 @@
-"""Servers that are away at the start or go away later, and processes that stop: nothing acknowledged is lost."""
+"""Servers down at the start or later, and processes that stop: nothing acknowledged is lost."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_second_up_in_the_same_directory_is_refused(tmp_path: Path) -> None:
 
 
 class Servers:
-    """A real broker and a database that a test can take away and bring back."""
+    """A real broker and a database that a test can stop and start."""
 
     def __init__(self, directory: Path, resources: ExitStack) -> None:
         self.directory = directory
@@ -77,7 +77,7 @@ def test_the_database_goes_away_and_comes_back(servers: Servers, separate: Stack
     key = separate.key("ingest")
     separate.send(events(range(100)), key).raise_for_status()
     servers.engine.kill()
-    separate.send(events(range(100, 200)), key).raise_for_status()  # the key is still remembered
+    separate.send(events(range(100, 200)), key).raise_for_status()  # the key is still cached
     separate.wait_for_output("worker0", "not reachable")
     servers.engine.restart()
     assert counted(separate) == 200

@@ -1,4 +1,4 @@
-"""The trace of files: it finds the main parts of each path, and leaves out what only other paths enter."""
+"""The trace finds the main files of each path and leaves out those of other paths."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`clickmill up` as whoever runs it meets it: ports, directories, signals, and the commands that find it."""
+"""`clickmill up` for its user: ports, directories, signals, and commands that connect to it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NO_HOME = {"HOME": "/proc/no-home"}
 
 
 def command(*arguments: str, stdin: str = "{}", **environment: str) -> subprocess.CompletedProcess[str]:
-    """A command line with no settings but these."""
+    """Runs a command line with these settings only."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("CLICKMILL_")}
     return subprocess.run(
         [CLICKMILL, *arguments], env=inherited | environment, input=stdin, capture_output=True, text=True, timeout=60
@@ -125,7 +125,7 @@ def test_a_directory_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
 
 def test_a_second_signal_ends_it_and_its_broker_at_once(up: Process) -> None:
     broker = broker_of(up)
-    os.kill(broker, signal.SIGSTOP)  # to stop in good order would take it half a minute
+    os.kill(broker, signal.SIGSTOP)  # a graceful stop would take it half a minute
     up.child.send_signal(signal.SIGINT)
     wait_until(lambda: "stopping on SIGINT" in up.output)
     time.sleep(0.5)

@@ -1,4 +1,4 @@
-"""Real engines and brokers for the tests."""
+"""Real engines and brokers for the tests, and small helpers."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ Item = TypeVar("Item")
 
 
 def some(items: Iterable[Item]) -> list[Item]:
-    """The items, of which there must be one at least: a loop of assertions over nothing asserts nothing."""
+    """The items as a list. Fails if there is none: a loop of assertions over nothing asserts nothing."""
     found = list(items)
-    assert found, "nothing to assert anything of"
+    assert found, "no items to check"
     return found
 
 
@@ -24,7 +24,7 @@ def listens(port: int) -> bool:
 
 
 def free_port() -> int:
-    """A port to keep over restarts: outside the range from which the system gives ports to clients."""
+    """A port that stays free over restarts: outside the range that the system gives to clients."""
     while listens(port := random.randrange(20000, 32000)):
         pass
     return port

@@ -1,4 +1,4 @@
-"""A balancer for tests: each connection goes to the next of some servers on this machine."""
+"""A load balancer for tests: round robin over servers on this machine, by connection."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 
 @contextmanager
 def balancer(*ports: int) -> Iterator[int]:
-    """The port to connect to."""
+    """Yields the port to connect to."""
     turns = itertools.cycle(ports)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=_accept, args=(listener, turns), daemon=True).start()

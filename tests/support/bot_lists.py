@@ -1,4 +1,4 @@
-"""Shows what an update of the kept lists of bots changes, and takes it: `python -m tests.support.bot_lists --help`."""
+"""Shows what an update of the bot lists changes, and applies it: `python -m tests.support.bot_lists --help`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _HEAD = """\
 
 
 def upstream() -> dict[str, tuple[set[Kind], set[str]]]:
-    """The patterns of the installed lists as rules, with the kinds that they have there and the lists they are in."""
+    """The patterns of the installed lists as rules, each with its kinds and its lists."""
     import crawleruseragents
     from crawlerdetect.providers.crawlers import data
 
@@ -58,7 +58,7 @@ def rules_of(pattern: str, translated: dict[str, list[str]]) -> list[str]:
         return translated[pattern]
     literal = _LITERAL.fullmatch(pattern)
     if literal is None:
-        raise SystemExit(f"say in ours.toml, under `translated`, what becomes of the pattern {pattern}")
+        raise SystemExit(f"translate the pattern in ours.toml, under `translated`: {pattern}")
     text = re.sub(r"\\(.)", r"\1", literal[2]).lower()
     if text != text.strip() and not text.strip():
         raise SystemExit(f"not a rule: {pattern}")
@@ -66,7 +66,7 @@ def rules_of(pattern: str, translated: dict[str, list[str]]) -> list[str]:
 
 
 def table(found: dict[str, tuple[set[Kind], set[str]]]) -> str:
-    """`kept.tsv`: a rule, its kind, the lists that have it."""
+    """The text of `kept.tsv`: a rule, its kind, the lists that have it."""
     lists = " and ".join(f"{name} {version(name)}" for name in ("crawler-user-agents", "crawlerdetect"))
     rows = [
         f"{rule}\t{max(kinds, default=Kind.CRAWLER).name.lower()}\t{', '.join(sorted(names))}"
@@ -76,7 +76,7 @@ def table(found: dict[str, tuple[set[Kind], set[str]]]) -> str:
 
 
 def agents(path: Path) -> list[str]:
-    """The user agents of a file: the texts of a YAML tree, or a line each."""
+    """The user agents of a file: the strings of a YAML tree, or one a line."""
     if path.suffix not in {".yml", ".yaml"}:
         return path.read_text(errors="replace").splitlines()
     return list(_texts(yaml.safe_load(path.read_text())))
@@ -89,7 +89,7 @@ def _texts(tree: Any) -> chain[str] | list[str]:
 
 
 def samples() -> list[str]:
-    """Agents that come with crawler-user-agents, and those in ours.toml."""
+    """The sample agents of crawler-user-agents and of ours.toml."""
     import crawleruseragents
 
     ours = tomllib.loads(OURS.read_text())

@@ -1,4 +1,4 @@
-"""What a user agent is by the rules in force, one rule after the other: slow, and plain enough to be right."""
+"""Classifies a user agent by the rules in force, one rule after the other: slow, and simple enough to be right."""
 
 from __future__ import annotations
 

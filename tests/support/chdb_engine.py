@@ -1,8 +1,7 @@
-"""What the HTTP server of `chdb_server` runs: one chDB engine, one fresh handle per statement.
+"""The engine behind the HTTP server of `chdb_server`: one chDB engine, a fresh handle for each statement.
 
-A handle costs under a millisecond and starts with default settings, so nothing of one request (settings,
-`USE`, `SET`, `readonly`) can reach the next. chDB has no standard input: the data of an insert goes through
-a file.
+A handle costs under a millisecond and starts with default settings, so no request (settings,
+`USE`, `SET`, `readonly`) affects the next. chDB has no standard input: the data of an insert goes through a file.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ _WITH_RESULT = frozenset(b"SELECT WITH FROM SHOW DESCRIBE DESC EXISTS EXPLAIN CH
 _AS_A_SERVER = {
     "implicit_select": "0",
     "allow_introspection_functions": "0",
-}  # chDB has the defaults of a shell
+}  # chDB defaults to those of a shell
 _NAMES = {36: "BAD_ARGUMENTS", 62: "SYNTAX_ERROR", 1002: "UNKNOWN_EXCEPTION"}
 
 # Parameters of the HTTP interface; every other parameter of a request is a setting.
@@ -43,7 +42,7 @@ NOT_SETTING = re.compile(
 
 
 class EngineError(Exception):
-    """An exception of ClickHouse, with its code; the text is what a server would answer."""
+    """An exception of ClickHouse with its code; the text is that of a server's response."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -51,13 +50,13 @@ class EngineError(Exception):
 
     @classmethod
     def of(cls, code: int, reason: str) -> EngineError:
-        """An error found here rather than in the engine."""
+        """An error found here, not in the engine."""
         return cls(code, f"Code: {code}. DB::Exception: {reason}. ({_NAMES[code]})")
 
 
 @dataclass(frozen=True)
 class Statement:
-    """One SQL statement; an insert with data has `data` and the place where `FROM INFILE` belongs."""
+    """One SQL statement; an insert with data has `data` and the position for `FROM INFILE`."""
 
     sql: bytes
     verb: bytes
@@ -68,7 +67,7 @@ class Statement:
 
 @dataclass(frozen=True)
 class Result:
-    """The body of an answer, its format (None: the statement has no result) and the counters."""
+    """The body of a response, its format (None if the statement has no result) and the counters."""
 
     body: bytes
     output: str | None
@@ -77,7 +76,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Call:
-    """One request: the text with its data, and what applies to it alone."""
+    """One request: the text with its data, and the settings for it alone."""
 
     text: bytes
     database: str = ""
@@ -87,7 +86,7 @@ class Call:
 
 
 def parse(text: bytes) -> Statement:
-    """Tell an insert with data from any other statement, by its words outside quotes and brackets."""
+    """Tells an insert with data from other statements, by the words outside quotes and brackets."""
     depth, words, settings_at, ended = 0, [], None, False
     for token in _TOKEN.finditer(text):
         if token["skip"]:
@@ -145,7 +144,7 @@ class Engine:
         shutil.rmtree(self._bodies, ignore_errors=True)
 
     def run(self, call: Call) -> Result:
-        """Execute one statement on a handle of its own."""
+        """Executes one statement on a handle of its own."""
         statement = parse(call.text)
         if statement.data is None:
             return self._execute(call, statement, statement.sql)

@@ -1,6 +1,6 @@
 """The HTTP interface of ClickHouse over the engine of `chdb_engine`.
 
-Left out: sessions (`session_id` is accepted and ignored) and streaming (answers are made whole).
+Left out: sessions (`session_id` is accepted and ignored) and streaming (responses are built whole).
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _STATUS = {**dict.fromkeys(_BAD_REQUEST, 400), **dict.fromkeys(_NOT_FOUND, 404),
 
 
 class HangUp(Exception):
-    """The client went away before its request was whole, or sent no HTTP."""
+    """The client disconnected before its request was complete, or did not speak HTTP."""
 
 
 class Server(ThreadingHTTPServer):
-    """The listener, its engine, and the count of requests at work."""
+    """The listener, its engine, and the number of requests in progress."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -58,18 +58,18 @@ class Server(ThreadingHTTPServer):
                 self._idle.notify_all()
 
     def stop(self) -> None:
-        """Accept nothing more; `serve_forever` returns."""
+        """Stops accepting requests; `serve_forever` returns."""
         self.stopping = True
         self.shutdown()
 
     def drain(self) -> None:
-        """Wait for the requests at work, but not for ever."""
+        """Waits for the requests in progress, at most `DRAIN_SECONDS`."""
         with self._idle:
             self._idle.wait_for(lambda: self._busy == 0, DRAIN_SECONDS)
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One connection; a request is read whole before anything of it is executed."""
+    """One connection. A request is read whole before it is executed."""
 
     server: Server
     protocol_version = "HTTP/1.1"
@@ -84,7 +84,7 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(readonly=False)
 
     def log_message(self, *_: Any) -> None:
-        """Only failed statements are written to the log, by `_fail`."""
+        """Does nothing: only failed statements are logged, by `_fail`."""
 
     def _answer(self, readonly: bool) -> None:
         try:

@@ -1,7 +1,7 @@
-"""A ClickHouse server for tests, made of chDB: `python -m tests.support.chdb_server --path DIR`.
+"""A ClickHouse server for tests, built on chDB: `python -m tests.support.chdb_server --path DIR`.
 
-chDB lets one process open a directory. This server is that process, so that others share the engine through
-the real HTTP driver. `start_chdb_server` runs it as a child that can be stopped, killed and restarted.
+Only one process can open a directory with chDB. This server is that process; others share the engine through the
+real HTTP driver. `start_chdb_server` runs it as a child process that can be stopped, killed and restarted.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 class ChdbServer:
-    """The server as a child process over one directory; the port stays the same from start to start."""
+    """The server as a child process over one directory; the port survives restarts."""
 
     def __init__(self, path: Path, user: str = "default", password: str = "chdb") -> None:
         self.path, self.user, self.password = path, user, password
@@ -42,7 +42,7 @@ class ChdbServer:
         return f"clickhouse://{user}:{password}@127.0.0.1:{self.port}/default"
 
     def start(self) -> None:
-        """Start the process and wait until it answers."""
+        """Starts the process and waits until it responds. Blocks."""
         self._port_file.unlink(missing_ok=True)
         self._port_file.parent.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "tests.support.chdb_server", "--path", str(self.path.resolve())]
@@ -58,15 +58,15 @@ class ChdbServer:
             time.sleep(0.01)
 
     def stop(self) -> None:
-        """SIGTERM: requests at work are answered first."""
+        """SIGTERM: requests in progress are finished first."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """SIGKILL, as a crash."""
+        """SIGKILL, like a crash."""
         self._end(signal.SIGKILL)
 
     def restart(self) -> None:
-        """Start again on the same directory and port, stopping what still runs."""
+        """Starts again on the same directory and port, after a stop if it still runs."""
         self.stop()
         self.start()
 
@@ -84,14 +84,14 @@ class ChdbServer:
 
 
 def start_chdb_server(path: Path, user: str = "default", password: str = "chdb") -> ChdbServer:
-    """A running server over the directory, which is created if need be."""
+    """A running server over the directory, which is created if it is missing."""
     server = ChdbServer(path, user, password)
     server.start()
     return server
 
 
 def main() -> None:
-    """Serve until SIGTERM or SIGINT."""
+    """Serves until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(description="The ClickHouse HTTP interface over chDB, for tests")
     parser.add_argument("--path", type=Path, required=True, help="data directory")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")

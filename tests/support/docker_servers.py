@@ -1,4 +1,4 @@
-"""Kafka and ClickHouse as containers, for machines that have a Docker engine."""
+"""Kafka and ClickHouse as containers, for machines with a Docker engine."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _succeeds(*arguments: str, seconds: float) -> bool:
 
 @contextmanager
 def docker_servers() -> Iterator[tuple[str, str]]:
-    """(bootstrap servers, ClickHouse URL) of fresh containers."""
+    """Yields (bootstrap servers, ClickHouse URL) of fresh containers."""
     from testcontainers.clickhouse import ClickHouseContainer
     from testcontainers.kafka import KafkaContainer
 

@@ -1,4 +1,4 @@
-"""The examples of a page of docs/, as its readers copy them."""
+"""The examples of a page of docs/, as readers copy them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 def examples(page: str, language: str, heading: str | None = None) -> list[str]:
-    """The fenced blocks in that language, of the whole page or of the section under a heading, in order."""
+    """The fenced blocks in a language, in order: of the whole page, or of the section under a heading."""
     text = (DOCS / page).read_text()
     if heading is not None:
         _, _, text = text.partition(f"\n### {heading}\n")

@@ -1,4 +1,4 @@
-"""The embedded broker by itself, for tests that need a broker but no pipeline."""
+"""The embedded broker alone, for tests that need a broker but no pipeline."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ingest.kafka.admin import ensure_topics, wait_for_broker
 
 
 class Tansu:
-    """A running broker with Clickmill's topics, which a test can freeze, thaw and kill."""
+    """A running broker with Clickmill's topics. A test can freeze, thaw and kill it."""
 
     def __init__(self, broker: EmbeddedBroker) -> None:
         self._broker = broker
@@ -25,7 +25,7 @@ class Tansu:
         return Settings(kafka_url=self._broker.address, partitions=3).model_copy(update=fields)
 
     def freeze(self) -> None:
-        """It takes connections and answers nothing."""
+        """SIGSTOP: the broker accepts connections but never responds."""
         self._signal(signal.SIGSTOP)
         stats = Path(f"/proc/{self._broker.pid}/task")
         while any((task / "stat").read_text().rpartition(")")[2].split()[0] != "T" for task in stats.iterdir()):

@@ -16,7 +16,7 @@ from tests.support.seed import Callers
 
 @contextmanager
 def running(api: Callers) -> Iterator[str]:
-    """Yields the URL of the application, served from a thread. What ends the server early is raised here."""
+    """Yields the URL of the application, served from a thread. Raises the exception of a server that failed."""
     server = HttpServer(api.client.app, Settings(), "127.0.0.1", 0)  # type: ignore[arg-type]
     with ThreadPoolExecutor(1) as thread:
         serving = thread.submit(lambda: asyncio.run(server.listen()))
@@ -25,7 +25,7 @@ def running(api: Callers) -> Iterator[str]:
                 time.sleep(0.005)
             if serving.done():
                 serving.result()
-                raise RuntimeError("the server ended before it was asked anything")
+                raise RuntimeError("the server ended before the first request")
             yield f"http://127.0.0.1:{server.port}"
         finally:
             server.should_exit = True

@@ -1,4 +1,4 @@
-"""A real Apache Kafka for tests: one KRaft node that is broker and controller, fetched once with Maven."""
+"""A real Apache Kafka for tests: one KRaft node, both broker and controller, downloaded once with Maven."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ log.cleaner.dedupe.buffer.size=16777216
 
 
 def require(reason: str | None) -> None:
-    """Skip the test for that reason; under CI=true it fails instead."""
+    """Skips the test for the reason, if there is one; under CI=true the test fails instead."""
     if reason and os.environ.get("CI") == "true":
         pytest.fail(reason)
     if reason:
@@ -75,7 +75,7 @@ def require(reason: str | None) -> None:
 
 @functools.cache
 def missing_reason() -> str | None:
-    """Why Kafka cannot run here, or None. The first call on a machine fetches it."""
+    """Why Kafka cannot run here, or None. The first call on a machine downloads it."""
     try:
         java()
         _jars()
@@ -89,7 +89,7 @@ def java() -> str:
     home = os.environ.get("JAVA_HOME")
     java = shutil.which("java", path=f"{home}/bin") if home else shutil.which("java")
     if not java:
-        raise RuntimeError("Kafka needs Java: there is no `java`")
+        raise RuntimeError("Kafka needs Java: `java` is not installed")
     told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
     version = re.search(r'version "(\d+)', told)
     if not version or int(version[1]) < JAVA_AT_LEAST:
@@ -99,7 +99,7 @@ def java() -> str:
 
 @functools.cache
 def _jars() -> Path:
-    """The directory of the jars, fetched when this pom was not fetched before."""
+    """The directory of the jars, downloaded once for each version of the pom."""
     pom = (_HERE / "pom.xml").read_bytes()
     version = re.search(rb"<kafka.version>(.+?)<", pom)
     name = f"kafka-{version[1].decode() if version else ''}-{hashlib.sha256(pom).hexdigest()[:8]}"
@@ -113,10 +113,10 @@ def _jars() -> Path:
 
 
 def _fetch(target: Path) -> None:
-    """Fill the directory, which appears only when it is whole."""
+    """Downloads into the directory, which appears only when it is complete."""
     maven = shutil.which("mvn")
     if not maven:
-        raise RuntimeError("Kafka is not in the cache, and there is no Maven (`mvn`) to fetch it")
+        raise RuntimeError("Kafka is not cached, and Maven (`mvn`) is not installed")
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         command = [
             maven,
@@ -131,20 +131,20 @@ def _fetch(target: Path) -> None:
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=FETCH_SECONDS, check=False)
         except subprocess.TimeoutExpired as error:
-            raise RuntimeError(f"Maven did not fetch Kafka within {FETCH_SECONDS:.0f} s") from error
+            raise RuntimeError(f"Maven did not download Kafka within {FETCH_SECONDS:.0f} s") from error
         if done.returncode:
-            raise RuntimeError(f"Maven could not fetch Kafka:\n{done.stdout[-2000:]}{done.stderr[-500:]}")
+            raise RuntimeError(f"Maven failed to download Kafka:\n{done.stdout[-2000:]}{done.stderr[-500:]}")
         Path(scratch, "jars").rename(target)
 
 
 def java_program(source: str, *arguments: str) -> list[str]:
-    """The command that runs a Java file of `tests/support/kafka` with Kafka's client; it compiles it first."""
+    """The command that compiles and runs a Java file of `tests/support/kafka` with Kafka's client."""
     require(missing_reason())
     return [java(), *_JVM, "-cp", f"{_jars()}/*", str(_HERE / source), *arguments]
 
 
 class KafkaBroker:
-    """One broker over one directory; cluster id and port stay the same from start to start."""
+    """One broker over one directory; cluster id and port survive restarts."""
 
     def __init__(self, data_dir: Path, port: int = 0) -> None:
         self.data_dir = data_dir
@@ -159,7 +159,7 @@ class KafkaBroker:
         return f"127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Start the broker and wait until it answers. It blocks: an event loop stands still meanwhile."""
+        """Starts the broker and waits until it responds. Blocks, the event loop too."""
         properties = self._configure()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -176,11 +176,11 @@ class KafkaBroker:
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """SIGKILL, as a crash."""
+        """SIGKILL, like a crash."""
         self._end(signal.SIGKILL)
 
     def restart(self) -> None:
-        """Start again on the same data and port, stopping what still runs."""
+        """Starts again on the same data and port, after a stop if it still runs."""
         self.stop()
         self.start()
 
@@ -197,7 +197,7 @@ class KafkaBroker:
         return [java(), *_JVM, logging, "-cp", f"{_jars()}/*", main_class, *arguments]
 
     def _configure(self) -> Path:
-        """Write the configuration, and format the storage if that was not done before."""
+        """Writes the configuration, and formats the storage the first time."""
         properties, logs = self.data_dir / "server.properties", self.data_dir / "logs"
         if (logs / "meta.properties").exists():
             return properties
@@ -213,7 +213,7 @@ class KafkaBroker:
             check=False,
         )
         if done.returncode:
-            raise RuntimeError(f"Kafka's storage was not formatted:\n{done.stdout}{done.stderr}")
+            raise RuntimeError(f"Kafka's storage could not be formatted:\n{done.stdout}{done.stderr}")
         return properties
 
     async def _wait_until_ready(self) -> bool:

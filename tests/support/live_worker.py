@@ -1,4 +1,4 @@
-"""A whole worker in this process, over a real broker and a real engine, so that a test can take something out of it."""
+"""A whole worker in this process, over a real broker and a real engine; tests can take protections out of it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.worker import until
 
 @asynccontextmanager
 async def live_worker(settings: Settings, db: ClickHouse, *, ready: bool = True) -> AsyncIterator[Worker]:
-    """Yields once it counts, or at once."""
+    """Yields once the worker counts; at once if not `ready`."""
     worker, stop = Worker(settings, db), asyncio.Event()
     running = asyncio.create_task(worker.run_worker(stop))
     try:
@@ -38,7 +38,7 @@ async def live_worker(settings: Settings, db: ClickHouse, *, ready: bool = True)
 
 
 async def publish(settings: Settings, clicks: Iterable[Click]) -> None:
-    """As a producer that has just been started: it knows the topic's partitions as they are."""
+    """Sends with a new producer, which knows the current partitions of the topic."""
     async with ClickProducer(settings) as producer:
         for click in clicks:
             await producer.send(click)
@@ -53,14 +53,14 @@ async def applied(db: ClickHouse, records: int) -> None:
 
 
 def ledger(db: ClickHouse) -> dict[str, int]:
-    """Clicks by reason, and those of them that are unverified."""
+    """Clicks by reason, and how many of them are unverified."""
     rows = db.query("SELECT toString(reason), sum(events), sum(unverified) FROM ledger GROUP BY reason")
     counts = {reason: int(events) for reason, events, _ in rows if events}
     return {**counts, "unverified": sum(int(unverified) for _, _, unverified in rows)}
 
 
 async def grow(settings: Settings, partitions: int) -> None:
-    """Adds partitions to the topic, as an operator does."""
+    """Grows the topic to so many partitions, as an operator does."""
     admin: Any = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_url)
     await admin.start()
     try:
@@ -72,7 +72,7 @@ async def grow(settings: Settings, partitions: int) -> None:
 
 
 async def audited(settings: Settings, db: ClickHouse, *, recount: bool = True) -> tuple[list[str], list[str]]:
-    """(problems, notes) of `clickmill audit`, over ClickHouse instead of the API."""
+    """(problems, notes) of `clickmill audit`, read from ClickHouse instead of the API."""
     days = (date(2020, 1, 1), date(2099, 1, 1)) if recount else (None, None)
     answer = await asyncio.to_thread(audit_answer, db, *days)
     report = json.loads(TypeAdapter(AuditAnswer).dump_json(answer))

@@ -1,4 +1,4 @@
-"""MCP as the vendor's clients speak it: plain HTTP, no session, no word more than needed."""
+"""MCP over plain HTTP, as the vendor's clients speak it: no session, only the required fields."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Headers = dict[str, str]
 
 @dataclass
 class Tool:
-    """What a tool answered, and the HTTP headers that it came with."""
+    """The result of a tool call, and the HTTP headers of the response."""
 
     result: dict[str, Any]
     headers: dict[str, str]
@@ -35,7 +35,7 @@ class Tool:
 
 @dataclass
 class RawMcp:
-    """Sends what the vendor's own clients send."""
+    """Sends the same messages as the vendor's clients."""
 
     client: TestClient
     headers: Headers = field(default_factory=dict)
@@ -47,7 +47,7 @@ class RawMcp:
         return self.client.post(path, content=content, headers={**sent, **self.headers, **(headers or {})})
 
     def answer(self, method: str, params: Any = None, **options: Any) -> Any:
-        """The whole HTTP answer to a request."""
+        """The HTTP response to a request."""
         message = {"jsonrpc": "2.0", "id": next(self.ids), "method": method}
         return self.post(message if params is None else {**message, "params": params}, **options)
 

@@ -26,14 +26,14 @@ class Record:
 
 @dataclass
 class MemoryLog:
-    """Partitions as lists of records. `first` is where each log starts (retention)."""
+    """Partitions as lists of records. `first`: the offset where each log starts (retention)."""
 
     partitions: dict[int, list[Record]] = field(default_factory=dict)
     first: dict[int, int] = field(default_factory=dict)
     sought: dict[int, FetchPosition] = field(default_factory=dict)
     replaced: bool = False
     dead: list[tuple[int, DeadLetter]] = field(default_factory=list)  # (partition, letter), published
-    slow: set[int] = field(default_factory=set)  # partitions that do not show in time what they have
+    slow: set[int] = field(default_factory=set)  # partitions whose fetch times out
 
     def append(
         self,
@@ -55,7 +55,7 @@ class MemoryLog:
 
     async def check_source(self) -> None:
         if self.replaced:
-            raise SourceReplaced("the topic was made again")
+            raise SourceReplaced("the topic was created again")
 
     async def confirm(self, batches: list[PreparedBatch]) -> None:
         """Any batch may be inserted."""
@@ -78,7 +78,7 @@ class MemoryLog:
         self.sought.update(positions)
 
     def fetch(self, lease: Lease, most: int | None = None) -> FetchedBatch:
-        """What a fetch from the lease's position returns; moves the position."""
+        """The result of a fetch from the lease's position, which it moves."""
         assert lease.position is not None
         start = lease.position.offset
         skip = start - self.first.get(lease.partition, 0)

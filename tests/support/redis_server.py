@@ -39,7 +39,7 @@ class RedisServer:
             time.sleep(0.02)
 
     def freeze(self) -> None:
-        """It takes connections and answers nothing."""
+        """SIGSTOP: Redis accepts connections but never responds."""
         if self._process is not None:
             self._process.send_signal(signal.SIGSTOP)
 

@@ -1,4 +1,4 @@
-"""Rollup rows as the worker would have written them, and a client with a key of each role."""
+"""Rollup rows as a worker writes them, and a client with a key of each role."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from deploy.settings import Settings
 from rollups.clickhouse import ClickHouse
 
 ADMIN_KEY = "root-of-the-tests"
-UNKNOWN_KEY = f"cm_{'u' * 43}"  # it looks like a key
+UNKNOWN_KEY = f"cm_{'u' * 43}"  # well formed
 PUBLISHER = 45
 ACCOUNT = 7
 DOMAIN = "https://vvd.bz"
 
 
 class Away(ClickHouse):
-    """A database that is not there: the real driver, and a port that nobody listens on."""
+    """A database that is down: the real driver and a closed port."""
 
     def __init__(self) -> None:
         super().__init__("clickhouse://127.0.0.1:1/none")
@@ -35,7 +35,7 @@ class Away(ClickHouse):
 
 @contextmanager
 def away(db: ClickHouse) -> Iterator[None]:
-    """The database cannot be reached meanwhile, by whatever holds this client."""
+    """Inside the block the database is down for all holders of this client."""
     with pytest.MonkeyPatch.context() as patch:
         for call in ("query", "command", "insert"):
             patch.setattr(db, call, getattr(Away(), call))
@@ -119,25 +119,25 @@ def account_on(db: ClickHouse, plan: str, time_zone: str = "UTC", account_id: in
 
 @dataclass
 class Callers:
-    """A test client, and a key for each role; `account` is of ACCOUNT, `publisher` of PUBLISHER."""
+    """A test client and a key for each role: `account` belongs to ACCOUNT, `publisher` to PUBLISHER."""
 
     client: TestClient
     keys: dict[str, str] = field(default_factory=dict)
 
     def clicks(self, role: str = "publisher", **parameters: Any) -> Any:
-        """GET /api/v1/clicks over March 2026, unless told otherwise; None leaves a parameter out."""
+        """GET /api/v1/clicks, by default over March 2026; None omits a parameter."""
         chosen = {"start_date": "2026-03-01", "end_date": "2026-03-31", **parameters}
         query = {name: value for name, value in chosen.items() if value is not None}
         return self.client.get("/api/v1/clicks", params=query, headers={"X-Api-Key": self.keys[role]})
 
     def hourly(self, role: str = "account", **parameters: Any) -> Any:
-        """GET /api/statistics/v2/clicks-by-hour of 2026-03-31, unless told otherwise."""
+        """GET /api/statistics/v2/clicks-by-hour, by default of 2026-03-31; None omits a parameter."""
         chosen = {"ymd": "2026-03-31", **parameters}
         query = {name: value for name, value in chosen.items() if value is not None}
         return self.shortener("/api/statistics/v2/clicks-by-hour", role, **query)
 
     def shortener(self, path: str, role: str = "account", **parameters: Any) -> Any:
-        """GET of any call of the link shortener; a list gives a parameter several times."""
+        """GET of any endpoint of the link shortener; a list repeats a parameter."""
         return self.client.get(path, params=parameters, headers={"Authorization": f"APIKey {self.keys[role]}"})
 
     def admin(self, method: str, path: str, body: Any = None, role: str = "admin") -> Any:
@@ -147,7 +147,7 @@ class Callers:
 
 
 def callers(db: ClickHouse, clock: Callable[[], float] | None = None, **settings: Any) -> Callers:
-    """The application over ClickHouse, with keys of every role made beforehand."""
+    """The application over ClickHouse, and a key of every role."""
     chosen = Settings(**{"admin_key": ADMIN_KEY, **settings})
     ring = KeyRing(db, chosen)
     keys = {
@@ -158,7 +158,7 @@ def callers(db: ClickHouse, clock: Callable[[], float] | None = None, **settings
         "account": ring.create("account", account_id=ACCOUNT)[1],
         "ingest": ring.create("ingest")[1],
     }
-    # A long time passes between two requests, so that no answer comes from memory unless a test brings its own clock.
+    # Without a clock of the test, so much time passes between two requests that no response comes from a cache.
     clock = clock or itertools.count(0, 1000).__next__
     client = TestClient(create_app(db, chosen, keys=ring, clock=clock), raise_server_exceptions=False)
     return Callers(client, keys)

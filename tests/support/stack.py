@@ -20,7 +20,7 @@ from deploy.embedded.data_dir import DataDir
 from tests.support import free_port
 
 ADMIN_KEY = "admin-key-of-the-tests"
-LIMITLESS = {"CLICKMILL_RATE_LIMITS": "off"}  # tests ask until something has come about
+LIMITLESS = {"CLICKMILL_RATE_LIMITS": "off"}  # tests poll
 CLICKMILL = Path(sys.executable).with_name("clickmill")
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -28,12 +28,12 @@ ROOT = Path(__file__).resolve().parents[2]
 def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "it did not come about in time"
+        assert time.monotonic() < deadline, f"not within {seconds:g} s"
         time.sleep(0.2)
 
 
 class Process:
-    """A `clickmill` command as a child process, its output in a file."""
+    """A `clickmill` command as a child process, with its output in a file."""
 
     def __init__(self, log_file: Path, environment: dict[str, str], *arguments: str) -> None:
         self.log_file, self._environment, self._arguments = log_file, environment, arguments
@@ -111,10 +111,10 @@ class Stack:
                 with suppress(subprocess.TimeoutExpired):
                     process.stop()
 
-    # -- as users do it -------------------------------------------------------------------------------------
+    # -- what users do -------------------------------------------------------------------------------------
 
     def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """A command line to its end."""
+        """Runs a command line to its end."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("CLICKMILL_")}
         environment = inherited | self.environment | {"CLICKMILL_API_URL": self.api, "CLICKMILL_KAFKA_URL": self.kafka}
         done = subprocess.run([CLICKMILL, *arguments], env=environment, capture_output=True, text=True, timeout=120)
@@ -133,7 +133,7 @@ class Stack:
         return self.http.post(f"{self.collector}/ingest/events", json=events, headers={"X-Api-Key": key})
 
     def hours(self, key: str, ymd: str, **query: Any) -> list[tuple[int, int, int]]:
-        """(hour, clicks, users) of a day, by the hourly statistics."""
+        """(hour, clicks, users) of a day, from the hourly statistics."""
         answer = self.http.get(
             f"{self.api}/api/statistics/v2/clicks-by-hour",
             params={"ymd": ymd, **query},
@@ -143,7 +143,7 @@ class Stack:
         return [(row["hour"], row["acesCnt"], row["pernCnt"]) for row in answer["result"]]
 
     def clicks(self, start: str, end: str, key: str = ADMIN_KEY, **query: Any) -> list[dict[str, Any]]:
-        """Every row of a listing, page by page, by the Clicks API."""
+        """Every row of a listing, read page by page from the Clicks API."""
         rows: list[dict[str, Any]] = []
         page: int | None = 1
         while page:
@@ -167,7 +167,7 @@ class Stack:
         return datetime.fromisoformat(header) if header else None
 
     def wait_counted(self, seconds: float = 60) -> None:
-        """Returns once X-Data-As-Of says that everything sent before this call is counted."""
+        """Returns once everything sent before this call is counted, by X-Data-As-Of."""
         sent = time.time()
         deadline = time.monotonic() + seconds
         while (as_of := self.as_of()) is None or as_of.timestamp() < sent:
@@ -187,7 +187,7 @@ def embedded_stack(directory: Path) -> Stack:
 
 
 def separate_stack(directory: Path, kafka: str, clickhouse: str, *, workers: int = 1, wait: bool = True) -> Stack:
-    """Collector, workers and API as processes of their own, over a broker and a database that run already."""
+    """Collector, workers and API as separate processes, over a running broker and a running database."""
     ports = [free_port() for _ in range(2 + workers)]
     urls = [f"http://127.0.0.1:{port}" for port in ports]
     environment = {

@@ -3,12 +3,12 @@
 It runs `clickmill up` in this process (broker: a child process; engine: chDB) and traces four paths over real sockets:
 
     event        POST /ingest/events, Kafka, the worker, the insert into ClickHouse
-    hours        GET /api/statistics/v2/clicks-by-hour, a day that was not asked for before
+    hours        GET /api/statistics/v2/clicks-by-hour, a day not requested before
     remembered   the same request again, from the response cache
-    listing      GET /api/v1/clicks, a day that was not asked for before
+    listing      GET /api/v1/clicks, a day not requested before
 
-A file of the four layers is entered when one of its functions runs; to import it is not enough. Each path is traced
-several times, warm. A file counts if it is entered every time, and by more than what also runs without any request
+A file of the four layers is entered when one of its functions runs; an import is not enough. Each path is traced
+several times, warm. A file counts if every run enters it, by functions that do not run without requests as well
 (heartbeats, watchers). To compare with another checkout: `PYTHONPATH=CHECKOUT python -P tests/support/trace_files.py`.
 """
 
@@ -38,11 +38,11 @@ import httpx
 from click.testing import CliRunner
 
 LAYERS = ("ingest", "rollups", "api", "deploy")
-ROUNDS = 4  # the first loads what is loaded late, and is left out
+ROUNDS = 4  # the first, which loads lazy imports, is left out
 ADMIN_KEY = "admin-key-of-the-trace"
 TIMEOUT_SECONDS = 60.0
 IDLE_SECONDS = 1.0
-UNWATCHED_SECONDS = 1.2  # after which a request looks for changes of the data again
+UNWATCHED_SECONDS = 1.2  # after which a request polls for changed data again
 TODAY = datetime.now(UTC).date()
 
 Functions = set[CodeType]
@@ -55,13 +55,13 @@ class Tracer:
         self._entered: Functions | None = None
 
     def install(self) -> None:
-        """For this thread and those that start after."""
+        """For this thread and for threads started later."""
         threading.setprofile(self._on_event)
         sys.setprofile(self._on_event)
 
     @contextmanager
     def recording(self) -> Iterator[Functions]:
-        """Yields a set that fills with the functions that run meanwhile, of whatever package."""
+        """Yields a set; functions of any package are added to it as they run."""
         entered: Functions = set()
         self._entered = entered
         try:
@@ -85,7 +85,7 @@ class Tree:
         self.root = Path(spec.origin).parents[1]
 
     def files(self, functions: Functions) -> list[str]:
-        """Files of the layers that hold one of these functions; module level and class bodies are none."""
+        """Files of the layers with one of these functions. Modules and class bodies are no functions."""
         paths = {Path(code.co_filename) for code in functions if code.co_flags & inspect.CO_OPTIMIZED}
         ours = [path.relative_to(self.root) for path in paths if path.is_relative_to(self.root)]
         return sorted((path.as_posix() for path in ours if path.parts[0] in LAYERS), key=_in_order_of_the_flow)
@@ -114,7 +114,7 @@ class Client:
             return False
 
     def prepare(self) -> None:
-        """Makes an account whose plan has the hourly statistics, and a key for each kind of call."""
+        """Creates an account whose plan has the hourly statistics, and the keys."""
         accounts = [{"account_id": 7, "plan": "Business", "time_zone": "UTC"}]
         self._http.put("/admin/catalog", json={"accounts": accounts}, headers=self._admin).raise_for_status()
         self._account = {"Authorization": f"APIKey {self._key('account', account_id=7)}"}
@@ -126,17 +126,17 @@ class Client:
         return str(answer.raise_for_status().json()["key"])
 
     def event(self) -> None:
-        """Returns when the event has been applied."""
+        """Sends an event; returns when it is applied."""
         ids = {"account_id": 7, "link_id": "abc", "publisher_id": 45, "advertiser_id": 1, "network_id": 1}
         before = self._records_applied()
         event = {**ids, "domain": "go.example", "clicked_at": int(time.time() * 1000), "visitor_id": "v"}
         answer = self._http.post("/ingest/events", json=event, headers=self._collector)
         assert answer.json() == {"accepted": 1, "rejected": []}, answer.text
         _wait_until(lambda: self._records_applied() > before)
-        time.sleep(0.1)  # for what follows the insert
+        time.sleep(0.1)  # for the work after the insert
 
     def _records_applied(self) -> int:
-        """Asked of the engine directly: a request would be traced too."""
+        """Read from the engine directly: a request would be traced."""
         connection = chdb.connect(str(self._engine))
         try:
             return int(connection.query("SELECT toUInt64(sum(next)) FROM watermarks", "TSV").data())
@@ -156,7 +156,7 @@ class Client:
         return answer.raise_for_status().json()["data"]
 
     def day(self) -> date:
-        """One that was not asked for before."""
+        """A day not requested before."""
         return next(self._days)
 
 
@@ -164,12 +164,12 @@ def _wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + TIMEOUT_SECONDS
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"`clickmill up` did not come that far within {TIMEOUT_SECONDS:.0f} s")
+            raise TimeoutError(f"`clickmill up` timed out after {TIMEOUT_SECONDS:.0f} s")
         time.sleep(0.02)
 
 
 def traced(tracer: Tracer, client: Client) -> dict[str, Functions]:
-    """Functions that each path enters in every round."""
+    """By path, the functions that run in every round."""
     rounds: dict[str, list[Functions]] = {}
     for _ in range(ROUNDS):
         day, other = client.day(), client.day()
@@ -190,7 +190,7 @@ def traced(tracer: Tracer, client: Client) -> dict[str, Functions]:
 
 
 def trace(directory: Path) -> dict[str, list[str]]:
-    """Files by path. Runs `clickmill up` in this thread, which must be the main one, until all is traced."""
+    """Files by path. Runs `clickmill up` in this thread, which must be the main thread. Blocks."""
     from deploy.cli import main
 
     tree, tracer = Tree(), Tracer()
@@ -200,7 +200,7 @@ def trace(directory: Path) -> dict[str, list[str]]:
     port = _free_port()
 
     def drive() -> None:
-        sys.setprofile(None)  # it is no part of any path
+        sys.setprofile(None)  # the client is not traced
         try:
             client = Client(f"http://127.0.0.1:{port}", directory / "engine")
             client.wait_ready()

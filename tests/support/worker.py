@@ -37,12 +37,12 @@ class Harness:
         await until(lambda: all(lease.state != "claiming" for lease in self.leases.held.values()))
 
     async def put(self, batch: FetchedBatch) -> None:
-        """As Faust's agent does with a batch."""
+        """Takes a batch, as Faust's agent does."""
         if position := await self.intake.put(batch):
             await self.log.seek({batch.partition: position})
 
     async def consume(self, most: int | None = None) -> None:
-        """Feeds what the log holds to the pipeline until everything is applied."""
+        """Feeds the log to the pipeline until everything is applied."""
         while True:
             for partition in list(self.leases.held):
                 lease = self.leases.held[partition]
@@ -72,7 +72,7 @@ async def harness(
 
 
 async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    """Returns once the condition holds. Error: AssertionError after so many seconds."""
+    """Returns once the condition holds. Raises AssertionError after so many seconds."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds:g} s"

@@ -1,4 +1,4 @@
-"""MCP clients of others, on the Node that a Python package brings: inspector and conformance suite, pinned here."""
+"""Third-party MCP clients on the Node of a Python package: inspector and conformance suite, pinned here."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def node(script: Path, *arguments: str, seconds: float = 60) -> subprocess.Compl
 
 @functools.cache
 def missing_reason() -> str | None:
-    """Why these clients cannot run here, or None. The first call on a machine fetches them."""
+    """Why these clients cannot run here, or None. The first call on a machine downloads them."""
     lock = HERE / "package-lock.json"
     if _INSTALLED.exists() and _INSTALLED.read_bytes() == lock.read_bytes():
         return None
@@ -44,7 +44,7 @@ def missing_reason() -> str | None:
 
 
 def inspector(url: str, method: str, *arguments: str, key: str | None = None) -> tuple[int, Any]:
-    """Exit status and answer of the inspector's command line."""
+    """(exit status, output) of the inspector's command line."""
     header = ["--header", f"X-Api-Key: {key}"] if key else []
     done = node(INSPECTOR, "--cli", url, "--transport", "http", "--method", method, *arguments, *header)
     assert done.stdout, done.stderr
