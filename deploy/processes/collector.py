@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -17,6 +16,7 @@ from deploy.processes.http_server import HttpServer
 from deploy.processes.lifecycle import serve_until, stop_on_signals
 from deploy.processes.metrics_listener import MetricsListener
 from deploy.settings import Settings
+from ingest.backoff import Backoff
 from ingest.collector import KeyVerdict, collector_routes
 from ingest.kafka.admin import KafkaError, ensure_topics, wait_for_broker
 from ingest.producer import ClickProducer
@@ -57,9 +57,9 @@ class CollectorService:
         return collector_routes(self.producer, authorize, self._settings, closed=lambda: not self.open)
 
     async def run(self, stop: asyncio.Event) -> None:
+        backoff = Backoff(_RETRY_SECONDS, _RETRY_SECONDS)
         while not await self._connected(stop):
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), _RETRY_SECONDS)
+            await backoff.wait(stop)
         if self.producer.started:
             self.open = True
             await stop.wait()
