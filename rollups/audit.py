@@ -1,4 +1,4 @@
-"""The audit: what the rollups say of themselves, and whether it adds up. One scan, so it holds at any moment."""
+"""The audit: whether the numbers in the rollups add up. One scan, so the result is consistent at any moment."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ GROUP BY ALL
 
 @dataclass(slots=True)
 class PartitionAccount:
-    """One partition of one source: what it has read, by reason. `records` are offsets, `events` clicks.
+    """What one partition of one source has read, by reason: `records` in offsets, `events` in clicks.
 
-    `as_of_ms` is the time of the log up to which it was read.
+    `as_of_ms` is the time of the log up to which the partition was read.
     """
 
     source: int
@@ -68,7 +68,7 @@ class PartitionAccount:
 
 @dataclass(slots=True)
 class Trouble:
-    """What a worker said of a partition last, if it was not that all is well: it is failing, halted or late."""
+    """The last state that a worker reported for a partition, unless it was ok: failing, halted or late."""
 
     source: int
     partition: int
@@ -79,7 +79,7 @@ class Trouble:
 
 @dataclass(slots=True)
 class Growth:
-    """When it was noted that the topic had another number of partitions, and until when clicks are unverified."""
+    """When more partitions were noticed, and until when clicks count as unverified."""
 
     source: int
     partitions: int
@@ -89,7 +89,7 @@ class Growth:
 
 @dataclass(slots=True)
 class Audit:
-    """`problems` are about the rollups alone. Troubles and growths are of all sources, also of those that are over."""
+    """`problems` are about the rollups alone. Troubles and growths cover all sources, past ones too."""
 
     partitions: list[PartitionAccount]
     problems: list[str]
@@ -98,7 +98,7 @@ class Audit:
 
 
 def audit(db: ClickHouse) -> Audit:
-    """Every partition of every source, and what does not add up. Reads every byte of the rollups."""
+    """Accounts of all partitions of all sources, and what does not add up. Reads every byte of the rollups. Blocks."""
     if damaged := _part_problems(db):
         return Audit([], damaged)
     accounts: defaultdict[tuple[int, int], PartitionAccount] = defaultdict(lambda: PartitionAccount(0, 0))
@@ -127,7 +127,7 @@ def audit(db: ClickHouse) -> Audit:
 
 
 def _part_problems(db: ClickHouse) -> list[str]:
-    """Parts that do not match their checksums: chDB puts a merged part in place although its disk failed."""
+    """Parts that do not match their checksums: chDB activates a merged part even if its disk failed."""
     return [
         f"part {part} of rollup is damaged, docs/operations.md says how to get its rows back: {why}"
         for part, why in db.check("rollup").items()
@@ -135,7 +135,7 @@ def _part_problems(db: ClickHouse) -> list[str]:
 
 
 def _grain_problems(db: ClickHouse) -> list[str]:
-    """The grains hold the same clicks, each by its own way of grouping."""
+    """Differences between the grains, which hold the same clicks grouped in different ways."""
     [(linked, by_link, by_account, placed, by_day, link_clicks, account_clicks)] = db.query(_TOTALS)
     pairs = [("clicks by link and hour", link_clicks, "clicks by account and hour", account_clicks)]
     if not has_retention(db):
@@ -149,7 +149,7 @@ def _grain_problems(db: ClickHouse) -> list[str]:
 
 @dataclass(slots=True)
 class Line:
-    """What the ledger says of one partition and reason."""
+    """The ledger of one partition and reason."""
 
     source: int
     partition: int
@@ -161,7 +161,7 @@ class Line:
 
 @dataclass(slots=True)
 class Days:
-    """Clicks by day of the owners' zones, and the watermarks and the ledger that they were read at."""
+    """Clicks by day in the owners' zones, with the watermarks and the ledger at that moment."""
 
     links: dict[str, int] = field(default_factory=dict)
     placements: dict[str, int] = field(default_factory=dict)
@@ -170,7 +170,7 @@ class Days:
 
 
 def clicks_by_day(db: ClickHouse, first: date, last: date) -> Days:
-    """Both from one scan, so that the log can be counted up to just there."""
+    """Days and watermarks from one scan, so that a recount of the log can stop at the same offsets. Blocks."""
     days = Days()
     rows = db.query(_DAYS, {"first": first, "last": last})
     for kind, source, partition, day, reason, watermark, clicks, *counts in rows:

@@ -1,7 +1,7 @@
-"""What chDB wrote, read back: it reports a failed fsync, but not a write that the disk refused.
+"""Verifies inserts into chDB, which reports a failed fsync but not a write that the disk refused.
 
-Such a part is served from memory until the next start finds it broken and sets it aside without a word. So every part
-of an insert is compared with its checksums before the insert counts as done, and taken back if it differs
+Such a part is served from memory until the next start finds it broken and detaches it silently. Therefore each part of
+an insert is compared with its checksums before the insert counts as done, and dropped if it differs
 (docs/decisions/0009-read-back.md).
 """
 
@@ -18,7 +18,7 @@ from ingest.errors import ClickmillError
 Query = Callable[[str, Mapping[str, Any]], Sequence[tuple[Any, ...]]]
 Check = Callable[[str, str], Mapping[str, str]]
 
-# One block: parts that an insert wrote. Merged ones hold several.
+# Parts of one block, written by an insert; merged parts hold several blocks.
 _INSERTED = """
 SELECT name, path FROM system.parts
 WHERE database = currentDatabase() AND table = {table:String} AND active AND min_block_number = max_block_number
@@ -26,23 +26,23 @@ WHERE database = currentDatabase() AND table = {table:String} AND active AND min
 
 
 class NotWritten(ClickmillError):
-    """The disk refused a part of an insert, and nothing of the insert is left."""
+    """The disk refused a part of an insert; nothing of the insert is left."""
 
 
 class ReadBack:
-    """Of one table. `check` answers what is wrong with a part of it, by its name; `drop` removes one."""
+    """Verifies the inserts of one table. `check` says what is wrong with a part, by its name; `drop` removes it."""
 
     def __init__(self, table: str, query: Query, check: Check, drop: Callable[[str, str], None]) -> None:
         self._table, self._query, self._check, self._drop = table, query, check, drop
         self._lock = threading.Lock()
-        self._sound: set[str] | None = None  # the parts that are known to be on the disk
+        self._sound: set[str] | None = None  # parts known to be on the disk
         self._dropped = 0
 
     @contextmanager
     def insert(self) -> Iterator[None]:
-        """Around one insert. Raises NotWritten if it is not on the disk; then it is out of the table, too.
+        """Wraps one insert. Raises NotWritten if it is not on the disk, after removing it from the table. Blocks.
 
-        Of inserts at the same time all are told, as a part does not say whose it is.
+        Concurrent inserts all get the error, since a part does not show which insert wrote it.
         """
         with self._lock:
             dropped = self._dropped
@@ -68,7 +68,7 @@ class ReadBack:
                 else:
                     sound.add(name)
             except Exception:
-                if name in self._parts():  # else it was merged meanwhile, which read it, or dropped
+                if name in self._parts():  # else it was dropped, or merged, which read it
                     raise
         return ", ".join(whys) or "a part of an insert at the same time is damaged"
 
@@ -77,6 +77,6 @@ class ReadBack:
 
 
 def _empty_text_file(part: Path) -> str:
-    """The first text file without content: checksums do not cover all of them, and none is ever empty."""
+    """Which text file is empty, if any: checksums do not cover all of them, and a sound part has no empty one."""
     texts = [*part.glob("*.txt"), *part.glob("*.json")]
     return next((f"{text.name} is empty" for text in texts if not text.stat().st_size), "")

@@ -1,4 +1,4 @@
-"""ClickHouse, the only home of its driver: a small pool of clients over one URL, and errors by what to do next."""
+"""The ClickHouse client: a small pool of connections to one URL, and errors by what to do next."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from rollups.clickhouse_codes import IMPAIRED, TOO_LARGE, TOO_MUCH
 Row = tuple[Any, ...]
 Made = TypeVar("Made")
 
-_LIST_ITEMS = 1000  # of a query: ClickHouse takes no parameter above 128 KiB
+_LIST_ITEMS = 1000  # per query: ClickHouse accepts no parameter above 128 KiB
 
-# Sessions allow one query at a time; without them a pool of HTTP clients runs side by side.
+# A session allows one query at a time; without sessions the clients of the pool run in parallel.
 common.set_setting("autogenerate_session_id", False)
 
 
@@ -40,7 +40,7 @@ class ClickHouseError(ClickmillError):
 
     @property
     def refuses_content(self) -> bool:
-        """Whether it is about what was sent, so that something else might be taken."""
+        """Whether the content of the statement is the cause, so that other content might be accepted."""
         return self.code not in IMPAIRED | {0}
 
 
@@ -51,11 +51,11 @@ class ClickHouseUnavailable(ClickHouseError, Unavailable):
 
 
 class ClickHouseBusy(ClickHouseUnavailable):
-    """The statement took more time, memory or company than it may: worth another try later."""
+    """The statement took too much time or memory, or too many ran at once: worth another try later."""
 
 
 class QueryTooLarge(ClickHouseError, InvalidInput):
-    """The statement would read more than one may: not worth another try."""
+    """The statement would read more than the limit: not worth another try."""
 
 
 class QueryCancelled(ClickmillError):
@@ -63,14 +63,14 @@ class QueryCancelled(ClickmillError):
 
 
 class CancelScope:
-    """Queries that `ClickHouse` runs inside `run` carry `comment` as log comment, by which they can be killed."""
+    """Gives the queries of one piece of work a log comment, by which `ClickHouse.kill` ends them."""
 
     def __init__(self) -> None:
         self.comment = f"clickmill read {uuid.uuid4().hex}"
         self.cancelled = False
 
     def run(self, work: Callable[[], Made]) -> Made:
-        """Runs it in this thread. Raises QueryCancelled instead of starting a query once `cancelled` is set."""
+        """Runs the work in this thread. Once `cancelled` is set, its next query raises QueryCancelled."""
         token = _scope.set(self)
         try:
             return work()
@@ -82,7 +82,7 @@ _scope: ContextVar[CancelScope | None] = ContextVar("scope", default=None)
 
 
 def scope_settings() -> dict[str, str]:
-    """Settings that a query carries in the current scope."""
+    """Settings for a query in the current scope. Raises QueryCancelled if it is cancelled."""
     scope = _scope.get()
     if scope is None:
         return {}
@@ -94,8 +94,9 @@ def scope_settings() -> dict[str, str]:
 class ClickHouse:
     """Thread-safe access to one ClickHouse database, by HTTP (`clickhouse://…`) or in-process (`chdb:///path`).
 
-    `settings` go with every statement. Seconds: `connect` to connect, `timeout` for a response, `acquire_timeout` for a
-    free one of the `connections` (None: no limit), after which ClickHouseBusy is raised.
+    All calls block and raise ClickHouseError. `settings` apply to every statement. Seconds: `connect` to connect,
+    `timeout` for a response, `acquire_timeout` for a free one of the `connections` (None: no limit), after which
+    ClickHouseBusy is raised.
     """
 
     def __init__(
@@ -131,14 +132,14 @@ class ClickHouse:
     def query(
         self, sql: str, parameters: Mapping[str, Any] | None = None, settings: dict[str, Any] | None = None
     ) -> Sequence[Row]:
-        """Rows of a SELECT; `parameters` bind to `{name:Type}` places on the server."""
+        """Rows of a SELECT. The server binds `parameters` to `{name:Type}`."""
         scope_settings()  # a cancelled query does not wait for a connection
         with self._client() as client:
             chosen = {**(settings or {}), **scope_settings()}
             return [tuple(row) for row in client.query(sql, dict(parameters or {}), settings=chosen).result_rows]
 
     def query_lists(self, sql: str, lists: Mapping[str, Sequence[Any]]) -> list[Row]:
-        """Rows of a SELECT whose parameters are lists of one length, however long: each 1,000 items are a query."""
+        """Rows of a SELECT whose parameters are lists of equal length, of any length: one query per 1,000 items."""
         length = max(map(len, lists.values()), default=0)
         return [
             row
@@ -147,19 +148,19 @@ class ClickHouse:
         ]
 
     def separate_connection(self, timeout: float) -> ClickHouse:
-        """One connection more to the same database, for what must not wait until one of the others is free."""
+        """Another connection to the same database, for queries that must not wait for a free one of the pool."""
         return ClickHouse(
             self.url, connections=1, connect=self._connect_seconds, timeout=timeout, settings=self._settings
         )
 
     def separate_socket(self, timeout: float) -> ClickHouse:
-        """As `separate_connection`, over a socket of its own: the others come from a pool of the whole process."""
+        """As `separate_connection`, over a new socket; other connections share the sockets of the process."""
         db = self.separate_connection(timeout)
         db._own_socket = True
         return db
 
     def kill(self, comment: str) -> None:
-        """Ends what runs under this log comment; all connections may be busy with it."""
+        """Ends queries with this log comment, over a separate connection: the pool may be busy with them."""
         killer = self.separate_connection(timeout=5)
         try:
             killer.command("KILL QUERY WHERE Settings['log_comment'] = {comment:String} ASYNC", {"comment": comment})
@@ -175,19 +176,19 @@ class ClickHouse:
             client.command(sql, parameters=dict(parameters or {}))
 
     def insert(self, table: str, rows: Sequence[Sequence[Any]], columns: Sequence[str]) -> None:
-        """A few rows, written before this returns. Not for `landing`: a body cut off could be applied in part."""
+        """Inserts a few rows, synchronously. Not for `landing`: a truncated body could be applied in part."""
         if table == "landing":
-            raise ValueError("landing takes Arrow bodies only, which ClickHouse takes or refuses whole")
+            raise ValueError("landing accepts Arrow bodies only, which ClickHouse applies whole or not at all")
         with self._verified_insert(table), self._client() as client:
             client.insert(table, rows, column_names=columns, settings={"async_insert": 0})
 
     def insert_arrow(self, table: str, batch: pa.Table, settings: dict[str, Any]) -> None:
-        """One Arrow body, which ClickHouse takes whole or refuses whole."""
+        """Inserts one Arrow body, which ClickHouse applies whole or not at all."""
         with self._verified_insert(table), self._client() as client:
             client.insert_arrow(table, batch, settings=settings)
 
     def check(self, table: str, part: str = "") -> dict[str, str]:
-        """What is wrong with the parts of a table, or with one of them, by name; sound parts are absent."""
+        """What is wrong with the parts of a table, or with one part, by name; sound parts are absent."""
         sql = f"CHECK TABLE {table}" + (f" PART '{part}'" if part else "")
         settings = {"check_query_single_value_result": 0}
         with self._client() as client:
@@ -197,7 +198,7 @@ class ClickHouse:
 
     @contextmanager
     def _verified_insert(self, table: str) -> Iterator[None]:
-        """Around an insert: it succeeds only if the disk kept it. A server reports that itself, chDB does not."""
+        """Wraps an insert, which fails if the disk did not keep it. A server reports that itself, chDB does not."""
         if not self.embedded:
             yield
             return
@@ -213,7 +214,7 @@ class ClickHouse:
         self.command(f"ALTER TABLE {table} DROP PART '{part}'")
 
     def close(self) -> None:
-        """Whoever asks from now on gets ClickHouseUnavailable."""
+        """Closes idle connections. Later calls raise ClickHouseUnavailable."""
         self._closed = True
         while not self._slots.empty():
             if client := self._slots.get_nowait():
@@ -260,7 +261,7 @@ def _refusal(code: int) -> type[ClickHouseError]:
 
 
 def _cause(error: Exception) -> str:
-    """The driver wraps what happened several times over; the innermost error says it."""
+    """The message of the innermost error: the driver wraps the cause several times."""
     innermost: BaseException = error
     while innermost.__cause__ or innermost.__context__:
         innermost = innermost.__cause__ or innermost.__context__ or innermost

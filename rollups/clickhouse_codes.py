@@ -1,4 +1,4 @@
-"""Error codes of ClickHouse by their names in its source, in the groups that Clickmill tells apart."""
+"""Error codes of ClickHouse with the names from its source, and the groups that Clickmill distinguishes."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ class Code(IntEnum):
     UNKNOWN_EXCEPTION = 1002
 
 
-# A query that is too large at any time.
+# Queries that are always too large.
 TOO_LARGE = {Code.TOO_MANY_ROWS, Code.TOO_MANY_BYTES, Code.TOO_MANY_ROWS_OR_BYTES}
-# A query that was too much for now.
+# Queries that were too much at this moment.
 TOO_MUCH = {
     Code.TIMEOUT_EXCEEDED,
     Code.TOO_SLOW,
@@ -72,7 +72,7 @@ TOO_MUCH = {
     Code.QUERY_WAS_CANCELLED,
     Code.CANNOT_SCHEDULE_TASK,
 }
-# A server that would refuse any statement: the content of the statement is not the cause.
+# Servers that would refuse any statement, whatever its content.
 _NOT_MIGRATED = {Code.NO_SUCH_COLUMN_IN_TABLE, Code.UNKNOWN_IDENTIFIER, Code.UNKNOWN_TABLE, Code.UNKNOWN_DATABASE}
 _RIGHTS = {
     Code.READONLY,

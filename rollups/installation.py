@@ -1,4 +1,4 @@
-"""What a database keeps for good: the key that event ids are hashed under, and which visitor secret it has seen."""
+"""What belongs to one database for good: the key for hashes of event ids, and a hash of the visitor secret."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def new_key() -> str:
 
 
 def ensure_event_id_key(db: ClickHouse) -> None:
-    """Makes the key where there is none. Of two that were made at once the earlier is used."""
+    """Creates the key if there is none. Of two created at once the earlier is used. Blocks."""
     if not _values(db, EVENT_ID_KEY):
         db.insert("installation", [(EVENT_ID_KEY, new_key())], ["name", "value"])
 
 
 def event_id_key(db: ClickHouse) -> bytes:
-    """ClickHouseError if the database has none."""
+    """Raises ClickHouseError if the database has none. Blocks."""
     values = _values(db, EVENT_ID_KEY)
     if not values:
         raise ClickHouseError("the database has no key for event ids: run `clickmill migrate`")
@@ -33,7 +33,7 @@ def event_id_key(db: ClickHouse) -> bytes:
 
 
 def note_visitor_secret(db: ClickHouse, visitor_secret: str, key: bytes) -> None:
-    """Says in the log if users were last counted under another secret. Blocks for 50 ms.
+    """Logs a warning if users were last counted under another secret. Blocks for 50 ms.
 
     The database keeps a slow hash of the secret only, salted with its own key.
     """
@@ -51,6 +51,6 @@ def note_visitor_secret(db: ClickHouse, visitor_secret: str, key: bytes) -> None
 
 
 def _values(db: ClickHouse, name: str) -> list[str]:
-    """The oldest first."""
+    """Values of this name, oldest first."""
     sql = "SELECT value FROM installation WHERE name = {name:String} ORDER BY created_at, value"
     return [str(value) for (value,) in db.query(sql, {"name": name})]

@@ -1,4 +1,4 @@
-"""What a worker tells Prometheus: states, outcomes, reasons, lag and memory."""
+"""Prometheus metrics of a worker: states, outcomes, reasons, lag and memory."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from rollups.model import State
 
-if TYPE_CHECKING:  # an API has metrics too, and no use for what a worker loads
+if TYPE_CHECKING:  # the API has metrics too and must not load a worker
     from rollups.worker import Worker
 
 
 class WorkerCollector(Collector):
-    """Reads the worker whenever it is asked; the worker itself keeps plain numbers."""
+    """Reads the plain numbers of the worker at each scrape."""
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
@@ -60,7 +60,7 @@ def worker_registry(worker: Worker) -> CollectorRegistry:
 
 
 def exposition(*registries: CollectorRegistry) -> tuple[bytes, str]:
-    """The text that Prometheus scrapes, and its content type. No two registries may have a metric in common."""
+    """The text for a scrape, and its content type. No two registries may share a metric."""
     return b"".join(generate_latest(registry) for registry in registries), CONTENT_TYPE_LATEST
 
 

@@ -14,8 +14,8 @@ from rollups.bots.rules import Rules
 
 Kinds = NDArray[np.uint8]
 
-_MOST = 512  # characters that are looked at; nobody's user agent is longer
-_AT_ONCE = 256  # agents; bounds the matches in memory, of which a hostile text has hundreds
+_MOST = 512  # characters examined; no real user agent is longer
+_AT_ONCE = 256  # agents; bounds the matches in memory: a hostile text has hundreds
 _WORD = np.zeros(256, bool)
 _WORD[list(b"abcdefghijklmnopqrstuvwxyz0123456789")] = True
 
@@ -43,7 +43,7 @@ class Judge:
         return kinds[codes]
 
     def kind(self, agent: str) -> int:
-        """The same of one agent. Cheap for people: an agent in which no rule is found anywhere needs no more."""
+        """The `Kind` of one agent, 0 for a person. Cheap for people: most agents have no match at all."""
         text = b"\n%b\n" % agent[:_MOST].encode().lower()
         if not self._automaton.find_matches_as_indexes(text, overlapping=True):
             return 0

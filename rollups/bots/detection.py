@@ -1,4 +1,4 @@
-"""Who is not a person: bots and link previews by user agent, prefetches by what the browser says it is doing."""
+"""Tells clicks of people from others: bots and link previews by user agent, prefetches by method and purpose."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from rollups.bots.rules import Kind, Rules
 if TYPE_CHECKING:
     from rollups.bots.automaton import Judge
 
-_LONGEST_PURPOSE = 512  # characters that are looked at
+_LONGEST_PURPOSE = 512  # characters examined
 _PREFETCH = ("prefetch", "prerender", "preview")
 
 
 @cache
 def _judge() -> Judge:
-    from rollups.bots.automaton import Judge  # every process loads this module for the recount; most judge nobody
+    from rollups.bots.automaton import Judge  # most processes load this module and judge nothing
 
     return Judge(Rules.in_force())
 
 
 def bot_kinds(agents: pa.StringArray) -> NDArray[np.uint8]:
-    """What each user agent is: a `Kind`, or 0 for a person and for null. See docs/decisions/0005-bots.md."""
+    """The `Kind` of each user agent, 0 for a person and for null. See docs/decisions/0005-bots.md."""
     return _judge().kinds(agents)
 
 
@@ -36,7 +36,7 @@ def bot_mask(agents: pa.StringArray) -> NDArray[np.bool_]:
 
 
 def bot_kind(agent: str) -> Kind | None:
-    """None is a person. Takes 0.2 ms for a bot; use `bot_kinds` for many."""
+    """The kind of bot, None for a person. Takes 0.2 ms for a bot; use `bot_kinds` for many."""
     kind = _judge().kind(agent)
     return Kind(kind) if kind else None
 
@@ -46,7 +46,7 @@ def is_bot(agent: str) -> bool:
 
 
 def is_prefetch(method: str | None, purpose: str | None) -> bool:
-    """A HEAD request, or one whose `Purpose`/`Sec-Purpose` says that nobody has clicked yet."""
+    """Whether it is a HEAD request, or one whose `Purpose`/`Sec-Purpose` announces a prefetch."""
     if method is not None and method[:5].upper() == "HEAD":
         return True
     return purpose is not None and any(word in purpose[:_LONGEST_PURPOSE].lower() for word in _PREFETCH)

@@ -1,7 +1,7 @@
-"""The rules that tell bots by their user agents, as data: kept lists of others, and what we drop from and add to them.
+"""The rules that detect bots by user agent, as data: published lists, and our removals and additions.
 
-Rules are literals in lower case, so that one automaton finds all of them in linear time. `kept.tsv` is written by
-`python -m tests.support.bot_lists`; `ours.toml` is written by hand. Each has a note on its form at its head.
+Rules are lower-case literals, so one automaton finds all of them in linear time. `python -m tests.support.bot_lists`
+writes `kept.tsv`; `ours.toml` is written by hand. Each file explains its format at its head.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ KEPT, OURS = Path(__file__).with_name("kept.tsv"), Path(__file__).with_name("our
 
 
 class Kind(IntEnum):
-    """What a bot is for. Where several rules match, the highest kind is the verdict."""
+    """The purpose of a bot. If several rules match, the highest kind wins."""
 
-    CRAWLER = 1  # reads pages for an index, a model, a report
-    LIBRARY = 2  # a program that did not say what it is for
-    TOOL = 3  # scanners, testers and driven browsers
-    MONITOR = 4  # looks whether a page is up
-    PREVIEW = 5  # fetches a link to show what is behind it
+    CRAWLER = 1  # reads pages for an index, a model or a report
+    LIBRARY = 2  # a program that does not state its purpose
+    TOOL = 3  # scanners, testers and automated browsers
+    MONITOR = 4  # checks whether a page is up
+    PREVIEW = 5  # fetches a link to show a preview of it
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Matches an agent that contains the text; `\\n` in it stands for the agent's start or end.
+    """Matches an agent that contains the text; `\\n` in it stands for the start or end of the agent.
 
-    A text that begins with a letter or digit matches at the start of a word only, unless `anywhere`.
+    A text that begins with a letter or digit matches only at the start of a word, unless `anywhere`.
     """
 
     text: str
@@ -40,7 +40,7 @@ class Rule:
 
     @classmethod
     def read(cls, written: str, kind: Kind) -> Rule:
-        """`^` and `$` at the ends are the agent's start and end, `*` at the start is `anywhere`."""
+        """Parses a rule: `^` and `$` are the start and end of the agent, a leading `*` means `anywhere`."""
         anywhere, written = written.startswith("*"), written.removeprefix("*")
         start, end = written.startswith("^"), written.endswith("$")
         text = written.removeprefix("^").removesuffix("$")
@@ -52,8 +52,8 @@ class Rule:
 @dataclass(frozen=True, slots=True)
 class Rules:
     rules: tuple[Rule, ...]
-    people: tuple[str, ...]  # patterns of what is taken out of an agent before rules look at it, in RE2's syntax
-    version: str  # of all that is in force
+    people: tuple[str, ...]  # RE2 patterns that are removed from an agent before matching
+    version: str  # of all rules in force
 
     @classmethod
     def in_force(cls) -> Rules:
@@ -74,7 +74,7 @@ class Rules:
 
 
 def _needed(rules: list[Rule]) -> Iterator[Rule]:
-    """Leaves out a rule where another matches whatever it matches, and is of its kind or a higher one."""
+    """Omits a rule if another of the same or a higher kind matches all that it matches."""
     anywhere = [rule for rule in rules if rule.anywhere]
     known = {rule.text: rule for rule in rules}
     for rule in rules:
@@ -86,7 +86,7 @@ def _needed(rules: list[Rule]) -> Iterator[Rule]:
 
 
 def kept_rules(table: str) -> Iterator[tuple[str, Kind]]:
-    """Rules of `kept.tsv` as they are written there."""
+    """Rules of `kept.tsv` in their written form."""
     for line in table.splitlines():
         if not line.startswith("#"):
             written, kind, _ = line.split("\t")

@@ -1,4 +1,4 @@
-"""A set of 64-bit hashes that takes 10 to 17 bytes for each."""
+"""A set of 64-bit hashes that takes 10 to 17 bytes per hash."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ Mask = NDArray[np.bool_]
 
 _FREE = np.uint64(0)  # so no key may be 0
 _FEWEST_SLOTS = 64
-_LOAD = 0.7  # of a set that was made for so many hashes
-_FULL = 0.8  # when it has to grow
+_LOAD = 0.7  # when sized for an expected number of hashes
+_FULL = 0.8  # at which the set grows
 
 
 class HashSet:
@@ -26,7 +26,7 @@ class HashSet:
 
     @classmethod
     def from_hashes(cls, hashes: Keys) -> HashSet:
-        """A set of these hashes, which may repeat."""
+        """A set of these hashes, in which duplicates are allowed."""
         made = cls(len(hashes))
         made.add(hashes, len(hashes))
         return made
@@ -44,8 +44,10 @@ class HashSet:
         return found
 
     def add(self, hashes: Keys, room: int) -> tuple[Mask, Mask]:
-        """Adds at most `room` of these hashes, the first that it has not, and says of each whether it was there
-        already, be it from earlier in the row, and whether it is now."""
+        """Adds the first `room` hashes that are not in the set yet.
+
+        Returns two masks over the hashes: already in the set, or earlier in the array; and in the set now.
+        """
         most = self._size + min(len(hashes), room)
         if most > _FULL * len(self._slots):
             held = self._slots[self._slots != _FREE]
@@ -63,7 +65,7 @@ class HashSet:
 
 @inlined
 def _slot(slots: Keys, key: np.uint64) -> np.int64:
-    """Which slot has the hash, or is the free one that it would get: looks first where its lower half points."""
+    """The slot of the hash, or the free slot for it. The probe starts where the lower half of the hash points."""
     slot = np.int64((key & np.uint64(0xFFFFFFFF)) * np.uint64(len(slots)) >> np.uint64(32))
     while slots[slot] != key and slots[slot] != _FREE:
         slot = slot + np.int64(1) if slot + 1 < len(slots) else np.int64(0)

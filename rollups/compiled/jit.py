@@ -1,4 +1,4 @@
-"""Loops over columns as machine code that runs without the GIL, by Numba."""
+"""Compiles loops over columns with Numba, to run without the GIL."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def compiled(signature: Any) -> Callable[[Function], Function]:
-    """Compiles when the module is loaded, a second's work; the code is kept beside the module, or with the user's
-    caches, for the next start. Where neither can be written to, it is compiled at each start."""
+    """Compiles when the module is loaded, which takes a second. The code is cached beside the module or in the user's
+    cache directory; if neither is writable, each start compiles again."""
 
     def with_signature(function: Function) -> Function:
         try:
             return njit(signature, nogil=True, cache=True)(function)  # type: ignore[no-any-return]
-        except RuntimeError:  # there is no place for a cache
+        except RuntimeError:  # no writable cache
             return njit(signature, nogil=True)(function)  # type: ignore[no-any-return]
 
     return with_signature
 
 
 def inlined(function: Function) -> Function:
-    """For what a compiled function calls."""
+    """For helpers of a compiled function."""
     return njit(inline="always")(function)  # type: ignore[no-any-return]

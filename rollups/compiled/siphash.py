@@ -1,6 +1,6 @@
 """SipHash-2-4 over whole columns: a keyed 64-bit hash of each text.
 
-Aumasson and Bernstein, "SipHash: a fast short-input PRF" (2012). ClickHouse has the same as `sipHash64Keyed`.
+Aumasson and Bernstein, "SipHash: a fast short-input PRF" (2012). The same as `sipHash64Keyed` in ClickHouse.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ State = tuple[np.uint64, np.uint64, np.uint64, np.uint64]
 
 
 def siphash(texts: pa.StringArray, key: tuple[int, int]) -> Hashes:
-    """The hash of each text, as UTF-8, under a key of two 64-bit numbers; that of a null is of the empty text."""
+    """The hash of each text as UTF-8, keyed by two 64-bit numbers. A null has the hash of the empty text."""
     offsets = np.frombuffer(texts.buffers()[1], np.int32)[texts.offset : texts.offset + len(texts) + 1]
     data = np.frombuffer(texts.buffers()[2] or b"", np.uint8)
     hashes = np.empty(len(texts), np.uint64)
@@ -26,7 +26,7 @@ def siphash(texts: pa.StringArray, key: tuple[int, int]) -> Hashes:
 
 
 def siphash_rows(columns: list[Hashes], key: tuple[int, int]) -> Hashes:
-    """The hash of each row of some columns of numbers, as their bytes one after the other."""
+    """The hash of each row over several columns of numbers, as their concatenated bytes."""
     rows = np.column_stack(columns)
     offsets = np.arange(len(rows) + 1, dtype=np.int32) * np.int32(8 * len(columns))
     hashes = np.empty(len(rows), np.uint64)
