@@ -28,19 +28,19 @@ from rollups.settings import Settings
 from rollups.transform.batch_transformer import PreparedBatch
 
 _MIB = 1024 * 1024
-_METADATA_MS = 5000  # by then the group shares out partitions that were added
-_READ_BACK_SECONDS, _LONGEST_READ_BACK = 3.0, 60.0  # at first, and for a broker that is far or slow
+_METADATA_MS = 5000  # within this time the group assigns partitions that were added
+_READ_BACK_SECONDS, _LONGEST_READ_BACK = 3.0, 60.0  # at first, and for a distant or slow broker
 
 
 def build_app(settings: Settings, leases: Leases, intake: Intake) -> ClickApp:
-    """Faust keeps group membership, rebalancing and supervision; batches go to the intake."""
+    """Faust handles group membership, rebalancing and supervision; its agent passes batches to the intake."""
     app = ClickApp(
         settings.group,
         clicks_topic=settings.topic,
         leases=leases,
         broker=";".join(f"kafka://{host}" for host in settings.kafka_url.split(",")),
         broker_credentials=_credentials(settings),
-        consumer_auto_offset_reset="none",  # positions come from ClickHouse; a lost one must be seen, not reset
+        consumer_auto_offset_reset="none",  # positions come from ClickHouse; a lost one must be an error, not a reset
         consumer_max_fetch_size=_MIB,
         consumer_metadata_max_age_ms=_METADATA_MS,
         producer_max_request_size=32 * _MIB,  # a dead letter may be as large as the largest record
@@ -86,8 +86,10 @@ def _credentials(settings: Settings) -> faust.SASLCredentials | faust.SSLCredent
 async def send_record(
     app: ClickApp, topic: str, key: bytes | None, value: bytes | None, headers: dict[str, bytes]
 ) -> None:
-    """Returns once the broker has acknowledged the record. RecordTooLarge if the topic takes none of its size,
-    ConnectionError if there was no acknowledgement."""
+    """Returns once the broker has acknowledged the record.
+
+    Raises RecordTooLarge if the topic accepts no record of its size, ConnectionError without an acknowledgement.
+    """
     try:
         await (await app.producer.send(topic, key, value, None, None, headers))
     except (KafkaError, ProducerSendError) as error:
@@ -98,7 +100,7 @@ async def send_record(
 
 
 class FaustLog:
-    """The log as the parts of a worker need it, by way of the app's consumer thread."""
+    """What the parts of a worker need of Kafka, through the consumer thread of the app."""
 
     def __init__(self, settings: Settings, app: ClickApp, endpoint: Endpoint, topic: Topic) -> None:
         self._settings = settings
@@ -109,7 +111,7 @@ class FaustLog:
         self._read_back_seconds = _READ_BACK_SECONDS
 
     async def check_source(self) -> None:
-        """Also raises SeveralServers if the database is not the one server that it was."""
+        """Raises SourceReplaced; SeveralServers if the database is no longer the same server."""
         await asyncio.to_thread(self._endpoint.check, FEW_CONNECTIONS)
         await self._topic.check_source(self.app.leases.held)
 

@@ -1,8 +1,8 @@
-"""Faust's Kafka transport, with two things changed: a message is a whole fetched batch, and positions are ours.
+"""Faust's Kafka transport with two changes: a message is a whole fetched batch, and claims set the positions.
 
-Faust hands over one record at a time and starts at the committed offset of the group. Here one message is everything
-that one fetch returned of a partition, and fetching goes on only where a claim has sought (`FetchPosition`), so the
-committed offset is advisory. Only the consumer's own thread touches positions, between two awaits.
+Faust delivers single records and starts at the committed offset of the group. Here one message is everything that one
+fetch returned for a partition, and fetching continues only where a claim has sought (`FetchPosition`), so the committed
+offset is advisory. Only the consumer thread touches positions, between two awaits.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from rollups.model import FetchedBatch, FetchPosition, Records
 
 log = logging.getLogger(__name__)
 
-# aiokafka asks a broker one thing at a time: a partition left out of a request that finds nothing waits for its end,
-# which Faust puts at 1.5 s.
+# aiokafka has one fetch in flight per broker: a partition that is not in a fetch waits until it ends, by default 1.5 s
+# if it finds nothing.
 _FETCH_WAIT_MS = 100
-_BROKER_SECONDS = 3.0  # without a broker aiokafka would commit and leave the group without end
+_BROKER_SECONDS = 3.0  # without a broker aiokafka retries commit and leave-group forever
 
 
 class WholeRecords(PartitionRecords):  # type: ignore[misc]
-    """Iterates over one thing: all records together. aiokafka takes more than a microsecond to hand over each."""
+    """Yields all records as one item: aiokafka takes more than a microsecond per item."""
 
     def __iter__(self) -> Iterator[Records]:
         yield Records().add(self._records_iterator)
@@ -42,7 +42,7 @@ class WholeRecords(PartitionRecords):  # type: ignore[misc]
 
 
 class FetchResults(dict[TP, Any]):
-    """What aiokafka's fetcher has received and not handed out yet, by partition."""
+    """What the fetcher of aiokafka has received and not delivered yet, by partition."""
 
     def __setitem__(self, tp: TP, result: Any) -> None:
         if isinstance(result, FetchResult):
@@ -51,7 +51,7 @@ class FetchResults(dict[TP, Any]):
 
 
 class BatchSchema(Schema):  # type: ignore[misc]
-    """The value of a message is a FetchedBatch already."""
+    """Decodes nothing: the value of a message is a FetchedBatch."""
 
     def loads_key(self, app: Any, message: Any, **_: Any) -> Any:
         return None
@@ -68,13 +68,13 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
     def _create_worker_consumer(self, transport: Transport) -> Any:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = _FETCH_WAIT_MS
-        consumer._isolation_level = "read_committed"  # Faust asks for it only where it produces in transactions itself
+        consumer._isolation_level = "read_committed"  # Faust sets it only for its own transactions
         return consumer
 
     async def on_thread_stop(self) -> None:
         leaving = asyncio.ensure_future(super().on_thread_stop())
         await asyncio.wait([leaving], timeout=_BROKER_SECONDS)
-        if not leaving.done() or leaving.cancelled():  # aiokafka's fetcher cancels its closer if the broker is away
+        if not leaving.done() or leaving.cancelled():  # without a broker the fetcher of aiokafka cancels its closer
             log.warning("stopped without leaving the consumer group: Kafka does not answer")
 
     async def _fetch_records(
@@ -94,7 +94,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
             with consumer._fetcher._subscriptions.fetch_context():
                 fetched = await consumer._fetcher.fetched_records(wanted, timeout=timeout)
         except NoOffsetForPartitionError:
-            return {}  # a partition that is assigned and not claimed yet has no position
+            return {}  # a partition that is not claimed yet has no position
         except OffsetOutOfRangeError as error:
             refused = {tp for tp in self._positions if tp in error.args[0]}
             for tp in refused:
@@ -110,7 +110,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         return FetchedBatch(tp.partition, position, start, position.offset, records)
 
     async def seek_positions(self, positions: Mapping[TP, FetchPosition]) -> None:
-        """Fetching of these partitions goes on there, and of no others."""
+        """Continues fetching of these partitions at these positions."""
         await self.call_thread(self._seek_positions, positions)
 
     async def _seek_positions(self, positions: Mapping[TP, FetchPosition]) -> None:
@@ -128,7 +128,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
             self._positions.pop(tp, None)
 
     async def empty_tails(self) -> dict[int, tuple[int, int]]:
-        """(position, milliseconds since) of each partition of which the last fetch found nothing more."""
+        """(position, milliseconds since the fetch) of each partition whose last fetch reached the end of the log."""
         return await self.call_thread(self._empty_tails)  # type: ignore[no-any-return]
 
     async def _empty_tails(self) -> dict[int, tuple[int, int]]:
@@ -136,14 +136,14 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         tails = {}
         for tp, position in self._positions.items():
             state = _state(consumer, tp)
-            if state is None or not state.timestamp or state.timestamp > now_ms:  # our clock has been set back
+            if state is None or not state.timestamp or state.timestamp > now_ms:  # the local clock was set back
                 continue
             if state.highwater == position.offset == state.position:
                 tails[tp.partition] = (position.offset, now_ms - state.timestamp)
         return tails
 
     async def high_watermarks(self) -> dict[int, int]:
-        """The end of each partition's log as the last fetch saw it."""
+        """The end of the log of each partition as of the last fetch."""
         return await self.call_thread(self._high_watermarks)  # type: ignore[no-any-return]
 
     async def _high_watermarks(self) -> dict[int, int]:
@@ -152,7 +152,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         return {partition: state.highwater for partition, state in states.items() if state and state.highwater}
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        """The committed offset is for lag monitors only, so a commit that fails must not stop the worker."""
+        """Commits for lag monitors only, so a failed commit must not stop the worker."""
         commit = self._ensure_consumer().commit({ensure_aiokafka_TP(tp): offset for tp, offset in offsets.items()})
         try:
             await asyncio.wait_for(commit, _BROKER_SECONDS)
@@ -168,7 +168,7 @@ def _state(consumer: Any, tp: TP) -> Any:
 
 
 class BatchConsumer(Consumer):  # type: ignore[misc]
-    """Tells the leases which partitions are assigned, and commits what they have applied."""
+    """Passes assigned partitions to the leases, and commits what they have applied."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -181,7 +181,7 @@ class BatchConsumer(Consumer):  # type: ignore[misc]
         return await self._thread.getmany(active_partitions, timeout)  # type: ignore[no-any-return]
 
     def _to_message(self, tp: TP, record: FetchedBatch) -> ConsumerMessage:
-        # Faust drops a message whose offset is below one it has delivered; after a seek back that must not happen.
+        # Numbered here, since Faust drops a message with a lower offset than an earlier one, as after a seek back.
         number, generation = next(self._numbers), self.app.consumer_generation_id
         return ConsumerMessage(
             *(tp.topic, tp.partition, number, 0.0, 0, None, None, record, None, 0, 0, tp),
@@ -189,7 +189,7 @@ class BatchConsumer(Consumer):  # type: ignore[misc]
         )
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Called once partitions are assigned. Positions come from claims, so none is known here yet."""
+        """Faust calls this after an assignment. Positions come from claims, so none is known yet."""
         self.app.leases.assign({tp.partition for tp in self.assignment()})
         return {}
 
@@ -216,10 +216,10 @@ class ClickApp(App):  # type: ignore[misc]
         return BatchTransport(self.conf.broker_consumer, self, loop=self.loop)
 
     async def seek(self, positions: Mapping[int, FetchPosition]) -> None:
-        """Fetching of these partitions goes on there, and of no others."""
+        """Continues fetching of these partitions at these positions."""
         by_tp = {TP(self.clicks_topic, partition): position for partition, position in positions.items()}
         await self.consumer._thread.seek_positions(by_tp)
 
     async def forget(self, partitions: Iterable[int]) -> None:
-        """Fetching of these partitions ends."""
+        """Stops fetching these partitions."""
         await self.consumer._thread.forget_positions([TP(self.clicks_topic, partition) for partition in partitions])

@@ -1,7 +1,7 @@
-"""How many partitions the topic has: where that changes keys move, and what a partition remembers no longer tells.
+"""The number of partitions of the topic: if it grows, keys move to partitions that do not know them.
 
-Clicks of a key go to one partition, whose memory tells duplicates. With more partitions the producers, each when it
-notices, send some keys to others. Clicks that may repeat one of the time before are counted, and as unverified.
+Clicks with one key go to one partition, which detects duplicates. After a growth each producer, once it notices, sends
+some keys to other partitions. Clicks that may repeat an earlier one are counted, and as unverified.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from rollups.transform.batch_transformer import PreparedBatch
 
 log = logging.getLogger(__name__)
 
-_PRODUCERS_NOTICE = timedelta(minutes=5)  # Kafka's clients ask for new partitions that often
+_PRODUCERS_NOTICE = timedelta(minutes=5)  # clients of Kafka refresh their metadata this often
 
-# Of the source, or of the incarnation of the topic before it, whose keys are remembered too. Markers tell it where the
-# number was not noted yet.
+# Partitions of the source, or of the topic's previous incarnation, whose keys are known too; from the markers if the
+# number was never noted.
 _BEFORE = """
 WITH (
     SELECT argMax(source, (source = {source:UInt32}, first_seen)) FROM sources FINAL
@@ -42,7 +42,7 @@ WHERE source IN (SELECT source FROM sources WHERE topic = {topic:String})
 
 
 class Layout:
-    """The number of partitions of one source as all its workers know it. `note` blocks."""
+    """The number of partitions of one source, shared by its workers through the database. `note` blocks."""
 
     def __init__(self, db: ClickHouse, source: int, topic: str, horizon_minutes: int) -> None:
         self._db = db
@@ -53,7 +53,7 @@ class Layout:
         self._unverified_until_ms = 0
 
     def note(self, partitions: int) -> None:
-        """Takes in how many partitions a broker says there are. Fewer than noted are the word of one that is behind."""
+        """Notes the number of partitions that a broker reports. A lower number comes from a broker that is behind."""
         if partitions <= self.partitions:
             return
         if not self._is_noted(partitions):
@@ -87,7 +87,7 @@ class Layout:
         )
 
     def mark(self, batch: PreparedBatch) -> None:
-        """Takes back that clicks were verified whose key may have been in another partition."""
+        """Marks clicks as unverified if their key may have been in another partition before."""
         moved = batch.settled_ms < self._unverified_until_ms
         if not moved.any():
             return

@@ -1,4 +1,4 @@
-"""The topic as a session knows it: which source it is, whether it still is that one, and its layout."""
+"""The topic during a session: its source, whether it is still that source, and its layout."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 class Topic:
-    """One incarnation of the topic of clicks, for one event loop. `open` it, and `close` it."""
+    """One incarnation of the topic of clicks. `open` and `close` it in the same event loop."""
 
     def __init__(self, watch: TopicWatcher, name: str, source: int, layout: Layout) -> None:
         self._watch = watch
@@ -41,7 +41,7 @@ class Topic:
         return cls(watch, settings.topic, source, layout)
 
     async def check_source(self, held: Iterable[int]) -> None:
-        """Raises SourceReplaced if the topic was made again. Notes its partitions, and those that the group gave us."""
+        """Raises SourceReplaced if the topic was recreated. Notes how many partitions it has, or `held` implies."""
         found = await self._watch.describe()
         partitions = max([found.partitions, *(partition + 1 for partition in held)])
         if partitions > self._layout.partitions:
@@ -51,7 +51,7 @@ class Topic:
             raise SourceReplaced(f"topic {self._name} was made again: source {source}, not {self.source}")
 
     def mark(self, batches: Iterable[PreparedBatch]) -> None:
-        """To be called after `check_source` was, and that after the records were fetched: they show no newer layout."""
+        """Call it after `check_source`, and that after the fetch, so that the records are of no newer layout."""
         for batch in batches:
             self._layout.mark(batch)
 

@@ -1,8 +1,8 @@
-"""Claims: how a worker comes to own partitions, so that nothing of an earlier owner can still be applied.
+"""How a worker takes over partitions, so that nothing of an earlier owner can still be applied.
 
-assigned → CLAIMING: raise the fence, drain inserts under way, read the markers again, compare the log's bounds, load
-what was seen, seek to the watermark → READY. Anything unclear later on leads back to CLAIMING; there is no other way
-to recover.
+assigned → CLAIMING: raise the fence, kill inserts in flight, read the markers again, compare the bounds of the log,
+load the dedupe state, seek to the watermark → READY. Any doubt later on leads back to CLAIMING; there is no other
+recovery.
 """
 
 from __future__ import annotations
@@ -29,29 +29,29 @@ class Log(Protocol):
     """What a claim needs of Kafka."""
 
     async def bounds(self, partitions: Iterable[int]) -> Mapping[int, tuple[int, int]]:
-        """First offset that the log still has, and the offset after its last record, of each partition."""
+        """(first offset that the log still has, offset after its last record) of each partition."""
 
     async def check_source(self) -> None:
-        """Raises SourceReplaced if the topic was deleted and made again."""
+        """Raises SourceReplaced if the topic was deleted and recreated."""
 
     async def fingerprints(self, stretches: Mapping[int, tuple[int, int]]) -> Mapping[int, Mapping[int, int]]:
         """CRCs (rollups/kafka_log/tail.py) of the records at offsets [start, end) of each partition, by offset.
 
-        A partition is absent if its log ends before, or does not answer in time.
+        A partition is absent if its log ends before `end`, or does not respond in time.
         """
 
     async def seek(self, positions: Mapping[int, FetchPosition]) -> None:
-        """Fetching of these partitions goes on there."""
+        """Continues fetching of these partitions at these positions."""
 
 
 class Owner(Protocol):
-    """What is done with partitions that were claimed."""
+    """What the pipeline does for a claim."""
 
     def load_dedupe_state(self, lease: Lease) -> None:
-        """Loads what is remembered of the partition up to `lease.next`. Blocks."""
+        """Loads the dedupe state of the partition up to `lease.next`. Blocks."""
 
     def claimed(self, lease: Lease) -> None:
-        """The lease is ready."""
+        """The lease is ready. Does not block."""
 
     def skip_to(self, lease: Lease, offset: int) -> None:
         """Accounts for offsets before `offset`, which the log no longer has. Blocks."""
@@ -67,7 +67,7 @@ class Claims:
         self._owner = owner
 
     async def run_claims(self) -> None:
-        """Claims what is due until it is cancelled. Raises SourceReplaced."""
+        """Claims leases that are due, until cancelled. Raises SourceReplaced."""
         backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
         while True:
             leases = await self._leases.wait_due()
@@ -84,11 +84,11 @@ class Claims:
                     level, "claiming failed, trying again in %.1f s: %s", backoff.seconds, error, exc_info=level > 30
                 )
                 await backoff.wait()
-            self._leases.wake()  # those that are still being claimed
+            self._leases.wake()  # for leases that are still being claimed
 
     async def _claim(self, leases: list[Lease]) -> None:
         partitions = [lease.partition for lease in leases]
-        # Kafka first: a worker that is cut off from it must not fence the one that has taken over.
+        # Kafka first: a worker that is cut off from it must not fence its successor.
         await self._log.check_source()
         bounds = await self._log.bounds(partitions)
         epochs, markers = await asyncio.to_thread(self._fence, partitions)
@@ -119,7 +119,7 @@ class Claims:
             log.info("ready: %s", ", ".join(f"{lease.partition} from {lease.next}" for lease in ready))
 
     async def _loaded(self, lease: Lease, marker: Marker, bounds: tuple[int, int], same: set[int]) -> bool:
-        """Whether what a partition needs is there; what fails for one partition holds up no other."""
+        """Loads what a partition needs; whether that worked. A failure of one partition does not hold up others."""
         try:
             await self._check_bounds(lease, marker, *bounds)
             if lease.state is State.CLAIMING and lease.partition in same:
@@ -140,7 +140,7 @@ class Claims:
     async def _have_same_log(
         self, leases: list[Lease], markers: dict[int, Marker], bounds: Mapping[int, tuple[int, int]]
     ) -> set[int]:
-        """The partitions that may go on. Where the log is another one they halt, where it does not say they wait."""
+        """The partitions that may go on. A different log halts its partition; without an answer the partition waits."""
         tails = {lease.partition: markers[lease.partition].tail for lease in leases}
         there = {p: tail for p, tail in tails.items() if tail.crc and tail.offset >= bounds[p][0]}
         stretches = {p: tail.stretch(markers[p].next) for p, tail in there.items()}
@@ -162,7 +162,7 @@ class Claims:
 
     async def _check_bounds(self, lease: Lease, marker: Marker, first: int, end: int) -> None:
         if first > lease.next and not marker.started:
-            # The log had lost its head before anybody looked: it is accounted for as a gap, once.
+            # The log had lost its head before the first claim: account for it as a gap, once.
             await asyncio.to_thread(self._owner.skip_to, lease, first)
             lease.next = first
         elif first > lease.next:

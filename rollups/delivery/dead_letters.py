@@ -1,4 +1,4 @@
-"""Dead letters: what could not be counted goes to `<topic>.dead`, with its origin and its reason."""
+"""Publishes dead letters to `<topic>.dead`, with their origin and reason, and reads them back."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ingest.kafka.reader import read_topic
 from rollups.model import DeadLetter
 from rollups.settings import Settings
 
-REPLAYED = "replayed"  # the header of a note that a letter was published again
+REPLAYED = "replayed"  # header of a note that a letter was replayed
 _MOST_KEY_BYTES = 32 * 1024
 _MOST_MESSAGE = 500  # characters
-# What is tried in turn: a topic made by somebody else may take less than ours, and no letter may stop a partition.
+# Tried in turn: a topic that others created may accept less, and a dead letter must not stop its partition.
 _MOST_BYTES = (MAX_RECORD_BYTES - 64 * 1024, 900_000, 32 * 1024)
 
 
 class RecordTooLarge(InvalidInput):
-    """The topic takes no record of this size."""
+    """The topic accepts no record of this size."""
 
 
 Send = Callable[[bytes | None, bytes | None, dict[str, bytes]], Awaitable[None]]
@@ -32,8 +32,8 @@ async def publish_dead_letters(send: Send, topic: str, partition: int, letters: 
     """Returns once all are acknowledged. `send` publishes (key, value, headers), or raises RecordTooLarge.
 
     Headers, UTF-8: `topic`, `partition`, `offset` and, for an item of an array, `index` of the origin; `reason`
-    (invalid, future), `error` (which fault) and `message`. Bytes that the topic does not take are cut, with their size
-    in `truncated`. A replay may repeat a letter: readers fold by origin.
+    (invalid, future), `error` (which fault) and `message`. Bytes that the topic does not accept are cut off; the
+    original size is in `truncated`. A letter may be published twice: readers merge by origin.
     """
     await asyncio.gather(*[_publish(send, topic, partition, letter) for letter in letters])
 
@@ -53,7 +53,7 @@ async def _publish(send: Send, topic: str, partition: int, letter: DeadLetter) -
 def _record(
     topic: str, partition: int, letter: DeadLetter, most: int, with_key: bool
 ) -> tuple[bytes | None, bytes | None, dict[str, bytes]]:
-    """(key, value, headers) with at most so many bytes of the letter."""
+    """(key, value, headers) with at most `most` bytes of the letter."""
     headers = {
         "topic": topic,
         "partition": str(partition),
@@ -69,13 +69,13 @@ def _record(
     key = letter.key if with_key and len(letter.key or b"") <= _MOST_KEY_BYTES else None
     value = letter.raw and letter.raw[:most]
     if key is None and value is None:
-        value = b""  # a record without both is refused by the client
+        value = b""  # the client refuses a record without both
     return key, value, {name: text.encode(errors="replace") for name, text in headers.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedDeadLetter:
-    """One dead letter. `index` is its place in an array of events, None if it was the whole record."""
+    """A dead letter as read back. `index` is its position in an array of events, None for a whole record."""
 
     id: str
     topic: str
@@ -87,7 +87,7 @@ class PublishedDeadLetter:
     message: str
     published_ms: int
     raw: bytes | None
-    key: bytes | None  # of the record that it comes from
+    key: bytes | None  # of the original record
 
     @property
     def origin(self) -> str:
@@ -96,14 +96,14 @@ class PublishedDeadLetter:
 
 
 class PublishedDeadLetters:
-    """The letters of a dead-letter topic. Add its records in order."""
+    """The letters of a dead-letter topic, one for each origin. Add its records in order."""
 
     def __init__(self) -> None:
         self._letters: dict[str, PublishedDeadLetter] = {}
         self._replayed: set[str] = set()
 
     def add(self, record: Any) -> None:
-        """Takes an aiokafka ConsumerRecord; those that are neither letter nor note are passed over."""
+        """Adds an aiokafka ConsumerRecord; ignores one that is neither letter nor note."""
         headers = {name: value.decode(errors="replace") for name, value in record.headers}
         if REPLAYED in headers:
             self._replayed.add(headers[REPLAYED])
@@ -116,7 +116,7 @@ class PublishedDeadLetters:
         return [letter for letter in self._letters.values() if letter.error == error]
 
     def open(self, reasons: Iterable[str] = ()) -> list[PublishedDeadLetter]:
-        """Letters that were not replayed, in the order in which they came, of these reasons or of all."""
+        """Letters that were not replayed, in order, with one of these reasons; all reasons if none is given."""
         wanted = set(reasons)
         return [
             letter
@@ -126,7 +126,7 @@ class PublishedDeadLetters:
 
 
 async def read_dead_letters(settings: Settings) -> PublishedDeadLetters:
-    """The whole topic of dead letters, which must exist. Raises aiokafka's KafkaError if the broker is away."""
+    """Reads the whole dead-letter topic, which must exist. Raises KafkaError of aiokafka if the broker is away."""
     letters = PublishedDeadLetters()
     async for records in read_topic(settings, settings.dead_topic):
         for record in records:
@@ -137,7 +137,7 @@ async def read_dead_letters(settings: Settings) -> PublishedDeadLetters:
 def _from_record(headers: dict[str, str], record: Any) -> PublishedDeadLetter:
     index = int(headers["index"]) if headers.get("index", "").isdecimal() else None
     origin = "\0".join(headers.get(name, "") for name in ("topic", "partition", "offset", "index"))
-    # With the bytes, as a topic that was made again has the same offsets for other records.
+    # The id covers the bytes too: a recreated topic has the same offsets for other records.
     digest = hashlib.blake2b(origin.encode() + b"\0" + (record.value or b""), digest_size=12)
     return PublishedDeadLetter(
         id=digest.hexdigest(),

@@ -1,4 +1,4 @@
-"""The leases of one worker: what it holds, and how a lease starts over, fails or halts. Nothing here blocks."""
+"""The leases of one worker: which partitions it holds, and how a lease starts over, fails or halts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FAILING = 3  # failures in a row that are no accident
 
 
 class Leases:
-    """Leases by partition. `held` is replaced as a whole when the group assigns or revokes."""
+    """Leases by partition. No call blocks. An assignment or revocation replaces `held` as a whole."""
 
     def __init__(self) -> None:
         self.held: dict[int, Lease] = {}
@@ -25,13 +25,13 @@ class Leases:
         self._due = asyncio.Event()
 
     def assign(self, partitions: set[int]) -> None:
-        """The group has assigned exactly these; all of them are claimed anew."""
+        """The group has assigned exactly these partitions; all are claimed anew."""
         self.joined = True
         self.held = {partition: Lease(partition) for partition in partitions}
         self._due.set()
 
     def revoke(self) -> None:
-        """The group takes everything back. Batches in flight find their lease gone."""
+        """The group takes all partitions back. Batches in flight find their lease gone."""
         self.held = {}
 
     def holds(self, lease: Lease) -> bool:
@@ -42,7 +42,7 @@ class Leases:
         return {partition: lease.next for partition, lease in self.held.items() if lease.ready}
 
     def reclaim(self, leases: Iterable[Lease], why: str, *, out_of_range: bool = False, after: float = 0.0) -> None:
-        """Starts over with those that are still held and ready, `after` seconds from now."""
+        """Starts over with leases that are still held and ready, `after` seconds from now."""
         held = sorted(lease.partition for lease in leases if self.holds(lease))
         due = time.monotonic() + after
         self.held |= {partition: Lease(partition, out_of_range=out_of_range, due=due) for partition in held}
@@ -66,17 +66,17 @@ class Leases:
         renewed.failures, renewed.failed_at, renewed.why = failures, lease.next, why
 
     def fail_claim(self, lease: Lease, why: str) -> None:
-        """The partition could not be claimed; it is tried again, later with each failure in a row."""
+        """Notes that a claim failed; the next attempt is later with each failure in a row."""
         lease.failures, lease.failed_at, lease.why = lease.failures + 1, lease.next, why
         self.postpone(lease, pause(lease.failures, _FIRST_PAUSE, _LONGEST_PAUSE))
 
     def postpone(self, lease: Lease, seconds: float) -> None:
-        """A lease that is being claimed is due in so many seconds."""
+        """Delays the claim of a lease."""
         lease.due = time.monotonic() + seconds
         self._wake_after(seconds)
 
     def halt(self, lease: Lease, why: str) -> None:
-        """Nothing of the partition is counted from now on; the others go on."""
+        """Stops counting this partition; the others go on."""
         lease.state, lease.why = State.HALTED, why
         log.error(
             "partition %d stands still: %s. Nothing of it is counted until an operator decides; see docs/operations.md",
@@ -97,7 +97,7 @@ class Leases:
         }
 
     async def wait_due(self) -> list[Lease]:
-        """Waits until a lease may be due to be claimed; those that are, possibly none."""
+        """Waits until a lease may be due; returns leases that are due to be claimed, possibly none."""
         await self._due.wait()
         self._due.clear()
         now = time.monotonic()

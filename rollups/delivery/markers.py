@@ -21,8 +21,8 @@ from rollups.clickhouse_codes import Code
 from rollups.delivery.leases import Leases
 from rollups.kafka_log.tail import NO_TAIL, Tail
 
-# Part of the delivery protocol: with these a block of any size becomes exactly one part, in one thread, before the
-# answer, and a failing view fails the insert.
+# Part of the delivery protocol: a block of any size becomes exactly one part, in one thread, before the response, and a
+# failing view fails the insert.
 PINNED = {
     "async_insert": 0,
     "max_insert_threads": 1,
@@ -33,12 +33,12 @@ PINNED = {
 }
 
 _AHEAD_MS = 1_000
-_RANDOM_BITS = 32  # the low ones, so that two claimers of one counter differ
+_RANDOM_BITS = 32  # low bits, so that two claimers with the same counter differ
 
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """What ClickHouse says of a partition: the newest epoch, the next offset to apply, the last record before it."""
+    """The markers of a partition: newest epoch, next offset to apply, last record before that."""
 
     epoch: int = 0
     next: int = 0
@@ -47,7 +47,7 @@ class Marker:
 
     @property
     def started(self) -> bool:
-        """A watermark has been written, so an offset that is gone was lost, not never seen."""
+        """Whether a watermark was written: then a missing offset was lost, not never read."""
         return self.next > 0 or self.as_of_ms > 0
 
 
@@ -57,7 +57,7 @@ class Markers:
         self.source = source
 
     def read(self) -> dict[int, Marker]:
-        """Markers by partition; a partition without any is absent."""
+        """Markers by partition; a partition without any is absent. Blocks."""
         rows = self._db.query(
             "SELECT partition, epoch, next, toUnixTimestamp64Milli(as_of), tail.offset, "
             "toUnixTimestamp64Milli(tail.settled), tail.crc FROM watermarks WHERE source = {source:UInt32}",
@@ -69,7 +69,7 @@ class Markers:
         }
 
     def raise_fences(self, partitions: Iterable[int]) -> dict[int, int]:
-        """Writes an epoch above the highest known one for each partition; returns the epochs written."""
+        """Writes an epoch above the highest known one for each partition; returns the written epochs. Blocks."""
         known = self.read()
         epochs = {partition: next_epoch(known.get(partition, Marker()).epoch) for partition in partitions}
         self._db.insert(
@@ -80,7 +80,7 @@ class Markers:
         return epochs
 
     def kill_inflight_inserts(self, partitions: Iterable[int]) -> None:
-        """Kills inserts under way that carry any of the partitions and waits until they are gone."""
+        """Kills inserts in flight that contain any of the partitions, and waits until they are gone. Blocks."""
         for partition in partitions:
             self._db.command(
                 "KILL QUERY WHERE startsWith(Settings['log_comment'], {prefix:String}) "
@@ -89,7 +89,7 @@ class Markers:
             )
 
     def write_tail_times(self, seen: Mapping[int, tuple[int, int, datetime]]) -> None:
-        """Notes (epoch, next, time) of each partition: its log was empty after offset `next` at that time."""
+        """Writes (epoch, next, time) of each partition: its log ended at offset `next` at that time. Blocks."""
         self._db.insert(
             "rollup",
             [
@@ -103,9 +103,9 @@ class Markers:
 async def note_empty_tails(
     tails: Mapping[int, tuple[int, int]], leases: Leases, markers: Markers, now_ms: Callable[[], int]
 ) -> None:
-    """Notes the time of the last look at each log that was read to its end and applied.
+    """Writes the time of the last fetch for each log that is applied up to its end.
 
-    `tails` are (position, milliseconds since the look) by partition.
+    `tails` are (position, milliseconds since the fetch) by partition.
     """
     now, idle = now_ms(), {}
     for partition, (position, age_ms) in tails.items():
@@ -117,7 +117,7 @@ async def note_empty_tails(
 
 
 async def reclaim_future_watermarks(leases: Leases, markers: Markers, now_ms: Callable[[], int]) -> None:
-    """Claims partitions again whose watermark has a time ahead of now: a clock was ahead and has been put right."""
+    """Reclaims partitions whose watermark has a time ahead of now: a clock was ahead and has been corrected."""
     known = await asyncio.to_thread(markers.read)
     limit = now_ms() + _AHEAD_MS
     wrong = [
@@ -137,20 +137,20 @@ def comment_prefix(source: int) -> str:
 
 
 def insert_comment(source: int, partitions: Iterable[int]) -> str:
-    """The log comment by which a claim finds the inserts that carry its partitions."""
+    """The log comment by which a claim finds inserts of its partitions."""
     return comment_prefix(source) + "," + "".join(f"{partition}," for partition in sorted(partitions))
 
 
 class Outcome(Enum):
     APPLIED = "applied"
-    STALE = "stale"  # the watermark is not where the batch starts: an earlier attempt had landed
-    FENCED = "fenced"  # somebody claimed a partition of the batch after us
-    REFUSED = "refused"  # by what is in the batch; nothing of it was applied
-    UNKNOWN = "unknown"  # it may or may not have been applied; only a claim can tell
+    STALE = "stale"  # the watermark is not at the start of the batch: an earlier attempt was applied
+    FENCED = "fenced"  # another worker has claimed a partition of the batch since
+    REFUSED = "refused"  # because of the content of the batch; nothing of it was applied
+    UNKNOWN = "unknown"  # it may have been applied; only a claim can tell
 
 
 def insert_batch(db: ClickHouse, source: int, partitions: Iterable[int], batch: pa.Table) -> tuple[Outcome, str]:
-    """Applies a batch whole or not at all; returns the outcome and ClickHouse's words, empty when applied."""
+    """Applies a batch whole or not at all; returns the outcome and, if not applied, the error message. Blocks."""
     settings = {**PINNED, "log_comment": insert_comment(source, partitions)}
     try:
         db.insert_arrow("landing", batch, settings)

@@ -1,7 +1,7 @@
-"""That one ClickHouse server is behind the URL, and stays it: an insert is compared with what that one knows.
+"""Ensures that the URL leads to one ClickHouse server, the same throughout a session.
 
-Behind a balancer before replicas, or in ClickHouse Cloud, a claim could read the markers of one server and insert into
-another that is behind: clicks would be lost or counted twice (docs/delivery.md, "Cluster").
+Behind a load balancer, or in ClickHouse Cloud, a claim could read the markers of one replica and insert into another
+that is behind: clicks would be lost or counted twice (docs/delivery.md, "Cluster").
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SELECT hostName(), toString(serverUUID()),
 
 
 class SeveralServers(OperatorError):
-    """The URL does not lead to the one server that it must lead to."""
+    """The URL leads to several servers, or not to the expected one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class _Server:
 
 
 class Endpoint:
-    """Of one session of a worker. `name` is what `hostName()` must say, empty for any server that is the only one."""
+    """The server behind the URL during one session. `name` is its `hostName()`, empty for any single server."""
 
     def __init__(self, db: ClickHouse, name: str) -> None:
         self._db = db
@@ -44,7 +44,7 @@ class Endpoint:
         self._known: tuple[str, str] | None = None
 
     def check(self, connections: int) -> None:
-        """Asks over so many new connections, all open at once. Raises SeveralServers and ClickHouseError. Blocks."""
+        """Queries over so many new connections, open at once. Raises SeveralServers and ClickHouseError. Blocks."""
         if self._db.embedded:
             return
         servers = self._ask(connections)

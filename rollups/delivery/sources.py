@@ -1,4 +1,4 @@
-"""Sources: one incarnation of a Kafka topic each, so that offsets of a recreated topic are never mixed up."""
+"""Sources: each incarnation of a Kafka topic has a number, so that offsets of a recreated topic are kept apart."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from rollups.clickhouse import ClickHouse
 
 
 class SourceReplaced(ClickmillError):
-    """The topic is another one of the same name now: its offsets mean something else."""
+    """The topic was recreated under the same name: its offsets are of other records."""
 
 
 class SourceCollision(OperatorError):
-    """Two incarnations of a topic got the same number; a one in four billion chance."""
+    """Two incarnations of a topic have the same number; a chance of one in four billion."""
 
 
 def source_number(cluster_id: str, topic: str, topic_id: str) -> int:
-    """The same for every worker without asking anybody: 32 bits of a hash of what makes the incarnation."""
+    """The same in every worker: 32 bits of a hash over what identifies the incarnation."""
     digest = hashlib.sha256("\0".join((cluster_id, topic, topic_id)).encode()).digest()
     return int.from_bytes(digest[:4], "big")
 
 
 def register_source(db: ClickHouse, cluster_id: str, topic: str, topic_id: str) -> int:
-    """The number of this incarnation, noted in `sources` the first time it is seen."""
+    """The number of this incarnation; the first call writes it to `sources`. Raises SourceCollision. Blocks."""
     number = source_number(cluster_id, topic, topic_id)
     identity = (cluster_id, topic, topic_id)
     known = db.query(
