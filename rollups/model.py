@@ -1,4 +1,4 @@
-"""What a worker holds of a partition, and the stretch of log that it is handed."""
+"""Types that the rooms share: leases, records and batches of the log, reasons, dead letters."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 
 from ingest.event.addresses import AddressHasher
 
-LATE_SECONDS = 60.0  # by how much a partition that is late is behind
-LOG_APPEND_TIME = 1  # a record's timestamp_type where the broker has set the time
+LATE_SECONDS = 60.0  # behind by more than this, a partition is late
+LOG_APPEND_TIME = 1  # timestamp_type of a record if the broker sets the time
 
 
 class State(StrEnum):
     CLAIMING = "claiming"
     READY = "ready"
-    HALTED = "halted"  # the log no longer has what comes next; an operator must decide
+    HALTED = "halted"  # waits for the decision of an operator
 
 
 @dataclass(eq=False, slots=True)
@@ -29,7 +29,7 @@ class FetchPosition:
 
 @dataclass(eq=False, slots=True)
 class Lease:
-    """One claimed partition: its epoch, what is applied (`next`) and what has been taken in (`tail`)."""
+    """One claimed partition: its epoch, the next offset to apply (`next`) and to take in (`tail`)."""
 
     partition: int
     state: State = State.CLAIMING
@@ -37,14 +37,12 @@ class Lease:
     next: int = 0
     tail: int = 0
     position: FetchPosition | None = None
-    settled_ms: int = (
-        0  # up to when the log had come at `next`, as far as it was noted (rollups/kafka_log/timestamps.py)
-    )
-    out_of_range: bool = False  # the broker has refused the last position that was asked for
-    due: float = 0.0  # not to be claimed before this time of the monotonic clock
+    settled_ms: int = 0  # up to when the log had come at `next` (rollups/kafka_log/timestamps.py), 0 is unknown
+    out_of_range: bool = False  # the broker refused the last fetch position
+    due: float = 0.0  # monotonic time before which it is not claimed
     failures: int = 0  # in a row, of batches that start at `failed_at`
     failed_at: int = 0
-    why: str = ""  # it is halted, or failed last
+    why: str = ""  # it halted or failed
 
     @property
     def ready(self) -> bool:
@@ -52,12 +50,12 @@ class Lease:
 
 
 class Records:
-    """Records of the log as columns: an object for each would keep the garbage collector busy."""
+    """Records of the log as columns: one object per record would burden the garbage collector."""
 
     def __init__(self) -> None:
         self.offsets = array("q")
         self.log_times_ms = array("q")
-        self.appended = bytearray()  # 1 where the broker has set the time, 0 where a producer has
+        self.appended = bytearray()  # 1 if the broker set the time, 0 if a producer did
         self.keys: list[bytes | None] = []
         self.values: list[bytes | None] = []
         self.nbytes = 0  # of the values
@@ -66,14 +64,14 @@ class Records:
         return len(self.offsets)
 
     def add(self, records: Iterable[Any]) -> Records:
-        """Of anything with offset, timestamp (ms), timestamp_type, key and value, as aiokafka has them."""
+        """Adds records with offset, timestamp (ms), timestamp_type, key and value, as in aiokafka."""
         for record in records:
             self.offsets.append(record.offset)
             self.log_times_ms.append(record.timestamp)
             self.appended.append(record.timestamp_type == LOG_APPEND_TIME)
             self.keys.append(record.key)
             self.values.append(record.value)
-            self.nbytes += len(record.value or b"")  # later it would have to be fetched into the cache again
+            self.nbytes += len(record.value or b"")  # counted here while the value is in the CPU cache
         return self
 
     def extend(self, other: Records) -> None:
@@ -85,7 +83,7 @@ class Records:
         self.nbytes += other.nbytes
 
     def between(self, start: int, end: int) -> Records:
-        """The records from place `start` to before `end`."""
+        """The records from index `start` up to, not including, `end`."""
         part = Records()
         part.offsets, part.log_times_ms = self.offsets[start:end], self.log_times_ms[start:end]
         part.appended = self.appended[start:end]
@@ -96,7 +94,7 @@ class Records:
 
 @dataclass(slots=True)
 class FetchedBatch:
-    """Records of one partition as one fetch returned them: everything that the log has in [start, end).
+    """What one fetch returned for a partition: all records of the log in [start, end).
 
     Offsets between `start` and `end` without a record (transaction markers, compaction) are gaps.
     """
@@ -108,7 +106,7 @@ class FetchedBatch:
     records: Records = field(default_factory=Records)
 
     def cut(self, count: int) -> tuple[FetchedBatch, FetchedBatch | None]:
-        """The first `count` records (at least one), and what is left, if anything is."""
+        """The first `count` records (at least one), and the rest, if any."""
         if count >= len(self.records):
             return self, None
         end = self.records.offsets[count - 1] + 1
@@ -117,7 +115,7 @@ class FetchedBatch:
         return head, FetchedBatch(self.partition, self.position, end, self.end, rest)
 
     def joined(self, following: FetchedBatch | None) -> FetchedBatch:
-        """This batch and the one that follows it, as one."""
+        """Appends the batch that follows, if any."""
         if following:
             self.records.extend(following.records)
             self.end = following.end
@@ -128,7 +126,7 @@ LeasedBatch = tuple[Lease, FetchedBatch]
 
 
 class Reason(IntEnum):
-    """What became of a click; the values are those of the Enum8 in ClickHouse."""
+    """What became of a click, with the values of the Enum8 in ClickHouse."""
 
     COUNTED = 0
     INVALID = 1
@@ -142,10 +140,10 @@ class Reason(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """What could not be counted, and where it came from.
+    """Something that could not be counted, and its origin.
 
-    `raw` is the record's value; or the item at `index` of it, if it is an array; or, where more of its items are wrong
-    than get a letter each, an array of the others.
+    `raw` is the value of the record; for an array the item at `index`; or, if more items are wrong than get a letter
+    each, an array of the others.
     """
 
     offset: int
@@ -157,5 +155,5 @@ class DeadLetter:
     key: bytes | None
 
     def hide_addresses(self, addresses: AddressHasher) -> DeadLetter:
-        """The same letter for the topic, where it is kept for longer than events are."""
+        """The letter without addresses: its topic keeps records longer than that of events."""
         return self if self.raw is None else replace(self, raw=addresses.hide_addresses(self.raw))

@@ -1,4 +1,4 @@
-"""The broker's time, as a worker knows it: never ahead of it, so that nothing is said of a time that has not come."""
+"""The time of the broker as a worker knows it: never ahead of it, so that no watermark has a time in the future."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rollups.clickhouse import ClickHouse
 log = logging.getLogger(__name__)
 
 _ASKING_SECONDS = 5.0
-# A clock that no one sets, and that goes on while the machine sleeps, where there is one.
+# A clock that is never set, and that goes on while the machine sleeps, if the system has one.
 _STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
@@ -25,16 +25,16 @@ def steady_ms() -> int:
 
 
 class BrokerClock:
-    """Goes on from the time at which the broker has appended a note of ours.
+    """Counts on from the time at which the broker appended a note.
 
-    `append_time` publishes one and returns that time in ms, or None if producers set the times of its topic: then it is
-    the lesser of this machine's time and ClickHouse's. ConnectionError if Kafka does not take it.
+    `append_time` publishes a note and returns that time in ms, or None if producers set the timestamps of its topic:
+    then the time is the lesser of the local time and that of ClickHouse. It raises ConnectionError.
     """
 
     def __init__(self, append_time: Callable[[], Awaitable[int | None]], db: ClickHouse) -> None:
         self._append_time = append_time
         self._db = db
-        self._broker_ahead: int | None = None  # ms that it is ahead of the steady clock, at least
+        self._broker_ahead: int | None = None  # ms ahead of the steady clock, at least
         self._clickhouse_ahead: int | None = None
 
     def now_ms(self) -> int:
@@ -44,7 +44,7 @@ class BrokerClock:
         return wall_ms() if self._clickhouse_ahead is None else min(wall_ms(), steady_ms() + self._clickhouse_ahead)
 
     async def learn(self) -> None:
-        """Asks anew. A broker that does not answer leaves everything as it was."""
+        """Asks the broker again. If it does not respond nothing changes. Raises ClickHouseError."""
         try:
             appended = await asyncio.wait_for(self._append_time(), _ASKING_SECONDS)
         except (ConnectionError, TimeoutError) as error:

@@ -1,7 +1,7 @@
-"""Marks of a log: what a partition had at some offsets when they were counted, for the audit to compare with later.
+"""Marks of a log: fingerprints of some counted records, for the audit to compare with the log later.
 
-A broker that was restored from an older copy gives offsets again. Once the watermark has moved on, only marks show that
-what the log has before it is not what was counted.
+A broker that was restored from an older copy assigns offsets again. Once the watermark has moved on, only marks show
+that the log before it is not the one that was counted.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ WHERE place % intDiv(marks + {most:UInt32} - 1, {most:UInt32}) = 0
 
 
 class Marks:
-    """Notes a mark of each partition every half minute at most: of the newest record that was applied."""
+    """Writes a mark of each partition, at most twice a minute: of its newest applied record."""
 
     def __init__(self, db: ClickHouse, source: int) -> None:
         self._db = db
         self._source = source
         self._due: dict[int, float] = {}
-        # (offset, CRC): of two batches, as the newer one may not be applied yet
+        # (offset, CRC) of two batches, as the newer one may not be applied yet
         self._noted: defaultdict[int, deque[tuple[int, int]]] = defaultdict(lambda: deque(maxlen=2))
 
     def note(self, partition: int, records: Records) -> None:
-        """Of the last of some records that are about to be applied."""
+        """Notes the last of some records that are about to be applied."""
         if len(records):
             crc = fingerprint(records.log_times_ms[-1], records.keys[-1], records.values[-1])
             self._noted[partition].append((records.offsets[-1], crc))
 
     def write(self, applied: Mapping[int, int]) -> None:
-        """Writes those that are due and lie before the next offset to apply of their partition. Blocks."""
+        """Writes marks that are due, given the next offset to apply of each partition. Blocks."""
         now, at = time.monotonic(), datetime.now(UTC)
         ready = {}
         for partition, noted in list(self._noted.items()):
@@ -64,10 +64,10 @@ class Marks:
 
 
 def fingerprint_of(record: Any) -> int:
-    """Of an aiokafka ConsumerRecord."""
+    """The fingerprint of an aiokafka ConsumerRecord."""
     return fingerprint(record.timestamp, record.key, record.value)
 
 
 def marks(db: ClickHouse, most: int) -> list[tuple[int, int, int, int]]:
-    """(source, partition, offset, CRC) of at most so many of each partition: the newest, and some before it."""
+    """(source, partition, offset, CRC) of at most `most` marks per partition: the newest and some before. Blocks."""
     return [(s, p, offset, crc) for s, p, offset, crc in db.query(_SPREAD, {"most": most})]

@@ -1,7 +1,7 @@
-"""Whether a log is still the one that was counted: a note of its last counted record, and what it has there now.
+"""Tells whether a log is still the one that was counted, by the fingerprint of its last counted record.
 
-A broker that is restored from an older copy gives offsets again. Once it has grown past the watermark nothing else
-shows that what it has before the watermark was never counted.
+A broker that was restored from an older copy assigns offsets again. Once its log has grown past the watermark, nothing
+else shows that the records before the watermark were never counted.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 from rollups.model import Records
 
-_FAR = 10_000  # offsets after the noted record that are looked at, where no more records follow before the watermark
+_FAR = 10_000  # offsets after the noted record that are checked for records that should not be there
 
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """The last record below a watermark; `crc` is 0 where none was noted. `settled_ms` as of
+    """The last record below a watermark; `crc` is 0 if none was noted. For `settled_ms` see
     rollups/kafka_log/timestamps.py."""
 
     offset: int = 0
@@ -26,11 +26,11 @@ class Tail:
     crc: int = 0
 
     def stretch(self, watermark: int) -> tuple[int, int]:
-        """[start, end) of what has to be looked at: the record, and that none follows it below the watermark."""
+        """[start, end) to be read: the record, and that none follows it below the watermark."""
         return self.offset, min(watermark, self.offset + _FAR)
 
     def mismatch(self, found: Mapping[int, int]) -> str:
-        """Why the log is another one, empty if it is not; `found` are CRCs by offset of what it has in the stretch."""
+        """Why the log is a different one, empty if it is not; `found` are the CRCs in the stretch, by offset."""
         if found == {self.offset: self.crc}:
             return ""
         differs = min(found.items() ^ {(self.offset, self.crc)})[0]
@@ -41,7 +41,7 @@ NO_TAIL = Tail()
 
 
 def tail_of(records: Records, settled_ms: int) -> Tail:
-    """Of the last one of some records."""
+    """The tail of some records, NO_TAIL if there are none."""
     if not len(records):
         return NO_TAIL
     crc = fingerprint(records.log_times_ms[-1], records.keys[-1], records.values[-1])
@@ -49,5 +49,5 @@ def tail_of(records: Records, settled_ms: int) -> Tail:
 
 
 def fingerprint(stamp_ms: int, key: bytes | None, value: bytes | None) -> int:
-    """CRC-32 of a record with its stamp."""
+    """CRC-32 of a record with its timestamp."""
     return zlib.crc32(value or b"", zlib.crc32(key or b"", zlib.crc32(struct.pack("<q", stamp_ms))))

@@ -1,7 +1,7 @@
-"""When the log took a record in, as far as its stamp can be believed.
+"""When the log took a record in, as far as its timestamp can be trusted.
 
-A broker's stamp (LogAppendTime) is believed up to the present. A producer's (CreateTime) may be anything: it is cut to
-the present too, none at all if it is not after 1970, and its neighbours decide (docs/decisions/0006).
+A timestamp of the broker (LogAppendTime) is trusted up to the present. One of a producer (CreateTime) may be anything:
+it is limited to the present, unknown if it is not after 1970, and corrected by its neighbours (docs/decisions/0006).
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from rollups.model import Records
 
 Milliseconds = NDArray[np.int64]  # since 1970
 
-WINDOW = 101  # stamps, of which the median counts
-LATEST = 10_413_791_999_999  # the end of 2299, the last time of ClickHouse's DateTime64(3)
-_CHUNK = 8192  # windows that are sorted together: they take memory
+WINDOW = 101  # timestamps, of which the median counts
+LATEST = 10_413_791_999_999  # the end of 2299, the last value of DateTime64(3) in ClickHouse
+_CHUNK = 8192  # windows sorted at once, to bound the memory
 
 
 @dataclass(frozen=True, slots=True)
 class LogTimes:
-    """Of each record, when it was taken in, and up to when the log had come with it, not later; 0 is unknown.
+    """Arrays over records, in ms: when each was taken in, and up to when the log had come by then; 0 is unknown.
 
-    `settled` never goes back but to the present: the greatest so far of the broker's stamps and of the medians of each
-    101 stamps in a row. `after` is the clock for the records that follow.
+    `settled` goes back only to the present: it is the maximum so far of timestamps of the broker and of medians over
+    101 timestamps in a row. `after` is the clock for the records that follow.
     """
 
     taken_in: Milliseconds
@@ -35,19 +35,22 @@ class LogTimes:
 
 @dataclass(frozen=True, slots=True)
 class LogClock:
-    """How far the log of a partition has come: up to when, and its last 100 stamps."""
+    """How far the log of a partition has come: up to when, and its last 100 timestamps."""
 
     settled_ms: int
     window: Milliseconds
 
     @classmethod
     def at(cls, settled_ms: int) -> LogClock:
-        """Where no more is known than up to when the log had come, 0 if not even that."""
+        """A clock of which only that time is known; 0 if not even that."""
         return cls(settled_ms, np.full(WINDOW - 1 if settled_ms else 0, settled_ms, np.int64))
 
     def read(self, records: Records, now_ms: int = LATEST) -> LogTimes:
-        """The times of the records that follow, none below 0. None is above `now_ms` but the broker's own stamps in
-        `taken_in`: a worker whose clock is behind must not take clicks for those of the future."""
+        """The times of the records that follow, at least 0.
+
+        At most `now_ms`, except timestamps of the broker in `taken_in`: a worker whose clock is behind must not see
+        clicks in the future.
+        """
         now_ms = min(now_ms, LATEST)
         appended = np.array(records.appended, np.bool_)
         stamps = np.array(records.log_times_ms, np.int64)
@@ -61,13 +64,13 @@ class LogClock:
 
 
 def _without_holes(series: Milliseconds) -> Milliseconds:
-    """With the last known time in place of each unknown one."""
+    """Replaces each unknown time by the last known one."""
     return series[np.maximum.accumulate(np.where(series > 0, np.arange(len(series)), 0))]
 
 
 def _medians(series: Milliseconds) -> Milliseconds:
-    """Of the last 101 values up to each; where they are fewer, the lower one of the middle, and 0
-    where a wrong one would not be outvoted."""
+    """Medians of the last 101 values up to each. Of fewer values the lower median, and 0 of so few that a wrong one
+    would not be outvoted."""
     medians = [np.sort(series[: end + 1])[end // 2] for end in range(min(len(series), WINDOW - 1))]
     parts = [np.array([0, 0, *medians[2:]][: len(medians)], np.int64)]
     if len(series) >= WINDOW:

@@ -1,4 +1,4 @@
-"""The tables of a cluster, made from the same migrations as those of one node (docs/delivery.md, "Cluster")."""
+"""The tables of a cluster, from the same migrations as those of one node (docs/delivery.md, "Cluster")."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _ENGINE = re.compile(r"ENGINE = (\w*MergeTree)(?:\((\w+)\))?")
 
 
 def cluster_ddl(cluster: str) -> list[str]:
-    """Statements for a cluster of shards `cluster` and one, `<cluster>_all`, in which every node is a replica.
+    """Statements for a cluster of shards, `cluster`, and for `<cluster>_all`, in which each node is a replica.
 
-    Workers use the database `clickmill` on the one node of their shard that takes inserts; the API and collectors
-    use `clickmill_api` on any node. Macros {shard} and {replica} must be set.
+    Workers use the database `clickmill` on the node of their shard that accepts inserts; the API and collectors use
+    `clickmill_api` on any node. The macros {shard} and {replica} must be set.
     """
     made = [f"CREATE DATABASE IF NOT EXISTS {database} ON CLUSTER '{cluster}'" for database in (WORKERS, API)]
     for _, _, file in migrations():
@@ -31,7 +31,7 @@ def cluster_ddl(cluster: str) -> list[str]:
 
 
 def _event_id_key() -> str:
-    """As `migrate` puts it in; nothing if it is there."""
+    """Inserts the key as `migrate` does, if there is none."""
     table, name = f"{WORKERS}.installation", EVENT_ID_KEY
     return (
         f"INSERT INTO {table} (name, value) SELECT '{name}', '{new_key()}' "
@@ -40,14 +40,14 @@ def _event_id_key() -> str:
 
 
 def _on_cluster(statement: str, cluster: str) -> list[str]:
-    if altered := _ALTER.match(statement):  # the table with the rows and the one that reaches it
+    if altered := _ALTER.match(statement):  # the table that holds the rows, and the distributed one
         databases = (WORKERS,) if altered[1] in _ON_WORKERS_ONLY else (WORKERS, API)
         return [_placed(statement, altered, database, cluster) for database in databases]
     found = _OBJECT.match(statement)
     if found is None:
         raise ValueError(f"no rule for the cluster: {statement[:60]}")
     kind, name = found.groups()
-    if kind == "VIEW":  # over every shard for people, over their own for workers
+    if kind == "VIEW":  # over all shards for people, over its own for a worker
         return [_placed(statement, found, database, cluster) for database in (WORKERS, API)]
     if kind == "MATERIALIZED VIEW" or "ENGINE = Null" in statement:
         return [_placed(statement, found, WORKERS, cluster)]
@@ -75,5 +75,5 @@ def _replicated(statement: str, database: str, name: str, sharded: bool) -> str:
         version = f", {found[2]}" if found[2] else ""
         return f"ENGINE = Replicated{found[1]}({path}{version})"
 
-    # The compare-and-set keeps batches apart; a window of tokens or hashes could only lose one.
+    # Compare-and-set makes batches unique; a window of tokens or hashes could only lose one.
     return _ENGINE.sub(engine, statement).replace("non_replicated_deduplication", "replicated_deduplication")

@@ -18,14 +18,14 @@ def migrations() -> list[tuple[int, str, str]]:
 
 
 def statements(sql: str) -> list[str]:
-    """The statements of a migration file. They hold no semicolons inside."""
+    """The statements of a migration file. They contain no semicolons."""
     return [part.strip() for part in _COMMENT.sub("", sql).split(";") if part.strip()]
 
 
 def migrate(db: ClickHouse, *, retention_days: int = 0) -> list[str]:
-    """Brings the database to the newest version; returns the names of what was applied.
+    """Brings the database to the newest version; returns the names of the applied migrations. Blocks.
 
-    Every statement can run twice, so a migration that was cut off is simply repeated.
+    All statements can run twice, so an interrupted migration is simply repeated.
     """
     db.command(
         "CREATE TABLE IF NOT EXISTS schema_migrations "
@@ -46,7 +46,7 @@ def migrate(db: ClickHouse, *, retention_days: int = 0) -> list[str]:
 
 
 def _set_retention(db: ClickHouse, days: int) -> None:
-    """Old clicks go, markers and the ledger stay: they are what keeps the log from being counted twice."""
+    """Old clicks expire. Markers and the ledger stay, as they prevent counting the log twice."""
     if days:
         db.command(
             f"ALTER TABLE rollup MODIFY TTL day + INTERVAL {days:d} DAY DELETE "
