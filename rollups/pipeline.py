@@ -1,7 +1,7 @@
-"""The main path of a worker: take in, transform, insert; all that is pending at once.
+"""The main path of a worker: take batches in, transform them, insert all that is pending at once.
 
-While one insert is under way the next is prepared and batches gather, so inserts grow with the load and stay small
-without it. A failure of any kind leads to new claims, never to a blind retry.
+During an insert the next one is prepared and batches gather, so inserts grow with the load. Any failure leads to new
+claims, never to a blind retry.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from rollups.transform.seen import Seen
 log = logging.getLogger(__name__)
 
 _MOST_BYTES = 64 * 1024 * 1024
-_ISOLATING_PAUSE = 0.05  # seconds until a smaller batch is tried
-_PUBLISH_SECONDS = 5.0  # for the dead letters of a batch; after that the batch comes again, and they with it
+_ISOLATING_PAUSE = 0.05  # seconds before a smaller batch is tried
+_PUBLISH_SECONDS = 5.0  # for the dead letters of a batch; on a timeout the batch is read again
 
 Confirm = Callable[[list[PreparedBatch]], Awaitable[None]]
 PublishDeadLetters = Callable[[int, list[DeadLetter]], Awaitable[None]]
@@ -59,10 +59,10 @@ class Intake:
         self._room = asyncio.Event()
 
     async def put(self, batch: FetchedBatch) -> FetchPosition | None:
-        """Takes a fetched batch in, waiting while as much as one insert holds is pending already.
+        """Takes a fetched batch in; waits while a full insert is pending already.
 
-        Returns where to seek if a batch before this one went missing, else None. A batch of an earlier claim or
-        position is dropped: its records come again.
+        Returns where to seek if a batch before this one is missing, else None. Drops a batch of an earlier claim or
+        position: its records are fetched again.
         """
         while self._records >= self._settings.batch_max_events or self._bytes >= _MOST_BYTES:
             self._room.clear()
@@ -91,7 +91,7 @@ class Intake:
         return None
 
     async def take_pending(self) -> list[LeasedBatch]:
-        """Waits until batches have arrived; all that are pending and whose lease still holds, possibly none."""
+        """Waits for batches; returns all pending ones whose lease still holds, possibly none."""
         await self._arrived.wait()
         self._arrived.clear()
         taken = [pair for pair in self._pending.values() if self._leases.holds(pair[0])]
@@ -100,7 +100,7 @@ class Intake:
         return taken
 
     def put_back(self, remaining: list[LeasedBatch]) -> None:
-        """What did not fit goes before what has come of its partition since, and after what other partitions have."""
+        """Puts batches that did not fit before newer ones of their partition, and behind other partitions."""
         for lease, batch in remaining:
             self._records += len(batch.records)
             self._bytes += batch.records.nbytes
@@ -111,14 +111,15 @@ class Intake:
             self._arrived.set()
 
     def drop(self, partition: int) -> None:
+        """Forgets what is pending of the partition."""
         self._pending.pop(partition, None)
 
 
 class Pipeline:
     """Transforms and inserts what the intake holds.
 
-    `confirm` is called before each insert and raises if nothing may be inserted; `publish_dead_letters` returns once
-    the letters of a partition are acknowledged.
+    `confirm` runs before each insert and raises if it must not happen. `publish_dead_letters` returns once the letters
+    of a partition are acknowledged.
     """
 
     def __init__(
@@ -150,17 +151,17 @@ class Pipeline:
     # -- for claims -----------------------------------------------------------------------------------------
 
     def load_dedupe_state(self, lease: Lease) -> None:
-        """Sees that what is remembered of the partition is of all records before `lease.next`. Blocks."""
+        """Brings the dedupe state of the partition to `lease.next`. Blocks."""
         self._transformer.load_dedupe_state(lease)
 
     def claimed(self, lease: Lease) -> None:
-        """What was pending of the partition is void."""
+        """Drops what was pending of the partition."""
         self._intake.drop(lease.partition)
         self._transformer.forget_all_but(self._leases.held)
         self.stats.claims += 1
 
     def skip_to(self, lease: Lease, offset: int) -> None:
-        """Accounts for offsets before `offset`, which the log no longer has, as one gap. Blocks."""
+        """Counts offsets before `offset`, which the log no longer has, as one gap. Raises Unavailable. Blocks."""
         table = self._transformer.gap_table(lease, offset)
         outcome, why = insert_batch(self._db, self._source, [lease.partition], table)
         if outcome is not Outcome.APPLIED:
@@ -169,6 +170,7 @@ class Pipeline:
     # -- the path -------------------------------------------------------------------------------------------
 
     async def run_pipeline(self) -> None:
+        """Transforms and inserts until cancelled."""
         linger = self._settings.batch_linger_ms / 1000
         inserting: asyncio.Task[None] | None = None
         try:
@@ -190,7 +192,7 @@ class Pipeline:
                 inserting.cancel()
 
     async def apply(self, batches: list[PreparedBatch]) -> None:
-        """Inserts those whose lease still holds: what was prepared while the insert before it failed is void."""
+        """Inserts batches whose lease still holds: one that was prepared during a failed insert is void."""
         batches = [batch for batch in batches if self._leases.holds(batch.lease) and self._may_pass(batch)]
         published = await asyncio.gather(*map(self._has_published, batches))
         batches = [batch for batch, done in zip(batches, published, strict=True) if done]
@@ -210,7 +212,7 @@ class Pipeline:
         return lease.failures > 0 or self._transformer.isolation.suspected(lease.partition)
 
     async def _has_published(self, batch: PreparedBatch) -> bool:
-        """Whether its dead letters are acknowledged. Other partitions do not wait long for them."""
+        """Publishes the dead letters of a batch; whether they were acknowledged in time."""
         if not batch.dead_letters:
             return True
         try:
@@ -225,7 +227,7 @@ class Pipeline:
         leased = [(batch.lease, batch.fetched) for batch in batches]
         try:
             await self._confirm(batches)
-        except Exception as error:  # it is of the topic and the database, not of what the batch holds
+        except Exception as error:  # the cause is the topic or the database, not the batch
             self._start_over(leased, Outcome.UNKNOWN, _outcome_of(error)[1])
             return
         try:
@@ -244,11 +246,11 @@ class Pipeline:
             self._applied(batch)
 
     def _start_over(self, leased: list[LeasedBatch], outcome: Outcome, why: str) -> None:
-        """Claims again what was not applied. What was refused is taken apart, so that only its poison is left out."""
+        """Reclaims what was not applied. A refused batch is split, so that only its poison is left out."""
         self.stats.inserts[outcome.value] += 1
         for lease, batch in leased:
             after = None
-            if outcome is Outcome.FENCED:  # the group may have given it to another; the next heartbeat would tell
+            if outcome is Outcome.FENCED:  # perhaps reassigned; the next heartbeat would tell
                 after = self._settings.heartbeat_seconds
             elif outcome is Outcome.REFUSED and self._transformer.isolation.failed(
                 batch.partition, batch.start, batch.end, batch.records.offsets, why
@@ -266,7 +268,7 @@ class Pipeline:
 
 
 def _outcome_of(error: Exception) -> tuple[Outcome, str]:
-    """What an exception on the way to an insert means; it is logged, as it may be a defect of ours."""
+    """The outcome that an exception before or during an insert means. Logs it, since it may be a bug."""
     if isinstance(error, OutOfStep):
         return Outcome.STALE, str(error)
     expected = isinstance(error, ClickHouseError | OSError | SourceReplaced | MemoryError)

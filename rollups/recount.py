@@ -1,7 +1,7 @@
-"""The clicks of some days counted a second time, straight from the log, by dictionaries and nothing clever.
+"""Counts the clicks of some days a second time, straight from the log, with plain dictionaries.
 
-It shares decoding and the rules of what a click is with the workers, and none of their state: no memory tables, no
-`seen`, no markers, no rollups.
+It shares decoding and validation with the workers, and nothing else: no dedupe windows, no `seen`, no markers, no
+rollups.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Zones:
 
 @dataclass
 class Known:
-    """Keys of one partition by the generation they last came in; see rollups/transform/dedupe.py for the rule."""
+    """Keys of one partition by their last generation; rollups/transform/dedupe.py explains the rule."""
 
     width: int
     newest: int = 0
@@ -51,7 +51,7 @@ class Known:
 
 @dataclass
 class Clock:
-    """Up to when the log of one partition had come, by its stamps; see rollups/kafka_log/timestamps.py for the rule."""
+    """Up to when the log of one partition had come; rollups/kafka_log/timestamps.py explains the rule."""
 
     settled_ms: int = 0
     stamps: deque[int] = field(default_factory=lambda: deque(maxlen=WINDOW))
@@ -65,7 +65,7 @@ class Clock:
 
 @dataclass
 class Ledger:
-    """What the log has of a partition, by reason; `unverified` are counted clicks that may repeat earlier ones."""
+    """What the log holds of a partition, by reason; `unverified` are counted clicks that may repeat earlier ones."""
 
     records: Counter[str] = field(default_factory=Counter)
     events: Counter[str] = field(default_factory=Counter)
@@ -74,14 +74,13 @@ class Ledger:
 
 @dataclass
 class Elsewhere:
-    """Which partition counted a key last, so that one that was counted in two of them is noticed."""
+    """Which partition counted a key last, to notice keys that two partitions counted."""
 
     horizon_ms: int
     last: dict[Any, tuple[int, int]] = field(default_factory=dict)  # (time of the log, partition)
 
     def repeats(self, at_ms: int, partition: int, key: Any) -> int | None:
-        """The partition with the later of two clicks of the key within a horizon, in any order; None if they are of one
-        partition."""
+        """The partition of the later of two clicks with this key within a horizon; None if it is of the same."""
         then, other = self.last.get(key, (at_ms, partition))
         later = max((then, other), (at_ms, partition))
         self.last[key] = later
@@ -89,9 +88,9 @@ class Elsewhere:
 
 
 class Recount:
-    """Feed it every record of the log, each partition in order; it knows the clicks by day, and the whole ledger.
+    """Counts all records of the log, given in order within each partition: clicks by day, and the whole ledger.
 
-    `undecodable` are the (partition, offset) of records that no worker could count, for a reason of the worker's own.
+    `undecodable` are the (partition, offset) of records that the workers could not count because of a bug.
     """
 
     def __init__(
@@ -109,7 +108,7 @@ class Recount:
         self.placements: Counter[date] = Counter()
 
     def add(self, record: Any) -> None:
-        """Takes an aiokafka ConsumerRecord."""
+        """Counts an aiokafka ConsumerRecord."""
         partition, appended = record.partition, record.timestamp_type == LOG_APPEND_TIME
         taken_in = max(0, record.timestamp) if appended else min(max(0, record.timestamp), self._now_ms)
         settled = self._clocks[partition].read(taken_in, appended)

@@ -1,6 +1,6 @@
-"""What a worker tells others of its partitions: their states and lateness, and marks of their logs.
+"""What a worker reports of its partitions: states, lateness, and marks of their logs.
 
-The audit is another process and reads it from the database.
+The audit is another process and reads them from the database.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MOST_WHY = 500  # characters
 
 
 class Reporter:
-    """For one session. The audit, which is another process, reads what `report` writes."""
+    """The report of one session. `isolating` returns why records are being left out, by partition."""
 
     def __init__(
         self,
@@ -42,15 +42,16 @@ class Reporter:
         self._lateness = lateness or Lateness()
 
     def about_to_apply(self, batches: Iterable[FetchedBatch]) -> None:
+        """Notes marks of these batches."""
         for batch in batches:
             self._marks.note(batch.partition, batch.records)
 
     def note_ends(self, ends: Mapping[int, int]) -> None:
-        """Takes in where the logs of partitions end now."""
+        """Notes where the logs of partitions end now."""
         self._lateness.note({p: (lease.next, ends[p]) for p, lease in self._leases.held.items() if p in ends})
 
     def failing(self) -> dict[int, str]:
-        """Why nothing of a partition is applied although it is tried again and again, by partition."""
+        """Why partitions fail again and again, by partition."""
         isolating = {p: why for p, why in self._isolating().items() if p in self._leases.held}
         return self._leases.failing() | isolating
 
@@ -59,11 +60,11 @@ class Reporter:
         return self._lateness.late() | self._leases.halted() | self.failing()
 
     def late_seconds(self) -> float:
-        """How old the oldest record that is not applied is, at least."""
+        """The least age of the oldest record that is not applied."""
         return self._lateness.seconds()
 
     async def report(self) -> None:
-        """Raises ClickHouseError."""
+        """Writes the states of partitions and marks that are due. Raises ClickHouseError."""
         kinds = {"halted": self._leases.halted(), "failing": self.failing(), "late": self._lateness.late()}
         conditions = {partition: _condition(partition, kinds) for partition in self._leases.held}
         await asyncio.to_thread(self._states.write, conditions)
@@ -78,7 +79,7 @@ def _condition(partition: int, kinds: Mapping[str, Mapping[int, str]]) -> Condit
 
 
 class PartitionStates:
-    """Writes what has changed, and looks once a minute whether what is written is still true."""
+    """Writes states that have changed, and checks once a minute that the written ones are still there."""
 
     def __init__(self, db: ClickHouse, source: int) -> None:
         self._db = db
@@ -87,7 +88,7 @@ class PartitionStates:
         self._looked = -READ_BACK_SECONDS
 
     def write(self, conditions: Mapping[int, Condition]) -> None:
-        """Notes how the partitions are that the worker holds, each of them. Blocks."""
+        """Writes the states of all partitions that the worker holds, where they have changed. Blocks."""
         states = {partition: state for partition, (state, _) in conditions.items()}
         if states == self._states and time.monotonic() - self._looked < READ_BACK_SECONDS:
             return
@@ -105,7 +106,7 @@ class PartitionStates:
         self._states, self._looked = states, time.monotonic()
 
     def _known(self) -> dict[int, tuple[str, str, datetime, int]]:
-        """Versions grow by one from what is there, so that no clock decides whose word stands."""
+        """(state, why, since, version) by partition. Versions are counters: no clock decides which is newest."""
         rows = self._db.query(
             "SELECT partition, toString(state), why, since, version FROM partition_states FINAL "
             "WHERE source = {source:UInt32}",
@@ -115,17 +116,17 @@ class PartitionStates:
 
 
 class Lateness:
-    """Remembers when the ends of logs were first seen where they are. What was not applied by then is that old.
+    """Measures how late partitions are, from the times at which the ends of their logs were first seen.
 
-    A worker that has just started knows of no records that are old, so it is late a minute after that at the earliest.
+    A worker that has just started knows no old records, so a partition is late after a minute at the earliest.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self.ends: dict[int, deque[tuple[float, int]]] = {}  # (time, end), of ends that are not reached yet
+        self.ends: dict[int, deque[tuple[float, int]]] = {}  # (time, end) of ends that are not reached yet
 
     def note(self, positions: Mapping[int, tuple[int, int]]) -> None:
-        """Takes in the next offset to apply and the end of the log, of all partitions that are held."""
+        """Notes (next offset to apply, end of the log) of all partitions that are held."""
         self.ends = {partition: self.ends.get(partition, deque(maxlen=_SAMPLES)) for partition in positions}
         for partition, (applied, end) in positions.items():
             ends = self.ends[partition]
@@ -135,11 +136,11 @@ class Lateness:
                 ends.append((self._clock(), end))
 
     def seconds(self) -> float:
-        """How old the oldest record that is not applied is, at least."""
+        """The least age of the oldest record that is not applied."""
         return max((self._clock() - ends[0][0] for ends in self.ends.values() if ends), default=0.0)
 
     def late(self) -> dict[int, str]:
-        """How far partitions are behind that are behind by more than a minute."""
+        """How far partitions are behind, for those more than a minute behind."""
         found = {}
         for partition, ends in self.ends.items():
             if ends and (age := self._clock() - ends[0][0]) > LATE_SECONDS:

@@ -1,4 +1,4 @@
-"""One session of a worker: its parts, put together for one incarnation of the topic, and what runs beside them."""
+"""One session of a worker: builds its parts for one incarnation of the topic, and runs them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ AnyLog = TypeVar("AnyLog", bound=WorkerLog)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts(Generic[AnyLog]):
-    """The parts of a worker, each knowing those before it."""
+    """The parts of a worker. Each knows only parts before it."""
 
     leases: Leases
     intake: Intake
@@ -78,7 +78,7 @@ def build_parts(
     now_ms: Callable[[], int] = wall_ms,
     stats: WorkerStats | None = None,
 ) -> Parts[AnyLog]:
-    """Makes all parts of a worker; `connect` makes its view of Kafka, which feeds the intake."""
+    """Builds all parts of a worker. `connect` builds its connection to Kafka, which feeds the intake."""
     leases = Leases()
     intake = Intake(settings, leases)
     kafka_log = connect(leases, intake)
@@ -118,7 +118,7 @@ def build_parts(
 
 
 class Session:
-    """A worker's parts over a Faust app, from its start to its failure or stop."""
+    """The parts of a worker with a Faust app, from start to failure or stop."""
 
     def __init__(self, settings: Settings, topic: Topic, clock: BrokerClock, parts: Parts[FaustLog]) -> None:
         self._settings = settings
@@ -131,7 +131,7 @@ class Session:
 
     @classmethod
     async def open(cls, settings: Settings, db: ClickHouse, stats: WorkerStats) -> Session:
-        """Raises ClickHouseError, ConnectionError and SeveralServers."""
+        """Connects. Raises ClickHouseError, ConnectionError and SeveralServers."""
         await ensure_topics(settings)
         endpoint = Endpoint(db, settings.clickhouse_server)
         await asyncio.to_thread(endpoint.check, MANY_CONNECTIONS)
@@ -179,7 +179,7 @@ class Session:
             await self._topic.close()
 
     async def _stop_app(self) -> None:
-        """Faust waits for its broker without end; what is not applied is read again, so nothing is lost by going."""
+        """Stops the app with a time limit: Faust waits for its broker forever. Unapplied records are read again."""
         try:
             await asyncio.wait_for(self._app.stop(), _STOP_SECONDS)
         except TimeoutError:
@@ -224,7 +224,7 @@ class Session:
 
 
 async def every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
-    """Repeats the work; while ClickHouse or Kafka is away it is simply tried again next time."""
+    """Repeats the work; if ClickHouse or Kafka is away, logs it and tries again next time."""
     while True:
         await asyncio.sleep(seconds)
         try:

@@ -1,4 +1,4 @@
-"""A worker from start to stop: a session with Kafka and ClickHouse, opened anew with back-off when one fails."""
+"""A worker from start to stop: sessions with Kafka and ClickHouse, reopened with back-off after a failure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0  # seconds between attempts
 
 
 class Worker:
-    """Consumes the clicks topic as a member of the group and keeps the rollups up to date until it is stopped."""
+    """Consumes the clicks topic as a member of the group, and keeps the rollups up to date."""
 
     def __init__(self, settings: Settings, db: ClickHouse) -> None:
         self._settings = settings
@@ -31,13 +31,13 @@ class Worker:
         self.stats = WorkerStats()
 
     def problems(self) -> list[str]:
-        """Why the worker is not counting, empty when it is."""
+        """Why the worker is not counting, empty if it is."""
         if self._session is None:
             return [f"worker: not connected: {self._failed}" if self._failed else "worker: not connected yet"]
         return self._session.problems()
 
     async def run_worker(self, stop: asyncio.Event) -> None:
-        """Works until `stop` is set; failures of Kafka or ClickHouse lead to a fresh session."""
+        """Runs until `stop` is set; a failure of Kafka or ClickHouse leads to a new session."""
         backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
         while not stop.is_set():
             try:
@@ -58,17 +58,17 @@ class Worker:
                 self._session = None
 
     async def lag(self) -> int | None:
-        """Records in the log that are not applied yet, over the partitions of this worker; None without a session."""
+        """Unapplied records in the log, over the partitions of this worker; None without a session."""
         return await self._session.lag() if self._session else None
 
     @property
     def last_lag(self) -> int | None:
-        """The lag as it was some seconds ago."""
+        """The lag some seconds ago; does not block."""
         return self._session.last_lag if self._session else None
 
     @property
     def late_seconds(self) -> float:
-        """How old the oldest record that is not applied is, at least, over the partitions of this worker."""
+        """The least age of the oldest record that is not applied, over the partitions of this worker."""
         return self._session.late_seconds if self._session else 0.0
 
     def states(self) -> Counter[State]:
@@ -80,12 +80,12 @@ class Worker:
         return self._session.troubled() if self._session else {}
 
     def remembered(self) -> tuple[int, int]:
-        """(keys, bytes) in memory to tell duplicates and repeats."""
+        """(keys, bytes) in memory to detect duplicates and repeats."""
         return self._session.remembered() if self._session else (0, 0)
 
 
 async def wait_for_clickhouse(db: ClickHouse, stop: asyncio.Event) -> None:
-    """Returns once ClickHouse answers and is migrated, or `stop` is set; says what is missing meanwhile."""
+    """Returns once ClickHouse responds and is migrated, or `stop` is set; logs what is missing meanwhile."""
     backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
     while not stop.is_set():
         try:

@@ -1,4 +1,4 @@
-"""From fetched records to what one insert needs: decode, classify, hash identities, mark duplicates, landing table."""
+"""Turns fetched records into an insert: decode, classify, hash identities, mark duplicates, landing table."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ from rollups.transform.timezones import TimeZones
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class PreparedBatch:
-    """One partition's part of an insert."""
+    """The part of an insert that is of one partition."""
 
     lease: Lease
     fetched: FetchedBatch
     dead_letters: list[DeadLetter]
     seen: list[SeenKeys]
     table: pa.Table
-    settled_ms: Ints  # of each row of the table, up to when the log had come
+    settled_ms: Ints  # per row of the table: up to when the log had come
     events: dict[str, int]  # clicks by reason
     unverified: int
 
 
 @dataclass(slots=True)
 class TransformResult:
-    """What can be inserted, what did not fit, and what failed."""
+    """Batches that can be inserted, that did not fit, and that failed."""
 
     prepared: list[PreparedBatch] = field(default_factory=list)
     remaining: list[LeasedBatch] = field(default_factory=list)
@@ -49,7 +49,7 @@ class TransformResult:
 
 
 class BatchTransformer:
-    """Keeps the dedupe state of each partition in step with the batches that it has transformed."""
+    """Transforms batches, and keeps the dedupe state of each partition in step with them."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class BatchTransformer:
         self._dedupe_states: dict[int, DedupeState] = {}
 
     def load_dedupe_state(self, lease: Lease) -> None:
-        """Sees that the dedupe state of the partition is that of all records before `lease.next`. Blocks."""
+        """Brings the dedupe state of the partition to `lease.next`, from the database if needed. Blocks."""
         state = self._dedupe_states.get(lease.partition)
         if state is None or state.next != lease.next:
             state = DedupeState(self._settings, lease.next, min(lease.settled_ms, self._now_ms()))
@@ -85,14 +85,14 @@ class BatchTransformer:
         self.isolation.forget_all_but(kept)
 
     def remembered(self) -> tuple[int, int]:
-        """(keys, bytes) in memory to tell duplicates and repeats."""
+        """(keys, bytes) in memory to detect duplicates and repeats."""
         kinds = [kind for state in list(self._dedupe_states.values()) for kind in state.kinds.values()]
         return sum(map(len, kinds)), sum(kind.nbytes for kind in kinds)
 
     def transform(self, batches: Iterable[LeasedBatch]) -> TransformResult:
-        """As many clicks as one insert may hold, of those partitions that are still remembered. One that fails holds
-        up no other."""
-        states = self._dedupe_states  # replaced as a whole where partitions go
+        """Transforms as many clicks as one insert may hold, of partitions that have a dedupe state. A batch that fails
+        does not hold up others. Blocks."""
+        states = self._dedupe_states  # replaced as a whole when partitions are revoked
         result, room = TransformResult(), self._settings.batch_max_events
         with _without_garbage_collection():
             for lease, batch in batches:
@@ -115,7 +115,7 @@ class BatchTransformer:
         return result
 
     def gap_table(self, lease: Lease, offset: int) -> pa.Table:
-        """The landing row for offsets before `offset`, which the log no longer has."""
+        """One landing row for the offsets from `lease.next` to before `offset`. Blocks."""
         decoded, _ = decode(FetchedBatch(lease.partition, FetchPosition(lease.next), lease.next, offset), 1, {})
         rows = decoded.rows
         identities = self._identity_hasher.hash_clicks(rows.columns)
@@ -124,7 +124,7 @@ class BatchTransformer:
     def _transform_batch(
         self, lease: Lease, batch: FetchedBatch, state: DedupeState, room: int
     ) -> tuple[PreparedBatch, FetchedBatch | None]:
-        """The first clicks of a batch, and what is left of it."""
+        """Transforms at most about `room` clicks of a batch; also the rest of it, if any."""
         now_ms = self._now_ms()
         decoded, rest = decode(batch, room, self.isolation.poison(lease.partition), state.clock, now_ms)
         classify(decoded, now_ms, self._settings.future_tolerance_minutes * 60_000)
@@ -150,7 +150,7 @@ class BatchTransformer:
 
 @contextmanager
 def _without_garbage_collection() -> Iterator[None]:
-    """A collection would walk every event. Afterwards it is on or off as it was."""
+    """A collection would visit every event. Restores the former state."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

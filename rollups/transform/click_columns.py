@@ -1,4 +1,4 @@
-"""Clicks by their fields, a column each, so that what befalls every click is done to whole columns."""
+"""Clicks as columns, one for each field, so that every step works on whole columns."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from ingest.event.validation import LATEST_MS, MAX_DOMAIN, MAX_EVENT_ID, MAX_LIN
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
-BLANK = Click(clicked_at=0)  # stands where there is no click
+BLANK = Click(clicked_at=0)  # placeholder in rows without a click
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClickColumns:
-    """Columns over clicks in their order. Ids are 0, and texts null or empty, where a click has none."""
+    """Columns over clicks, in order. Without a value ids are 0, texts null or empty."""
 
     clicked_ms: Ints
     account_id: Ints
-    domain: pa.StringArray  # in normal form
+    domain: pa.StringArray  # normalized
     link_id: pa.StringArray
     publisher_id: Ints
     advertiser_id: Ints
@@ -37,12 +37,12 @@ class ClickColumns:
     user_agent: pa.StringArray
     method: pa.StringArray
     purpose: pa.StringArray
-    id_assigned: Mask  # the event id is ours
-    suspects: Mask  # all clicks in which `validate` would find a fault, and perhaps a few more
+    id_assigned: Mask  # the collector or producer assigned the event id
+    suspects: Mask  # clicks in which `validate` may find a fault; it finds none in the others
 
     @classmethod
     def from_clicks(cls, clicks: list[Click]) -> ClickColumns:
-        """Raises OverflowError or pa.ArrowInvalid if some number is too large for its column."""
+        """Raises OverflowError or pa.ArrowInvalid if a number is too large for its column."""
         clicked_ms, naive = _times(clicks)
         event_id = pa.array([click.event_id for click in clicks], pa.string())
         visitor_id = pa.array([click.visitor_id for click in clicks], pa.string())
@@ -81,13 +81,13 @@ class ClickColumns:
 
 
 def by_value(texts: pa.StringArray, function: Callable[[str], Any], kind: pa.DataType) -> pa.Array:
-    """What the function makes of each text, called once for equal ones; null for null."""
+    """Applies the function to each text, once per distinct text; null stays null."""
     coded = texts.dictionary_encode()
     return pa.array([function(text) for text in coded.dictionary.to_pylist()], kind).take(coded.indices)
 
 
 def sizes(texts: pa.StringArray) -> Ints:
-    """Bytes in UTF-8, so never fewer than there are characters; 0 of a null."""
+    """Bytes in UTF-8, never fewer than the characters; 0 for a null."""
     return pc.binary_length(texts).fill_null(0).to_numpy()  # type: ignore[no-any-return]
 
 
@@ -96,19 +96,21 @@ def _absent(column: pa.Array) -> Mask:
 
 
 def _times(clicks: list[Click]) -> tuple[Ints, Mask]:
-    """Milliseconds since 1970, and which of them were given without an offset."""
+    """Milliseconds since 1970, and which times came without a UTC offset."""
     given = [click.clicked_at for click in clicks]
     try:
         return np.array(given, np.int64), np.zeros(len(given), bool)
-    except TypeError:  # there are datetimes among them
-        naive = [not isinstance(at, int) and at.tzinfo is None for at in given]  # the year 1 is in no local zone
+    except TypeError:  # some are datetimes
+        naive = [
+            not isinstance(at, int) and at.tzinfo is None for at in given
+        ]  # the year 1 cannot be converted from a local zone
         times = [0 if is_naive else clicked_at_ms(click) for click, is_naive in zip(clicks, naive, strict=True)]
         return np.array(times, np.int64), np.array(naive, bool)
 
 
 @dataclass(frozen=True, slots=True)
 class _Ids:
-    values: Ints  # 0 where absent
+    values: Ints  # 0 if absent
     absent: Mask
 
     @classmethod

@@ -1,4 +1,4 @@
-"""A log batch as clicks: every record of it, in order, with the reason it is counted under."""
+"""Decodes a fetched batch into rows, one for each click, and makes the dead letters of those that are invalid."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from rollups.kafka_log.timestamps import LATEST, LogClock, LogTimes
 from rollups.model import DeadLetter, FetchedBatch, Reason, Records
 from rollups.transform.click_columns import BLANK, ClickColumns, Ints, Mask
 
-_MOST_APART = 20  # items of one record that get a letter each; what else is wrong with it shares one
+_MOST_APART = 20  # items of one record that get a letter each; further ones share a letter
 
 
 @dataclass(slots=True, kw_only=True)
 class Rows:
-    """The lines of the landing table, a column each: clicks in log order, or what stands in a record's place.
+    """Columns over rows of the landing table: clicks in log order, or a placeholder for a record or gap.
 
-    `records` is how many offsets a row accounts for: 1, 0 for a further click of the same record, n for a gap.
-    `log_time_ms` and `settled_ms` are `taken_in` and `settled` of its record (rollups/kafka_log/timestamps.py).
-    `verified` is False if an earlier delivery of the same click, or a repeat, may have gone unnoticed: at first where
-    the record has no key, so that its client may have sent it to any partition.
+    `records` is the number of offsets of a row: 1, 0 for a further click of the same record, n for a gap.
+    `log_time_ms` and `settled_ms` are `taken_in` and `settled` of the record (rollups/kafka_log/timestamps.py).
+    `verified` is False if a duplicate or repeat may have gone unnoticed; here, if the record has no key, so that its
+    producer may have sent it to any partition.
     """
 
     offsets: Ints
@@ -55,7 +55,7 @@ Problem = tuple[Reason, str, str]  # (reason, error, message)
 
 @dataclass(slots=True, kw_only=True)
 class Decoded:
-    """A batch as rows: how many stand for each of its records, and why some of them are dead letters, by row."""
+    """A batch as rows. `counts` are the rows per record, `problems` say by row why it is a dead letter."""
 
     batch: FetchedBatch
     rows: Rows
@@ -67,16 +67,16 @@ class Decoded:
 def decode(
     batch: FetchedBatch, most: int, poison: Mapping[int, str], clock: LogClock | None = None, now_ms: int = LATEST
 ) -> tuple[Decoded, FetchedBatch | None]:
-    """Rows for exactly the offsets of the batch, in log order, and what is left of it once there are `most` clicks.
+    """Rows for the offsets of the batch, in log order, up to about `most` clicks; also the rest of the batch, if any.
 
-    A record is taken whole, so there may be up to MAX_RECORD_EVENTS more. `poison` says why records at some offsets
-    cannot be counted; they are not looked at. `clock` is that of the records before.
+    Records are not split, so there may be up to MAX_RECORD_EVENTS more clicks. `poison` says by offset why a record
+    cannot be counted; it is not parsed. `clock` is the one after the records before.
     """
     clicks, counts, problems = _parse(batch.records, most, poison)
     batch, rest = batch.cut(len(counts))
     log = batch.records
     times = (clock or LogClock.at(0)).read(log, now_ms)
-    missing = batch.end - batch.start - len(log)  # offsets that hold no record
+    missing = batch.end - batch.start - len(log)  # offsets without a record
     columns, faults = _sift([*clicks, BLANK] if missing else clicks)
     problems.update((row, (Reason.INVALID, fault.value, message)) for row, (fault, message) in faults.items())
     reasons = np.full(len(clicks), Reason.COUNTED, np.int8)
@@ -104,7 +104,7 @@ def decode(
 
 
 def _parse(log: Records, most: int, poison: Mapping[int, str]) -> tuple[list[Click], Ints, dict[int, Problem]]:
-    """(clicks, how many there are of each record, what could not be parsed by row, with a blank in its place)"""
+    """(clicks, with BLANK for what cannot be parsed; clicks per record; problems by row)"""
     values, poisoned = log.values, {}
     if poison:
         poisoned = {number: poison[offset] for number, offset in enumerate(log.offsets) if offset in poison}
@@ -138,7 +138,7 @@ def _parse(log: Records, most: int, poison: Mapping[int, str]) -> tuple[list[Cli
 
 
 def _sift(clicks: list[Click]) -> tuple[ClickColumns, dict[int, tuple[Fault, str]]]:
-    """The fields of the clicks, blank where one is invalid, and what is wrong with these by row."""
+    """The columns of the clicks, with BLANK for invalid ones, and the faults of these by row."""
     try:
         columns = ClickColumns.from_clicks(clicks)
         suspects: Iterable[int] = np.flatnonzero(columns.suspects).tolist()
@@ -152,7 +152,7 @@ def _sift(clicks: list[Click]) -> tuple[ClickColumns, dict[int, tuple[Fault, str
 
 
 def dead_letters(decoded: Decoded) -> list[DeadLetter]:
-    """The letters of a batch, in log order, at most a few for each record."""
+    """The dead letters of a batch, in log order, at most a few per record."""
     ends = np.cumsum(decoded.counts)
     rows_of: defaultdict[int, list[int]] = defaultdict(list)
     rows = sorted(decoded.problems)
@@ -165,7 +165,7 @@ def _of_record(decoded: Decoded, number: int, rows: list[int]) -> Iterator[DeadL
     log, count = decoded.batch.records, int(decoded.counts[number])
     value, key, offset = log.values[number], log.keys[number], log.offsets[number]
     items = split_array(value)
-    if items is None or len(items) != count:  # it was taken as a whole
+    if items is None or len(items) != count:  # the record failed as a whole
         yield DeadLetter(offset, *decoded.problems[rows[0]], value, None, key)
         return
     first = int(np.sum(decoded.counts[:number]))

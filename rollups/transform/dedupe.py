@@ -1,9 +1,8 @@
-"""A partition's memory of 64-bit keys: which of them an earlier offset of the same partition already had.
+"""The dedupe window of a partition: which 64-bit keys an earlier offset of the partition already had.
 
-Keys are remembered by the generation of the log they came in: stretches of half the horizon by the log's own append
-time. A key is known if it came in the generation up to which the log has settled or in the two before, so for at least
-the horizon and, where brokers set the times, at most one and a half times as long. Every decision is a function of the
-log's records before it, however they were cut into batches: a replay repeats it.
+Keys are kept by generation: half a horizon of the log's own time. A key is known if it came in the generation up to
+which the log has settled, or in the two before: for at least a horizon and, if brokers set the times, at most one and a
+half. Each decision depends only on earlier records of the log, not on their batches, so a replay repeats it.
 """
 
 from __future__ import annotations
@@ -29,15 +28,15 @@ _NOWHERE = -1
 
 @dataclass(slots=True)
 class DedupeResult:
-    """What a memory says of keys in log order, and what it remembers of them from now on."""
+    """The result for keys in log order."""
 
     known: Mask  # an earlier offset had it
-    kept: Mask  # it will be known later on; False where the memory is full
-    fresh: list[tuple[int, Keys]] = field(default_factory=list)  # (generation, keys that it did not hold yet)
+    kept: Mask  # it will be known later; False if the window is full
+    fresh: list[tuple[int, Keys]] = field(default_factory=list)  # (generation, keys that are new in it)
 
 
 class DedupeWindow:
-    """The keys of one partition, at most `capacity` of them; beyond that new ones are not remembered."""
+    """The keys of one partition. Beyond `capacity` new keys are not kept."""
 
     def __init__(self, horizon_minutes: int, capacity: int) -> None:
         self._width = -(-horizon_minutes // 2)
@@ -53,10 +52,10 @@ class DedupeWindow:
         return sum(table.nbytes for table in self._tables.values())
 
     def check_and_add(self, taken_in: Minutes, settled: Minutes, keys: Keys) -> DedupeResult:
-        """Looks keys up in log order and remembers them.
+        """Looks up keys in log order and adds them.
 
-        `taken_in` says when a key came and need not be right; it may only be remembered for longer by that. `settled`,
-        which does not go back, says what is old enough to be forgotten.
+        `taken_in` are the times of the keys and may be wrong, which can only keep a key longer. `settled`, which does
+        not go back, decides which keys are forgotten.
         """
         nows = settled - settled % self._width
         generations = np.maximum(taken_in - taken_in % self._width, nows)
@@ -85,7 +84,7 @@ class DedupeWindow:
             self._tables = {**window, generation: current}
 
     def _expected(self) -> int:
-        """Keys of a generation: as many as the last one has, so that its table need not grow with everybody waiting."""
+        """The expected size of a generation, that of the last one, so that its table need not grow."""
         newest = self._tables.get(self._newest)
         return min(len(newest), self._capacity) if newest else 0
 
@@ -93,19 +92,19 @@ class DedupeWindow:
         return generation - 2 * self._width
 
     def restore(self, remembered: dict[int, Keys], settled: int) -> None:
-        """Starts from the fresh keys of `check_and_add` by generation, at that minute of the log; keys may repeat."""
+        """Starts from fresh keys of `check_and_add`, by generation, at a settled minute; keys may repeat."""
         first = self._first(settled - settled % self._width)
         self._newest = max(remembered, default=0)
         self._tables = {g: HashSet.from_hashes(keys) for g, keys in remembered.items() if g >= first}
 
 
 class OutOfStep(ClickmillError):
-    """A batch does not start where the memory ends: an earlier one was not applied. Claim the partition again."""
+    """A batch does not start where the dedupe state ends: an earlier one was not applied. Reclaim the partition."""
 
 
 @dataclass(frozen=True, slots=True)
 class SeenKeys:
-    """Keys that a batch brings into the memory; `kind` is `id` or `repeat`."""
+    """Keys that a batch adds to a window; `kind` is `id` or `repeat`."""
 
     kind: str
     generation: int
@@ -113,7 +112,7 @@ class SeenKeys:
 
 
 class DedupeState:
-    """Event ids, and (user, link, slot) of counted clicks, of all records before `next`."""
+    """The windows of one partition: event ids, and (user, target, slot) of counted clicks, of records before `next`."""
 
     def __init__(self, settings: Settings, next_offset: int, settled_ms: int = 0) -> None:
         self._horizon = settings.dedupe_horizon_minutes
@@ -125,14 +124,16 @@ class DedupeState:
     def mark_duplicates(
         self, rows: Rows, identities: Identities, batch: FetchedBatch, clock: LogClock
     ) -> list[SeenKeys]:
-        """Gives duplicates and repeats their reason, and says which rows could not be verified.
+        """Gives duplicates and repeats their reason, and marks rows as unverified. Returns the new keys.
 
-        `clock` is the one after the batch.
+        `clock` is the one after the batch. Raises OutOfStep.
         """
         if batch.start != self.next:
-            raise OutOfStep(f"the memory of partition {batch.partition} ends at {self.next}, not at {batch.start}")
-        self.next = _NOWHERE  # until all of it is taken in
-        taken_in = np.maximum(rows.log_time_ms, rows.settled_ms)  # where the first is not known
+            raise OutOfStep(
+                f"the dedupe state of partition {batch.partition} ends at {self.next}, not at {batch.start}"
+            )
+        self.next = _NOWHERE  # until the whole batch is added
+        taken_in = np.maximum(rows.log_time_ms, rows.settled_ms)  # if the first is unknown
         late = identities.clicked_ms // MS_PER_MINUTE < taken_in // MS_PER_MINUTE - self._horizon
         named = (identities.ids != 0) & (rows.reasons != Reason.FUTURE)
         rows.verified &= named & ~late & ~rows.columns.id_assigned

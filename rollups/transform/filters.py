@@ -1,4 +1,4 @@
-"""Which decoded clicks are clicks of people, in time: the rest gets its reason here."""
+"""Classifies decoded clicks: of people and in time, or from the future, of bots, prefetches."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from rollups.transform.decode import Decoded
 
 
 def classify(decoded: Decoded, now_ms: int, future_tolerance_ms: int) -> None:
-    """Marks clicks from the future (dead letters), bots and prefetches.
+    """Gives clicks from the future (dead letters), of bots and prefetches their reason.
 
-    A click is compared with the time at which the log took it in, so that a replay decides the same; `now_ms`, the
-    worker's clock, bounds that time where producers set it.
+    A click is compared with the time at which the log took it in, so that a replay decides alike; without that time,
+    with `now_ms`.
     """
     rows, columns = decoded.rows, decoded.rows.columns
     prefetch = _verdicts(columns.method, lambda method: is_prefetch(method, None))

@@ -1,4 +1,4 @@
-"""What tells clicks apart: their event ids, their users and what was clicked, as 64-bit hashes."""
+"""Identities of clicks as 64-bit hashes: event ids, users and targets."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _ODD = np.uint64(0x9E3779B97F4A7C15)
 
 @dataclass(frozen=True, slots=True)
 class Identities:
-    """Arrays over rows in log order; 0 where a row has none."""
+    """Arrays over rows in log order; 0 for none."""
 
     clicked_ms: NDArray[np.int64]
     ids: Hashes
     users: Hashes
-    targets: Hashes  # the link, or the affiliate placement of a click without one
+    targets: Hashes  # the link, else the affiliate placement
 
     def repeat_keys(self, seconds: int) -> Hashes:
-        """Equal for clicks of one user on one link in one slot of so many seconds of click time; never 0."""
+        """Keys that are equal for clicks of one user on one target within one slot of click time; never 0."""
         slots = (self.clicked_ms // (seconds * 1000)).astype(np.uint64)
         keys = _mixed(self.users ^ _mixed(self.targets ^ _mixed(slots)))
         keys[keys == 0] = 1
@@ -36,9 +36,9 @@ class Identities:
 
 
 class IdentityHasher:
-    """Keyed hashes: neither addresses nor visitor ids leave the worker, and nobody can make two collide.
+    """Keyed hashes: addresses and visitor ids do not leave the worker, and clients cannot construct collisions.
 
-    Users hang on the visitor secret, event ids on a key of the database alone: they are known when the secret changes.
+    Users depend on the visitor secret, event ids only on a key of the database: they outlast a change of the secret.
     """
 
     def __init__(self, visitor_secret: str, event_id_key: bytes) -> None:
@@ -50,9 +50,9 @@ class IdentityHasher:
 
     @classmethod
     def from_database(cls, db: ClickHouse, visitor_secret: str) -> IdentityHasher:
-        """With the database's key for event ids. Logs a warning if the secret has changed. Blocks.
+        """A hasher with the database's key for event ids. Logs a warning if the secret has changed. Blocks.
 
-        ClickHouseError if `migrate` has not run.
+        Raises ClickHouseError if `migrate` has not run.
         """
         key = event_id_key(db)
         note_visitor_secret(db, visitor_secret, key)
@@ -67,7 +67,7 @@ class IdentityHasher:
         )
 
     def _ids(self, columns: ClickColumns) -> Hashes:
-        """Of the event id and the owners of the click: another owner's event is another event."""
+        """Hashes of event id and owners: the same id of another owner is another event."""
         ids = _hashes(columns.event_id, self._event_id)
         owners = [columns.account_id.astype(np.uint64), columns.publisher_id.astype(np.uint64)]
         owned = siphash_rows([ids, *owners], self._owned_id)
@@ -76,10 +76,9 @@ class IdentityHasher:
         return owned
 
     def _users(self, columns: ClickColumns) -> Hashes:
-        """As `ingest.event.click.user_identity` has it: the visitor id, else address and user agent, else nothing.
+        """Hashes of the user as in `ingest.event.click.user_identity`: the visitor id, else address and user agent.
 
-        Addresses that came as they are get the hash first that the collector puts in their place: a visitor is one
-        user whichever way a click came.
+        Plain addresses are first hashed as the collector does, so that a visitor is one user by either way.
         """
         users = _hashes(columns.visitor_id, self._visitor)
         rows = np.flatnonzero(users == 0)
@@ -107,7 +106,7 @@ def _key(secret: bytes) -> tuple[int, int]:
 
 
 def _hashes(texts: pa.StringArray, key: tuple[int, int]) -> Hashes:
-    """0 for what is null or empty, and for nothing else."""
+    """Keyed hashes, 0 exactly for null and empty texts."""
     hashes = siphash(texts, key)
     hashes[hashes == 0] = 1
     hashes[sizes(texts) == 0] = 0
@@ -115,7 +114,7 @@ def _hashes(texts: pa.StringArray, key: tuple[int, int]) -> Hashes:
 
 
 def _mixed(values: Hashes) -> Hashes:
-    """Spreads every bit over all 64 (the finalizer of SplitMix64)."""
+    """Mixes the bits of each value (the finalizer of SplitMix64)."""
     values = values + _ODD
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -1,31 +1,31 @@
-"""Isolation of poison: batches that keep failing get smaller until the record that does it stands alone."""
+"""Isolation of poison: a batch that keeps failing is halved until the record that causes it is alone."""
 
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 
-_TRIES = 3  # of the whole, and of a record alone: what fails once may work the next time
+_TRIES = 3  # of the whole batch, and of a single record: a failure may be temporary
 _MOST_WHY = 300  # characters
 
 
 @dataclass(slots=True)
 class _Stretch:
-    """A stretch of log that failed: what is left of it starts at `start`."""
+    """A stretch of the log that failed; the rest of it starts at `start`."""
 
     start: int
     until: int
     failures: int = 0
-    alone: int = 0  # failures in a row of the first record by itself
+    alone: int = 0  # failures in a row of the first record alone
     found: int = 0  # records that were left out
     why: str = ""
     most: int | None = None  # records of a batch, None for all
     poison: dict[int, str] = field(default_factory=dict)
-    acquitted: bool = False  # the first record fails as a dead letter too, so its content is not the cause
+    acquitted: bool = False  # the first record also fails as a dead letter: its content is not the cause
 
 
 class Isolation:
-    """What is known of the stretches that failed, by partition. It does no I/O and blocks on nothing."""
+    """Stretches that failed, by partition. No call blocks."""
 
     def __init__(self) -> None:
         self._stretches: dict[int, _Stretch] = {}
@@ -36,7 +36,7 @@ class Isolation:
         return stretch.most if stretch else None
 
     def poison(self, partition: int) -> Mapping[int, str]:
-        """Why records cannot be counted, by offset: they are to become dead letters."""
+        """Why records cannot be counted, by offset; they become dead letters."""
         stretch = self._stretches.get(partition)
         return stretch.poison if stretch else {}
 
@@ -45,7 +45,7 @@ class Isolation:
         return partition in self._stretches
 
     def failed(self, partition: int, start: int, end: int, offsets: Sequence[int], why: str) -> bool:
-        """Takes note of a batch that was refused; whether the next one is another: smaller, or with a dead letter."""
+        """Notes a refused batch; whether the next attempt differs: is smaller, or makes a dead letter."""
         stretch = self._stretches.get(partition)
         if stretch is None or stretch.start != start:
             stretch = self._stretches[partition] = _Stretch(start, end)
@@ -61,7 +61,7 @@ class Isolation:
         return not stretch.acquitted
 
     def applied(self, partition: int, end: int) -> None:
-        """Takes note of a batch that was applied up to `end`."""
+        """Notes a batch that was applied up to `end`."""
         stretch = self._stretches.get(partition)
         if stretch is None:
             return
@@ -73,7 +73,7 @@ class Isolation:
         stretch.most = stretch.most and 2 * stretch.most
 
     def under_way(self) -> dict[int, str]:
-        """What is being looked for, by partition, where a record was left out already: it may not be the only one."""
+        """Why partitions are searched further, for those where a record was left out already."""
         return {
             partition: f"{stretch.found} records up to offset {stretch.start} could not be counted: {stretch.why}"
             for partition, stretch in self._stretches.items()

@@ -1,4 +1,4 @@
-"""Rows of one partition as the columns of the landing table."""
+"""Makes the landing table from the rows of one partition."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def to_landing_table(
     expect: int,
     tail: Tail = NO_TAIL,
 ) -> pa.Table:
-    """One landing row each, in log order. Rows that no grain shows have no owner. Blocks for unknown zones.
+    """One landing row per row, in log order. Rows that appear in no grain have owner 0. Blocks for unknown zones.
 
     `expect` is the watermark that the insert is compared with, `tail` the last record of the batch.
     """

@@ -1,4 +1,4 @@
-"""The `seen` table: what partitions remember, written before the clicks and read back by the next owner."""
+"""The `seen` table: keys of the dedupe windows, written before the clicks and loaded by the next owner."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from rollups.clickhouse import ClickHouse
 from rollups.compiled.hash_set import Keys
 from rollups.transform.dedupe import MS_PER_MINUTE, DedupeState, SeenKeys
 
-# Rows of batches that were never applied end after the watermark, and so do none of those that were. Earlier
-# incarnations of the topic count up to their own watermarks.
+# Only rows of unapplied batches end after the watermark. Earlier incarnations of the topic count up to their own
+# watermarks.
 _APPLIED = """
 SELECT toString(kind) AS name, generation, keys FROM seen
 INNER JOIN
@@ -24,7 +24,7 @@ INNER JOIN
 WHERE partition = {partition:UInt16} AND end_offset <= upto
 """
 
-# Where the log's times are old, as producers may set them, the clock of an empty tail must not decide alone.
+# Producers may set old times, so the time of an empty tail must not decide alone.
 _FORGETTABLE = """
 SELECT DISTINCT source, generation FROM seen
 WHERE source IN (SELECT source FROM sources WHERE topic = {topic:String}) AND generation <
@@ -37,12 +37,14 @@ least(
 
 
 class Seen:
+    """The keys of one source."""
+
     def __init__(self, db: ClickHouse, source: int, topic: str) -> None:
         self._db = db
         self._scope = {"source": source, "topic": topic}
 
     def write(self, batches: list[tuple[int, int, list[SeenKeys]]]) -> None:
-        """Notes, durably, the keys of batches given as (partition, end offset, keys)."""
+        """Writes, durably, keys of batches given as (partition, end offset, keys). Blocks."""
         rows = [(partition, end, keys) for partition, end, kept in batches for keys in kept]
         if not rows:
             return
@@ -57,12 +59,12 @@ class Seen:
                 "keys": pa.ListArray.from_arrays(offsets, np.concatenate([keys.keys for _, _, keys in rows])),
             }
         )
-        # One part for each generation: after a quiet time a batch may hold many of them.
+        # One part per generation: after a quiet time a batch may contain many.
         self._db.insert_arrow("seen", table, {"async_insert": 0, "max_partitions_per_insert_block": 0})
 
     def load(self, partition: int, state: DedupeState, now_ms: int) -> None:
-        """Fills an empty state with what was seen before its `next`."""
-        present = now_ms // MS_PER_MINUTE  # earlier versions believed stamps beyond it
+        """Fills an empty state with the keys of records before its `next`. Blocks."""
+        present = now_ms // MS_PER_MINUTE  # earlier versions trusted timestamps beyond it
         parameters = {**self._scope, "partition": partition, "upto": state.next}
         found: dict[str, dict[int, list[Keys]]] = defaultdict(lambda: defaultdict(list))
         for batch in self._db.query_arrow(_APPLIED, parameters).to_batches():
@@ -74,7 +76,7 @@ class Seen:
             state.kinds[kind].restore({g: np.concatenate(parts) for g, parts in by_generation.items()}, settled)
 
     def forget(self, older_than_minutes: int) -> None:
-        """Drops what no partition needs any more, by the log's time: the workers may have been away for long."""
+        """Drops generations that no partition needs, by the time of the log: workers may have been away. Blocks."""
         old = self._db.query(_FORGETTABLE, {**self._scope, "minutes": older_than_minutes})
         for source, generation in old:
             self._db.command(f"ALTER TABLE seen DROP PARTITION ({source:d}, {generation:d})")

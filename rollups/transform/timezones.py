@@ -15,33 +15,32 @@ from numpy.typing import NDArray
 from rollups.clickhouse import ClickHouse, Row
 
 DEFAULT_ZONE = "UTC"
-_MINUTE = 60  # zones change their offset on whole minutes only, save one in 1972: Newfoundland at 00:01 until 2011
+_MINUTE = 60  # zones change their offset on whole minutes only, except one in 1972: Newfoundland at 00:01 until 2011
 _DAY = 86_400
 READ_AT_ONCE = 100_000
-_REMEMBERED = 100_000  # owners; whoever sends clicks makes up as many as there are numbers
-OVERLAP = timedelta(seconds=60)  # a row is visible a moment after its version was stamped
+_REMEMBERED = 100_000  # owners; a sender of clicks can invent any number of them
+OVERLAP = timedelta(seconds=60)  # a row becomes visible a moment after its version
 _START = datetime.fromtimestamp(0, UTC)
 
 Ints = NDArray[np.int64]
-Place = tuple[datetime, int]  # version and owner, the order in which changes are read
+Place = tuple[datetime, int]  # (version, owner), in which order changes are read
 
 
 class OwnerZones:
-    """The zones of one kind of owner; `refresh` at least every 30 s, unknown owners are asked for at once.
+    """The zones of one kind of owner. Unknown owners are queried at once; call `refresh` at least every 30 s.
 
-    In memory are those of the last batches: at most twice `remembered` owners, and those of one batch. Both calls
-    block on the database, and may be made by different threads.
+    At most twice `remembered` owners, and those of one batch, stay in memory. Thread-safe. Both calls block.
     """
 
     def __init__(self, db: ClickHouse, table: str, key: str, remembered: int = _REMEMBERED) -> None:
         self._db, self._table, self._key, self._remembered = db, table, key, remembered
-        self._young: dict[int, str] = {}  # seen since there were too many
-        self._old: dict[int, str] = {}  # seen before that
+        self._young: dict[int, str] = {}  # used since the last overflow
+        self._old: dict[int, str] = {}  # used before that
         self._lock = threading.Lock()
         self._settled: Place = _START, 0
 
     def refresh(self) -> None:
-        """Takes over zones that were written since the last look, of owners that are in memory."""
+        """Reads zones that were written since the last call, for owners in memory."""
         place = self._settled
         while True:
             rows = self._db.query(
@@ -67,7 +66,7 @@ class OwnerZones:
             self._settled = max(self._settled, min((version.replace(tzinfo=UTC), owner), latest))
 
     def zones_of(self, owners: Iterable[int]) -> dict[int, str]:
-        """The zone of each owner; one that the catalogue does not know has the default."""
+        """The zone of each owner, DEFAULT_ZONE if the catalogue does not know it."""
         wanted = set(owners)
         with self._lock:
             for owner in (wanted - self._young.keys()) & self._old.keys():
@@ -91,7 +90,7 @@ class OwnerZones:
 
 @dataclass(frozen=True, slots=True)
 class TimeZones:
-    """The zones of the owners of clicks."""
+    """The zones of all owners of clicks."""
 
     accounts: OwnerZones
     publishers: OwnerZones
@@ -111,19 +110,19 @@ def _zone_names() -> frozenset[str]:
 
 
 def _known(zone: str) -> str:
-    """A zone written into the table by hand must not stop the worker: what is no zone counts as the default."""
+    """The zone, or the default for an unknown name, which must not stop the worker."""
     return zone if zone in _zone_names() else DEFAULT_ZONE
 
 
 @lru_cache(maxsize=65536)
 def _offset(zone: str, minute: int) -> int:
-    """Seconds east of UTC that the zone has in a minute since 1970."""
+    """The UTC offset of the zone in seconds, at a minute since 1970."""
     offset = datetime.fromtimestamp(minute * _MINUTE, ZoneInfo(zone)).utcoffset()
     return 0 if offset is None else int(offset.total_seconds())
 
 
 def local_day_hour(clicked_at_ms: Ints, owners: Ints, zones: OwnerZones) -> tuple[Ints, Ints]:
-    """Local day (days since 1970) and hour (0–23) of each click in its owner's zone."""
+    """Local day (days since 1970) and hour (0–23) of each click in the zone of its owner. Blocks for unknown owners."""
     seconds = clicked_at_ms // 1000
     local = np.empty_like(seconds)
     distinct, place = np.unique(owners, return_inverse=True)
@@ -134,5 +133,5 @@ def local_day_hour(clicked_at_ms: Ints, owners: Ints, zones: OwnerZones) -> tupl
         minutes, where = np.unique(seconds[rows] // _MINUTE, return_inverse=True)
         offsets = np.array([_offset(zone, minute) for minute in minutes.tolist()], dtype=np.int64)
         local[rows] = seconds[rows] + offsets[where]
-    np.maximum(local, 0, out=local)  # a west zone's first hours of 1970; ClickHouse's dates start there
+    np.maximum(local, 0, out=local)  # the first hours of 1970 in a western zone; dates of ClickHouse start in 1970
     return local // _DAY, local % _DAY // 3600
