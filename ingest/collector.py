@@ -173,7 +173,7 @@ async def _publish(producer: ClickProducer, clicks: list[Click]) -> None:
     except BufferFull as error:
         raise HttpError(429, "RATE_LIMITED", "Too many events wait for the broker; send them again later.") from error
     except (TimeoutError, DeliveryFailed, ProducerClosed, KafkaError) as error:
-        log.warning("events were not acknowledged, the response is 503: %s", error or "no answer in time")
+        log.warning("events were not acknowledged, the response is 503: %s", error or "timeout")
         message = "The broker did not acknowledge all events; send them again, with the same event ids."
         raise HttpError(503, "UNAVAILABLE", message) from error
 
