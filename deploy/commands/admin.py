@@ -54,10 +54,10 @@ def keys_create(**wish: Any) -> None:
 
     Example: clickmill keys create --role account --account-id 1
     """
-    answer = admin_call(
+    created = admin_call(
         "POST", "/admin/keys", {field: value for field, value in wish.items() if value not in (None, "")}
     )
-    click.echo(json.dumps(answer, indent=1))
+    click.echo(json.dumps(created, indent=1))
 
 
 @keys.command("list")

@@ -81,14 +81,14 @@ async def _late(
         if end > max(first, watermarks[partition]) and time.time() - read_ms / 1000 > LATE_SECONDS:
             behind[partition] = max(first, watermarks[partition])
     found = await peek(settings, settings.topic, behind)
-    problems = [f"partition {partition} does not answer a fetch" for partition in behind.keys() - found.keys()]
-    for partition, place in found.items():
-        age = time.time() - place.record.timestamp / 1000 if place.record else 0.0
+    problems = [f"partition {partition} does not respond to a fetch" for partition in behind.keys() - found.keys()]
+    for partition, found_at in found.items():
+        age = time.time() - found_at.record.timestamp / 1000 if found_at.record else 0.0
         if age > LATE_SECONDS:
             records = view.bounds[partition][1] - behind[partition]
-            nobody = "" if partition in accounts else "; no worker has counted anything of it"
+            note = "" if partition in accounts else "; no worker has counted anything of it"
             problems.append(
-                f"partition {partition}: {records} records are not counted, the oldest for {age:.0f} s{nobody}"
+                f"partition {partition}: {records} records are not counted, the oldest for {age:.0f} s{note}"
             )
     return problems
 
@@ -118,9 +118,9 @@ async def _marks_problems(settings: Settings, view: LogView, marks: Marks) -> li
         first, end, _ = view.bounds.get(partition, (0, 0, None))
         there[partition] = [offset for offset in sorted(crcs) if first <= offset < end]
     problems: dict[int, str] = {}
-    while asked := {partition: offsets.pop() for partition, offsets in there.items() if offsets}:
-        for partition, place in (await peek(settings, settings.topic, asked)).items():
-            offset, record = asked[partition], place.record
+    while sampled := {partition: offsets.pop() for partition, offsets in there.items() if offsets}:
+        for partition, found_at in (await peek(settings, settings.topic, sampled)).items():
+            offset, record = sampled[partition], found_at.record
             if record is None or (record.offset, fingerprint_of(record)) != (offset, marks[partition][offset]):
                 problems.setdefault(partition, another_log(partition, offset))
     return list(problems.values())

@@ -112,8 +112,8 @@ async def _probe(client: httpx.AsyncClient, ingest: str, stack: RunningStack) ->
 
     async def count() -> int:
         headers = {"X-Api-Key": stack.settings.admin_key}
-        answer = await client.get("/api/v1/clicks", params=parameters, headers=headers)
-        return sum(row["click_count"] for row in answer.raise_for_status().json()["data"])
+        response = await client.get("/api/v1/clicks", params=parameters, headers=headers)
+        return sum(row["click_count"] for row in response.raise_for_status().json()["data"])
 
     before = await count()
     started = time.monotonic()
@@ -141,8 +141,8 @@ async def _get(client: httpx.AsyncClient, command: str) -> Any:
     """The response to one of the printed command lines."""
     _, _, header, url = shlex.split(command)
     name, _, value = header.partition(": ")
-    answer = await client.get(url, headers={name: value})
-    return answer.raise_for_status().json()
+    response = await client.get(url, headers={name: value})
+    return response.raise_for_status().json()
 
 
 def _show(title: str, rows: list[dict[str, Any]], columns: str) -> None:

@@ -27,8 +27,8 @@ def parser(account_id: int, domain: str) -> Parse:
         if not found:
             return Rejected(Fault.NOT_AN_EVENT, "the line is not in the combined log format", raw)
         address, at, request, referrer, user_agent = found.groups()
-        asked = _REQUEST.fullmatch(_unescaped(request))
-        if not asked:
+        parsed = _REQUEST.fullmatch(_unescaped(request))
+        if not parsed:
             return Rejected(Fault.NOT_AN_EVENT, f"{request!r} is not an HTTP request", raw)
         try:
             clicked_at = datetime.strptime(at, "%d/%b/%Y:%H:%M:%S %z")
@@ -38,9 +38,9 @@ def parser(account_id: int, domain: str) -> Parse:
             clicked_at=clicked_at,
             account_id=account_id,
             domain=domain,
-            link_id=_link(asked[2]),
+            link_id=_link(parsed[2]),
             ip=address,
-            method=asked[1],
+            method=parsed[1],
             referrer=_given(referrer),
             user_agent=_given(user_agent),
         )

@@ -71,8 +71,8 @@ def _cleanup(config: Config) -> Iterable[str]:
 def _timestamp_type(config: Config) -> Iterable[str]:
     if config.get("message.timestamp.type") == "CreateTime":
         yield (
-            "message.timestamp.type is CreateTime, so ids are forgotten and X-Data-As-Of is told by the clocks of "
-            "whoever sends; set it to LogAppendTime"
+            "message.timestamp.type is CreateTime, so the clocks of senders decide when ids are forgotten and what "
+            "X-Data-As-Of says; set it to LogAppendTime"
         )
 
 
@@ -114,14 +114,14 @@ async def warn_of_findings(admin: AIOKafkaAdminClient, settings: Settings, large
 
 async def _configs(admin: AIOKafkaAdminClient, topics: list[str]) -> list[Config]:
     """The effective settings of each topic. Raises KafkaError."""
-    asked = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in topics]
-    told: dict[str, Config] = {topic: {} for topic in topics}
-    for response in await admin.describe_configs(asked):
+    resources = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in topics]
+    configs: dict[str, Config] = {topic: {} for topic in topics}
+    for response in await admin.describe_configs(resources):
         for error_code, message, _, name, entries in response.resources:
             if error_code:
                 raise for_code(error_code)(message)
-            told[name] = {entry[0]: entry[1] for entry in entries if entry[1] is not None}
-    return [told[topic] for topic in topics]
+            configs[name] = {entry[0]: entry[1] for entry in entries if entry[1] is not None}
+    return [configs[topic] for topic in topics]
 
 
 def log_once(level: int, line: str) -> None:
