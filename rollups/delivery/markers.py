@@ -17,7 +17,7 @@ from enum import Enum
 import pyarrow as pa
 
 from rollups.clickhouse import ClickHouse, ClickHouseError
-from rollups.clickhouse_codes import Code
+from rollups.clickhouse_codes import FUNCTION_THROW_IF_VALUE_IS_NON_ZERO
 from rollups.delivery.leases import Leases
 from rollups.kafka_log.tail import NO_TAIL, Tail
 
@@ -160,6 +160,6 @@ def insert_batch(db: ClickHouse, source: int, partitions: Iterable[int], batch: 
 
 
 def _classify(error: ClickHouseError) -> Outcome:
-    if error.code == Code.FUNCTION_THROW_IF_VALUE_IS_NON_ZERO:
+    if error.code == FUNCTION_THROW_IF_VALUE_IS_NON_ZERO:
         return Outcome.FENCED if "FENCED" in str(error) else Outcome.STALE
     return Outcome.REFUSED if error.refuses_content else Outcome.UNKNOWN

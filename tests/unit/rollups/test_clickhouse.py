@@ -5,14 +5,13 @@ from __future__ import annotations
 import pytest
 
 from rollups.clickhouse import ClickHouse
-from rollups.clickhouse_codes import Code
+from rollups.clickhouse_codes import IMPAIRED, TOO_LARGE, TOO_MUCH
 
 
 def test_codes_have_the_names_of_clickhouse(db: ClickHouse) -> None:
-    [(names,)] = db.query(
-        "SELECT arrayMap(code -> errorCodeToName(code), {codes:Array(UInt16)})", {"codes": list(Code)}
-    )
-    assert names == [code.name for code in Code]
+    codes = [*IMPAIRED, *TOO_LARGE, *TOO_MUCH]
+    [(names,)] = db.query("SELECT arrayMap(code -> errorCodeToName(code), {codes:Array(UInt16)})", {"codes": codes})
+    assert names == [code.name for code in codes]
 
 
 @pytest.mark.parametrize("length", [0, 1, 1000, 1001, 20_000])

@@ -415,7 +415,7 @@ def test_a_topic_that_was_made_again_ends_the_session(db: ClickHouse) -> None:
     asyncio.run(scenario())
 
 
-def test_a_future_click_is_buried_as_it_came(db: ClickHouse) -> None:
+def test_a_future_click_is_a_dead_letter_as_it_came(db: ClickHouse) -> None:
     log = MemoryLog()
     raw = b'{"clicked_at": "2099-01-01T00:00:00Z", "extra": 1, "account_id": 1, "domain": "D.E/", "link_id": "a"}'
     log.append(0, raw)
