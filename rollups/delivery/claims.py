@@ -94,7 +94,7 @@ class Claims:
         epochs, markers = await asyncio.to_thread(self._fence, partitions)
         won = [lease for lease in leases if markers[lease.partition].epoch == epochs[lease.partition]]
         if len(won) < len(leases):
-            log.warning("somebody else claims partitions too: %s", sorted({*partitions} - {w.partition for w in won}))
+            log.warning("another worker claims partitions too: %s", sorted({*partitions} - {w.partition for w in won}))
             await asyncio.sleep(_FIRST_PAUSE)
         same = await self._have_same_log(won, markers, bounds)
         for lease in won:

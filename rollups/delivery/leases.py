@@ -25,7 +25,7 @@ class Leases:
         self._due = asyncio.Event()
 
     def assign(self, partitions: set[int]) -> None:
-        """The group has assigned exactly these partitions; all are claimed anew."""
+        """The group has assigned exactly these partitions; each starts a new claim."""
         self.joined = True
         self.held = {partition: Lease(partition) for partition in partitions}
         self._due.set()

@@ -26,7 +26,7 @@ from rollups.migrations.migrate import migrate
 from tests.faults.world import World
 from tests.support.worker import harness
 
-# What befalls a merge is tests.faults.merge's. SYSTEM STOP MERGES would end with the engine that a fault restarts.
+# Faults of a merge are tests.faults.merge's. SYSTEM STOP MERGES would end with the engine that a fault restarts.
 _NO_MERGES = "max_bytes_to_merge_at_max_space_in_pool = 1, max_bytes_to_merge_at_min_space_in_pool = 1"
 
 

@@ -83,7 +83,7 @@ def raise_for_poison(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def poisoned(rows: Any, *arguments: Any, **options: Any) -> Any:
         if "poison" in rows.columns.link_id.to_pylist():
-            raise ValueError("a defect that nobody knows of")
+            raise ValueError("an unknown defect")
         return original(rows, *arguments, **options)
 
     monkeypatch.setattr(batch_transformer, "to_landing_table", poisoned)
@@ -112,7 +112,7 @@ def test_a_batch_that_is_tried_again_for_ever(
                 await applied(db, len(sent))
                 await green(settings, db)
                 return
-            await red(settings, db, "partition 0 is failing", "a defect that nobody knows of", recount=False)
+            await red(settings, db, "partition 0 is failing", "an unknown defect", recount=False)
             await red(settings, db, "records are not counted, the oldest for", recount=False)
             assert "batches in a row failed" in worker.problems()[0]
 

@@ -1,4 +1,4 @@
-"""Somebody sends the most expensive events that there are: others are counted in time, and memory stays bounded."""
+"""Under the most expensive events possible, other events are counted in time and memory stays bounded."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from tests.support.worker import Harness, harness, until
 
 RECORDS = 100_000
 POISON = 61_803
-WHY = "a defect that nobody knows of"
+WHY = "an unknown defect"
 BYSTANDER = 1  # a partition without poison
 
 

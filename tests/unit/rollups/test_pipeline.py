@@ -410,7 +410,7 @@ def test_a_topic_that_was_made_again_ends_the_session(db: ClickHouse) -> None:
             worker.leases.assign({0})
             with pytest.raises(SourceReplaced):
                 await worker.tasks[0]
-            assert Markers(db, SOURCE).read()[0].epoch == epoch, "Kafka is asked before anybody is fenced"
+            assert Markers(db, SOURCE).read()[0].epoch == epoch, "Kafka is asked before a fence is raised"
 
     asyncio.run(scenario())
 

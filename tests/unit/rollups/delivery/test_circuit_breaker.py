@@ -30,7 +30,7 @@ def test_a_few_records_say_nothing() -> None:
     assert taken(CircuitBreaker(0.5), 0, 1_000, 1_000, 10) != ""
 
 
-def test_what_visitors_send_stops_nobody_and_what_is_ours_does() -> None:
+def test_faults_of_visitors_stop_no_partition_and_those_of_a_release_do() -> None:
     letters = [
         DeadLetter(offset, Reason.INVALID, error, "", b"", None, None)
         for offset, error in enumerate(["text_too_long", "not_json", "too_large", "undecodable"])

@@ -111,7 +111,7 @@ def held(zones: OwnerZones) -> int:
     return sum(len(kept) for kept in vars(zones).values() if isinstance(kept, dict))
 
 
-def test_owners_that_somebody_made_up_are_forgotten(counting: Counting) -> None:
+def test_made_up_owners_are_forgotten(counting: Counting) -> None:
     counting.insert("accounts", [(1, "", "Free", "Asia/Kolkata")], COLUMNS)
     zones = OwnerZones(counting, "accounts", "account_id", remembered=100)
     for batch in range(200):
@@ -120,7 +120,7 @@ def test_owners_that_somebody_made_up_are_forgotten(counting: Counting) -> None:
         assert held(zones) <= 2 * 100 + 51
 
 
-def test_whoever_clicks_all_the_time_is_asked_for_once(counting: Counting) -> None:
+def test_a_busy_owner_is_queried_once(counting: Counting) -> None:
     counting.insert("accounts", [(1, "", "Free", "Asia/Kolkata")], COLUMNS)
     zones = OwnerZones(counting, "accounts", "account_id", remembered=10)
     for batch in range(100):
@@ -144,7 +144,7 @@ def test_a_refresh_reads_large_changes_in_pieces(counting: Counting, monkeypatch
     counting.insert("accounts", [(number, "", "Free", "Asia/Kolkata") for number in range(1, 101)], COLUMNS)
     zones.refresh()
     assert zones.zones_of(range(1, 31)) == dict.fromkeys(range(1, 31), "Asia/Kolkata")
-    assert held(zones) == 30, "those that nobody clicked on are not kept"
+    assert held(zones) == 30, "owners without clicks are not kept"
 
 
 def test_a_refresh_reads_what_is_new_once_it_has_settled(counting: Counting, monkeypatch: pytest.MonkeyPatch) -> None:
