@@ -11,7 +11,7 @@ import pytest
 from rollups.clickhouse import ClickHouse
 from rollups.migrations.migrate import migrate
 
-hypothesis.settings.register_profile("tests", deadline=None)  # two processes of tests share the machine
+hypothesis.settings.register_profile("tests", deadline=None)  # two test processes share the machine
 hypothesis.settings.load_profile("tests")
 
 
@@ -30,7 +30,7 @@ def db(engine: ClickHouse) -> ClickHouse:
 
 
 def emptied(engine: ClickHouse) -> ClickHouse:
-    """The migrated database, with every table empty but those that `migrate` fills."""
+    """The migrated database with empty tables, except those that `migrate` fills."""
     tables = engine.query(
         "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree' "
         "AND name NOT IN ('schema_migrations', 'installation')"

@@ -1,4 +1,4 @@
-"""The summary that `make faults` ends with."""
+"""The summary at the end of `make faults`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Record = Callable[[str, int], None]
 
 @pytest.fixture
 def record(request: pytest.FixtureRequest) -> Record:
-    """Notes how often a fault was injected; a test that fails has no line and is counted as wrong."""
+    """Records how often a fault was injected. A failed test has no line and counts as wrong."""
     since = [time.monotonic()]
 
     def note(fault: str, times: int) -> None:

@@ -1,7 +1,7 @@
-"""A merge that faults happen to: `python -m tests.faults.merge URL SEED CLICKS`, over a world that is applied whole.
+"""A merge under faults: `python -m tests.faults.merge URL SEED CLICKS`, over a fully applied world.
 
-It says `go?` and merges the rollups when it is told. Exit status: 0 the audit finds them sound and every number is
-right; 3 sound, but a number is wrong; 4 the audit finds them damaged.
+It prints `go?` and merges the rollups after a line of input. Exit status: 0 the audit finds them sound and every number
+is right; 3 sound, but a number is wrong; 4 the audit finds them damaged.
 """
 
 from __future__ import annotations

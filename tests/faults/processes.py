@@ -1,4 +1,4 @@
-"""Starting, stopping and following the processes that faults happen to."""
+"""Starts, stops and traces the processes under faults."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LONG = os.environ.get("FAULTS") == "long"
 
 
 class Program:
-    """A module of tests.faults as a child process: program, or the one named."""
+    """A module of tests.faults as a child process, by default `program`."""
 
     def __init__(self, url: str, seed: int, clicks: int, *options: str, log: Path, module: str = "program") -> None:
         command = [sys.executable, "-m", f"tests.faults.{module}", url, str(seed), str(clicks), *options]
@@ -29,7 +29,7 @@ class Program:
         )
 
     def said(self, word: str) -> bool:
-        """Waits until it says the word; False if it ended before."""
+        """Waits until the process prints the word; False if it ended before."""
         assert self.child.stdout is not None
         return any(line.strip() == word for line in iter(self.child.stdout.readline, ""))
 
@@ -46,7 +46,7 @@ class Program:
         self.child.wait()
 
     def ended(self, seconds: float = 120) -> int:
-        """Its exit status. Anything but done, fenced or killed fails the test with what it said."""
+        """Waits for the end. Returns the exit status; fails the test unless it is done, fenced or killed."""
         output, _ = self.child.communicate(timeout=seconds)
         code = self.child.returncode
         assert code in (0, 5, -signal.SIGKILL), f"exit status {code}\n{output[-3000:]}\n{self.log.read_text()[-3000:]}"
@@ -54,7 +54,7 @@ class Program:
 
 
 class Strace:
-    """Follows calls of a running process, all or those on `paths`, and injects a fault; returns once attached."""
+    """Traces calls of a running process, all or those on `paths`, and injects a fault. Attached once constructed."""
 
     def __init__(self, pid: int, call: str, log: Path, fault: str = "", paths: Sequence[str] = ()) -> None:
         command = ["strace", "-f", "-y", "-p", str(pid), "-e", f"trace={call}", "-o", str(log)]

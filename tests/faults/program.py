@@ -1,8 +1,8 @@
-"""A worker that faults happen to: `python -m tests.faults.program URL SEED CLICKS [options]`.
+"""A worker under faults: `python -m tests.faults.program URL SEED CLICKS [options]`.
 
-It claims every partition of a world's log and applies what is left of it in batches of random size. Exit status: 0 the
+It claims every partition of a world's log and applies the rest of it in batches of random size. Exit status: 0 the
 whole world is applied and every number is right; 3 a number is wrong; 4 the audit failed at the start; 5 fenced (with
---once). With --pause TABLE it says `go?` before its first insert into that table, and goes on when it is told.
+--once). With --pause TABLE it prints `go?` before its first insert into that table, and goes on after a line of input.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _differences(db: ClickHouse, world: World) -> list[str]:
     while True:
         try:
             return world.differences(db) + audit(db).problems
-        except ClickHouseUnavailable:  # killed just now
+        except ClickHouseUnavailable:  # the engine was killed just now
             time.sleep(0.2)
 
 

@@ -1,4 +1,4 @@
-"""Controls of the audit: a defect is put back into the worker, and the audit must turn red; without it, it is green."""
+"""Controls of the audit: with a defect put into the worker the audit must be red, without it green."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def clicks(first: int, count: int, **fields: Any) -> list[Click]:
 
 
 async def red(settings: Settings, db: ClickHouse, *parts: str, recount: bool = True, seconds: float = 30) -> None:
-    """The audit tells, in one line, of all these parts, now or soon."""
+    """The audit reports, now or soon, one line with all these parts."""
     deadline = time.monotonic() + seconds
     while True:
         problems, _ = await audited(settings, db, recount=recount)
@@ -136,7 +136,7 @@ def read_uncommitted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def transactions(settings: Settings) -> None:
-    """13 clicks that are committed, and 7 that are not."""
+    """Sends 13 committed clicks and 7 aborted ones."""
     producer = AIOKafkaProducer(bootstrap_servers=settings.kafka_url, transactional_id=settings.topic)
     await producer.start()
     try:

@@ -19,8 +19,8 @@ from tests.faults.conftest import Record
 from tests.support.stack import ADMIN_KEY, Stack, embedded_stack, wait_until
 
 SECONDS = 12.0
-FRESH = 2.0  # seconds, as others are promised
-LATEST = 10.0  # on a machine that is shared with other tests
+FRESH = 2.0  # seconds, as promised in the docs
+LATEST = 10.0  # seconds, on a machine shared with other tests
 MOST_GROWTH_MB = 600
 
 _draw = random.Random(1)
@@ -31,7 +31,7 @@ def text(length: int, letters: str = "0123456789abcdefghijklmnopqrstuvwxyz ();/.
 
 
 def hostile(at_ms: int) -> dict[str, Any]:
-    """An event of which nothing has been seen before; its user agent is what a matcher likes least."""
+    """An event with only new texts, and with the slowest user agent for the matcher."""
     agents = (lambda: text(512), lambda: text(1) * 512, lambda: "Mozilla/5.0 (" * 40, lambda: text(500, "aA"))
     return {
         "clicked_at": at_ms,
@@ -64,7 +64,7 @@ def send_hostile(stack: Stack) -> None:
 
 
 def publish_junk(stack: Stack) -> None:
-    """What a broken or hostile writer puts straight into the topic."""
+    """Sends records of a broken or hostile producer straight to the topic."""
     late = {"account_id": 1, "domain": "a.example", "link_id": "a", "clicked_at": int(time.time() * 1000) + 7_200_000}
     values = [
         b"[" + b"1," * 700_000 + b"1]",
@@ -83,7 +83,7 @@ def publish_junk(stack: Stack) -> None:
 
 
 def delays(stack: Stack, key: str, seconds: float) -> list[float]:
-    """How long each click of an account waits until it is served."""
+    """Seconds until each click of an account is served."""
     found: list[float] = []
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -114,7 +114,7 @@ def test_a_bystander_is_counted_in_time(tmp_path: Path, record: Record) -> None:
     try:
         stack.admin("PUT", "/admin/catalog", {"accounts": [{"account_id": 77, "plan": "Business"}]})
         key = stack.key("account", account_id=77)
-        delays(stack, key, 2)  # what is loaded and compiled at first is
+        delays(stack, key, 2)  # warm-up
         pid, over = stack.processes["up"].child.pid, threading.Event()
         before = resident_mb(pid)
         attacks = [repeated(lambda: send_hostile(stack), over), repeated(lambda: publish_junk(stack), over)]

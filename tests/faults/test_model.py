@@ -32,7 +32,7 @@ class Schedules(RuleBasedStateMachine):
             self.db.command(f"TRUNCATE TABLE {table}")
         self.log = MemoryLog({0: []})
         self.workers = [self.fresh(), self.fresh()]
-        self.held: list[list[PreparedBatch]] = [[], []]  # prepared: the next one while the first is under way
+        self.held: list[list[PreparedBatch]] = [[], []]  # prepared; the next one while the first is inserted
 
     def fresh(self) -> Harness:
         return Harness(self.db, self.log, Settings(batch_linger_ms=0))
@@ -56,7 +56,7 @@ class Schedules(RuleBasedStateMachine):
     @rule(number=WORKERS, most=st.integers(1, 8))
     @precondition(lambda self: any(worker.leases.held for worker in self.workers))
     def fetch(self, number: int, most: int) -> None:
-        """Takes a batch in and notes its keys; what comes of it is up to the next steps."""
+        """Fetches a batch and notes its keys; later steps insert or drop it."""
         worker, lease = self.workers[number], self.workers[number].leases.held.get(0)
         if lease is None or lease.position is None or len(self.held[number]) == 2:
             return
@@ -68,7 +68,7 @@ class Schedules(RuleBasedStateMachine):
 
     @rule(number=WORKERS, answered=st.booleans())
     def insert(self, number: int, answered: bool) -> None:
-        """Of an insert whose answer is lost, and of one that failed, a worker knows only to claim again."""
+        """After a failed insert and after a lost response alike, the worker claims again."""
         worker = self.workers[number]
         if not self.held[number]:
             return

@@ -1,4 +1,4 @@
-"""Controls: with a protection taken out the same faults must give wrong counts, or the tests above prove nothing."""
+"""Controls: without a protection the same faults must give wrong counts, or the other tests prove nothing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WRONG = "control: {} taken out, counts must be wrong"
 def test_without_the_compare_a_batch_counts_twice(db: ClickHouse, zones: TimeZones, record: Record) -> None:
     with changed_view(db, NO_COMPARE):
         epoch, start, _ = claim(db)
-        for _ in range(2):  # the first answer was lost
+        for _ in range(2):  # the first response was lost
             insert_batch(db, SOURCE, [0], table(zones, epoch, start, 20))
     assert total(db) == 40 != Markers(db, SOURCE).read()[0].next
     record(WRONG.format("the compare"), 1)
@@ -64,7 +64,7 @@ def test_without_the_drain_an_insert_under_way_counts_again(
 
 
 def test_without_the_pinned_sizes_a_batch_is_several_parts(db: ClickHouse, zones: TimeZones, record: Record) -> None:
-    """As under a profile with small blocks: marker and clicks commit apart, and a crash in between separates them."""
+    """As with a profile of small blocks: marker and clicks commit separately, and a crash comes between them."""
     epoch, start, _ = claim(db)
     db.command("SYSTEM STOP MERGES rollup")
     try:
@@ -100,7 +100,7 @@ print(db.query("SELECT count() FROM clicks")[0][0], flush=True)
 
 
 def test_with_deduplication_tokens_instead_a_batch_is_lost(tmp_path: Path, record: Record) -> None:
-    """The engine notes the token before it renames the part into place; the retry is told that all is well."""
+    """The engine records the token before it renames the part into place, so the retry succeeds without the data."""
     needs_strace()
     command = [sys.executable, "-c", _TOKENS, str(tmp_path / "engine")]
     victim = subprocess.Popen([*command, "pause"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -111,5 +111,5 @@ def test_with_deduplication_tokens_instead_a_batch_is_lost(tmp_path: Path, recor
     strace.stop()
     assert victim.returncode == -9
     retried = subprocess.run([*command, "retry"], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert retried.stdout.strip() == "0", "a batch of 100 was answered OK and is not there"
+    assert retried.stdout.strip() == "0", "a batch of 100 was confirmed and is missing"
     record("control: tokens instead, a batch must be lost", 1)

@@ -1,4 +1,4 @@
-"""One record in 100,000 makes a step of the worker raise, every time: it alone becomes a dead letter."""
+"""One record in 100,000 makes a step of the worker raise every time; it alone becomes a dead letter."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def poison_key(db: ClickHouse) -> int:
     )
 
 
-# Where each step is entered, and how it knows the record by what it is given.
+# The entry point of each step, and how to recognise the record in its arguments.
 STEPS: dict[str, tuple[Any, str, Callable[..., object]]] = {
     "decode": (decode, "parse_record", lambda raw: raw and b"poison" in raw),
     "classify": (batch_transformer, "classify", lambda decoded, *_: poisonous(decoded.rows.columns)),
@@ -194,7 +194,7 @@ def test_the_record_alone_is_a_dead_letter(
     assert (partition, letter.offset, letter.error) == (0, POISON, "undecodable")
     assert WHY in letter.message
     assert b"poison" in (letter.raw or b"")
-    assert any(WHY in trouble for trouble in troubles), "a lease that keeps failing is told"
+    assert any(WHY in trouble for trouble in troubles), "a lease that keeps failing is reported"
     assert worker.reporter.troubled() == {}
     assert held_up < 10, "the other partition waits for no isolation"
     assert audit(db).problems == []

@@ -1,4 +1,4 @@
-"""The protocol step by step: racing claimers, late inserts, lost answers, torn bodies, views that throw."""
+"""The protocol step by step: racing claimers, late inserts, lost responses, torn bodies, views that throw."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ROUNDS = 1000
 
 
 def claim(db: ClickHouse, partition: int = 0) -> tuple[int, int, bool]:
-    """(epoch, watermark, whether the claim is ours) by the steps of rollups/delivery/claims.py."""
+    """(epoch, watermark, whether the claim is ours), by the steps of rollups/delivery/claims.py."""
     markers = Markers(db, SOURCE)
     epoch = markers.raise_fences([partition])[partition]
     markers.kill_inflight_inserts([partition])
@@ -59,7 +59,7 @@ def test_of_two_claimers_exactly_one_can_insert(db: ClickHouse, zones: TimeZones
 
 
 def test_a_claim_ends_inserts_under_way_or_sees_them(db: ClickHouse, zones: TimeZones, record: Record) -> None:
-    """The successor takes the watermark while the zombie's insert, checked already, sleeps before its commit."""
+    """The successor reads the watermark while the zombie's insert, already checked, sleeps before its commit."""
     times = 30 if LONG else 10
     with changed_view(db, SLOW), ThreadPoolExecutor(1) as threads:
         for number in range(times):
@@ -102,7 +102,7 @@ def test_a_view_that_throws_leaves_nothing_in_any_grain(db: ClickHouse, zones: T
 
 
 def test_an_answer_that_came_too_late(tmp_path: Path, record: Record) -> None:
-    """The client gives up while ClickHouse goes on: the claim waits for that insert, and counts it once."""
+    """The client times out while ClickHouse goes on: the claim waits for the insert, which counts once."""
     times = 10
     with start_chdb_server(tmp_path / "engine") as server:
         patient = ClickHouse(server.url)

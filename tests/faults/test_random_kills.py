@@ -1,4 +1,4 @@
-"""Random kill -9 of the worker, of ClickHouse, and of both in one process, and every number after each world."""
+"""Random kill -9 of the worker, of ClickHouse, and of both in one process; all numbers are checked after each world."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def nap(dice: random.Random) -> None:
 
 
 def kill_until_done(url: str, world: int, kills: int, log: Path) -> int:
-    """Starts and kills workers of one world until one has ended by itself, or so many were killed; how many were."""
+    """Starts and kills workers of one world until one ends by itself, or after `kills`. Returns their number."""
     dice, killed = random.Random(), 0
     while killed < kills:
         program = Program(url, world, CLICKS, log=log)
@@ -67,7 +67,7 @@ def test_kill_clickhouse(tmp_path: Path, record: Record) -> None:
                     engine.kill()
                     engine.start()
                     kills += 1
-                    time.sleep(0.3)  # the worker comes back with its own back-off
+                    time.sleep(0.3)  # the worker retries with back-off
             assert program.ended() == 0
     record("random kill -9 of ClickHouse, the worker goes on", kills)
 
@@ -91,12 +91,12 @@ def test_stop_a_worker_in_its_tracks(tmp_path: Path, record: Record) -> None:
             zombie = Program(engine.url, world, CLICKS, "--once", log=tmp_path / "log")
             assert zombie.said("claimed"), zombie.log.read_text()
             nap(dice)
-            if zombie.child.poll() is not None:  # it was done already
+            if zombie.child.poll() is not None:  # it had finished
                 empty(engine)
                 continue
             zombie.signal(signal.SIGSTOP)
             heir = Program(engine.url, world, CLICKS, log=tmp_path / "log")
-            if dice.random() < 0.5:  # it goes on to the end before the zombie wakes, or they overlap
+            if dice.random() < 0.5:  # it finishes before the zombie wakes, or they overlap
                 assert heir.ended() == 0
             else:
                 heir.said("claimed")
@@ -104,7 +104,7 @@ def test_stop_a_worker_in_its_tracks(tmp_path: Path, record: Record) -> None:
             zombie.signal(signal.SIGCONT)
             zombie.ended()
             assert heir.child.returncode == 0 or heir.ended() == 0
-            assert Program(engine.url, world, CLICKS, log=tmp_path / "log").ended() == 0, "what the zombie left"
+            assert Program(engine.url, world, CLICKS, log=tmp_path / "log").ended() == 0, "rows of the zombie"
             stops += 1
             empty(engine)
     record("a worker stopped anywhere and woken after its successor claimed", stops)

@@ -22,7 +22,7 @@ DAY = "2026-03-01"
 
 
 class Load:
-    """Clicks over the collector, until it is stopped: each is sent until it was taken, 1 % of them twice or thrice."""
+    """Sends clicks to the collector until stopped; retries each until accepted, and repeats 1 % once or twice."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack, self.sent, self._stopped = stack, 0, threading.Event()
@@ -66,7 +66,7 @@ def stack(servers: Servers, tmp_path: Path) -> Iterator[Stack]:
 
 
 def settle(stack: Stack, load: Load) -> None:
-    """Everything that was taken is counted, once: by the day, by the audit, and by the log read again."""
+    """Everything accepted is counted once: by day, by the audit, and by a recount of the log."""
     sent = load.stop()
     stack.wait_counted(120)
     counted = sum(row["click_count"] for row in stack.clicks(DAY, DAY))

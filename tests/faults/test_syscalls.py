@@ -20,7 +20,7 @@ CALLS = {"rename": "/^rename", "mkdir": "/^mkdir", "write": "/^p?write", "sync":
 
 
 class Batch:
-    """One batch over a database with a first part already, again and again, with a fault at its k-th call."""
+    """One batch over a database with a first part, repeated with a fault at its k-th call."""
 
     def __init__(self, directory: Path) -> None:
         self.directory, self.engine, self.saved = directory, directory / "engine", directory / "saved"
@@ -32,14 +32,14 @@ class Batch:
 
     @cache  # noqa: B019 - as long as the directory
     def files(self, table: str) -> list[str]:
-        """The directory and the files that the first insert into the table writes, before they are in place."""
+        """The directory and files that the first insert into the table writes, before the rename."""
         _, calls = self._strike(self._insert(table), "/^open", "", [])
         opened = [match for call in calls if (match := re.search(r'"([^"]*/(tmp_insert[^/"]*))/([^/"]+)"', call))]
         part = opened[0][1]
         return [part, f"{part}/", *{f"{part}/{match[3]}" for match in opened if match[1] == part}]
 
     def strike(self, table: str, call: str, fault: str, *options: str) -> tuple[int, list[str]]:
-        """Into the first insert: (exit status, the calls that failed as strace tells)."""
+        """Injects a fault into the first insert. Returns (exit status, failed calls as traced)."""
         code, calls = self._strike(self._insert(table, *options), CALLS[call], fault, self.files(table))
         return code, [line for line in calls if "(INJECTED)" in line]
 
@@ -66,7 +66,7 @@ class Batch:
         return program.child.returncode, log.read_text().splitlines()
 
     def recover(self) -> None:
-        """Another worker goes on; it ends well only if every number is right."""
+        """Another worker goes on, and succeeds only if every number is right."""
         assert self._program(CLICKS).ended() == 0
 
 
@@ -91,7 +91,7 @@ def test_kill_at_every_call(batch: Batch, table: str, call: str, record: Record)
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("table", TABLES)
 def test_the_disk_fails_at_every_call(batch: Batch, table: str, call: str, error: str, record: Record) -> None:
-    """The worker goes on by itself, and a later start finds all that it counted, whatever the engine reported."""
+    """The worker goes on, and a later start finds all counted clicks, whatever the engine reported."""
     k = 1
     while True:
         code, failed = batch.strike(table, call, f"error={error}:when={k}")
@@ -114,13 +114,13 @@ def test_without_reading_back_a_refused_write_is_lost(batch: Batch, record: Reco
 
 @pytest.mark.parametrize("error", ["ENOSPC", "EIO"])
 def test_the_disk_fails_at_every_write_of_a_merge(batch: Batch, error: str, record: Record) -> None:
-    """The engine puts the merged part in place all the same: the audit tells, and the next start takes it back."""
+    """The engine installs the merged part anyway: the audit reports it, and the next start drops it."""
     k, damaged = 1, 0
     while True:
         code, failed = batch.strike_merge(f"error={error}:when={k}")
         if not any(str(batch.engine / "store") in line for line in failed) and k > 2:
-            break  # the first two of a thread may be the pool's own
-        assert code != 3, "the audit found a wrong number sound"
+            break  # the first two of a thread may be the pool's
+        assert code != 3, "the audit passed a wrong number"
         damaged += code == 4
         batch.recover()
         k += 1

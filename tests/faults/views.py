@@ -1,4 +1,4 @@
-"""The compare-and-set view with a protection taken out, or made slow, to see that the harness would notice."""
+"""The compare-and-set view without a protection, or slowed down, to prove that the tests notice."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rollups.migrations.migrate import migrations, statements
 
 COMPARE = "AND throwIf(expect != markers[source * 131072 + partition * 2], 'EXPECT') = 0"
 FENCE = "throwIf(epoch != markers[source * 131072 + partition * 2 + 1], 'FENCED') = 0"
-SLOW = (COMPARE, f"{COMPARE} AND sleepEachRow(0.03) = 0")  # the markers are read before, the part is written after
+SLOW = (COMPARE, f"{COMPARE} AND sleepEachRow(0.03) = 0")  # after the markers are read, before the part is written
 NO_COMPARE = (COMPARE, "")
 NO_FENCE = (FENCE, "1")
 

@@ -1,4 +1,4 @@
-"""A click log made from a seed, and what must have been counted of it: a model of a few dictionaries."""
+"""A click log from a seed, and its expected counts: a model of a few dictionaries."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _GRAINS = {
 
 
 class World:
-    """Partitions of clicks: 1 % sent twice or thrice, some repeats, bots and garbage, over a few links and days."""
+    """Partitions of clicks: 1 % sent two or three times, some repeats, bots and garbage, over a few links and days."""
 
     def __init__(self, seed: int, partitions: int = 3, clicks: int = 600) -> None:
         dice = random.Random(seed)
@@ -38,7 +38,7 @@ class World:
                 self.log.append(*sent.pop(dice.randrange(len(sent))), at=LOG_TIME_MS + number * 100)
 
     def differences(self, db: ClickHouse) -> list[str]:
-        """Every number of every grain that is not what it must be."""
+        """Every wrong number of every grain."""
         return differences(truth(self.log), served_counts(db))
 
 
@@ -51,7 +51,7 @@ def differences(expected: Counts, served: Counts) -> list[str]:
 
 
 def truth(log: MemoryLog, upto: dict[int, int] | None = None) -> Counts:
-    """What must have been counted of the log, or of each partition's records before an offset."""
+    """The expected counts of the log, or of each partition's records before an offset."""
     counts: Counts = Counter()
     known: set[tuple[Any, ...]] = set()
     users: set[tuple[Any, ...]] = set()

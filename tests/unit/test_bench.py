@@ -1,4 +1,4 @@
-"""What the benchmarks rest on: their events are what they are said to be, and their results have one shape."""
+"""The basis of the benchmarks: their events are as described, and their results have one shape."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Promises around the code: the compose file, documented settings, what a process loads, commands and their errors."""
+"""The compose file, documented settings, the imports of each process, commands and their errors."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_every_setting_is_documented() -> None:
     for name, field in Settings.model_fields.items():
         assert f"| `CLICKMILL_{name.upper()}` |" in documented, f"docs/settings.md does not name {name}"
         assert field.description
-        assert field.description.replace("|", "\\|") in documented, f"docs/settings.md says something else of {name}"
+        assert field.description.replace("|", "\\|") in documented, f"docs/settings.md describes {name} differently"
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_process_does_not_load_what_only_others_need(process: str, others: lis
 
 def test_a_library_whose_private_names_are_used_is_bounded_above() -> None:
     used = (ROOT / "deploy" / "processes" / "timeout_protocol.py").read_text()
-    assert "from uvicorn.protocols.http.httptools_impl import" in used, "without it the bound can go"
+    assert "from uvicorn.protocols.http.httptools_impl import" in used, "without it the bound is not needed"
     dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     [bound] = [line for line in dependencies if line.startswith("uvicorn")]
     assert "<" in bound

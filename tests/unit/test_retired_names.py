@@ -1,6 +1,6 @@
-"""Names that were given up for the words of the field stay away, in code, in names of files and in the docs' code.
+"""Retired names do not come back: in code, in file names, and in the docs' code.
 
-Whoever renames adds the old name to the list. Ordinary English may go on using the word.
+After a rename add the old name here. Prose may use the word.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ RETIRED = frozenset(NAMES.split())
 
 
 def identifiers(path: Path) -> set[str]:
-    """The names in a Python file, its own among them."""
+    """The names in a Python file, and the name of the file."""
     with path.open("rb") as source:
         return {
             path.stem,

@@ -10,13 +10,13 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 CODE = [path for layer in ("ingest", "rollups", "api", "deploy") for path in sorted((ROOT / layer).rglob("*.py"))]
-NAMES_OF_FAUST = {"_create_worker_consumer", "_thread"}  # it has no public way to its consumer
-# Calls that are as long as what they are given, or as the number in the test says.
+NAMES_OF_FAUST = {"_create_worker_consumer", "_thread"}  # Faust has no public way to its consumer
+# Calls whose result is as long as their argument.
 AS_LONG_AS_GIVEN = {*vars(builtins), "count", "items", "keys", "product", "repeat", "values", "walk"}
 
 
 def iterated(tree: ast.AST) -> Iterator[ast.expr]:
-    """What is iterated over for assertions: by a loop that holds some, and by `all(...)` in one."""
+    """The iterables of loops with assertions, and of `all(...)` in assertions."""
     for node in ast.walk(tree):
         if isinstance(node, ast.For | ast.AsyncFor) and any(isinstance(each, ast.Assert) for each in ast.walk(node)):
             yield node.iter
@@ -27,7 +27,7 @@ def iterated(tree: ast.AST) -> Iterator[ast.expr]:
 
 
 def may_be_empty(iterable: ast.expr) -> bool:
-    """Whether it is what a call returned. Of a variable the test has had the chance to say how long it is."""
+    """Whether it is the result of a call. The length of a variable can be asserted separately."""
     if isinstance(iterable, ast.Tuple | ast.List | ast.Set | ast.Dict):
         return False
     calls = [node.func for node in ast.walk(iterable) if isinstance(node, ast.Call)]
@@ -87,4 +87,4 @@ def test_no_test_reaches_into_what_is_private() -> None:
         for line, name in names_reached_into(path)
         if name in ours
     ]
-    assert not found, "there is a public way, or make one"
+    assert not found, "use a public name, or add one"

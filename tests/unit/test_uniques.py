@@ -1,4 +1,4 @@
-"""What README and docs/decisions/0003-uniques.md say of user counts, held against the engine."""
+"""The claims of README and docs/decisions/0003-uniques.md about user counts, checked with the engine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def errors(db: ClickHouse, users: int, buckets: int) -> list[int]:
-    """By how many each of so many buckets with so many users is wrong."""
+    """The error of each of so many buckets with so many users."""
     rows = db.query(
         "SELECT toInt64(uniqMerge(state)) FROM (SELECT seed, uniqState(sipHash64(users.number, seed)) AS state "
         f"FROM numbers({users}) AS users CROSS JOIN (SELECT number AS seed FROM numbers({buckets})) AS seeds "

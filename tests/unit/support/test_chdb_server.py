@@ -1,4 +1,4 @@
-"""The test server itself, through the real HTTP driver."""
+"""The chDB server of the tests, through the real HTTP driver."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_eight_threads_query_and_insert_at_once(server: ChdbServer, client: Clie
 
 
 def kill_when_running(client: Client, comment: str) -> None:
-    """KILL QUERY the statement of that comment, once it is there."""
+    """Kills the statement with this comment, once it runs."""
     deadline = time.monotonic() + 10
     running = f"SELECT count() FROM system.processes WHERE Settings['log_comment'] = '{comment}'"
     while client.query(running).result_rows == [(0,)]:

@@ -1,4 +1,4 @@
-"""The test server over stops, crashes and restarts."""
+"""The chDB server of the tests over stops, crashes and restarts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def count(client: Client) -> int:
 
 
 def insert_until_it_fails(client: Client) -> int:
-    """The rows of the inserts that were acknowledged."""
+    """Inserts until it fails. Returns the number of acknowledged rows."""
     acknowledged = 0
     while True:
         try:

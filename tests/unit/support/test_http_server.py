@@ -1,4 +1,4 @@
-"""Servers of the tests end a test that cannot go on."""
+"""The HTTP server of the tests reports its failures."""
 
 from __future__ import annotations
 
