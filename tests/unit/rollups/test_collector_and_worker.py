@@ -1,4 +1,4 @@
-"""What the collector takes the worker takes too, as the same click: generated bodies, from one end to the other."""
+"""The worker decodes what the collector accepts to the same clicks, for generated bodies."""
 
 from __future__ import annotations
 

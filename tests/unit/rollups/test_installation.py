@@ -1,4 +1,4 @@
-"""What a database keeps for good: the key of its event ids, and the secret that its users were counted under."""
+"""What belongs to one database for good: the key of event ids, and the hash of the visitor secret."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CLICK = Click(1_767_225_600_000, event_id="e", account_id=1, domain="d.e", link_
 
 @pytest.fixture
 def fresh(db: ClickHouse) -> Iterator[ClickHouse]:
-    """As before `migrate` has put anything in."""
+    """A database before `migrate` has inserted anything."""
     db.command("TRUNCATE TABLE installation")
     yield db
     migrate(db)

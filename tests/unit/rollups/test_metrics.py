@@ -1,4 +1,4 @@
-"""What Prometheus is told of a worker."""
+"""The Prometheus metrics of a worker."""
 
 from __future__ import annotations
 

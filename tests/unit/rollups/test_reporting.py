@@ -1,4 +1,4 @@
-"""What workers tell of their partitions: to those who ask them, and by way of the database to the audit."""
+"""What workers report of their partitions, directly and through the database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bots are told from people by rules that are data, in a time that no text can stretch."""
+"""Rules are data; they distinguish bots from people in linear time for any text."""
 
 from __future__ import annotations
 

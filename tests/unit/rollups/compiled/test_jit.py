@@ -1,4 +1,4 @@
-"""What is compiled is kept for the next start where there is a place for it."""
+"""Compiled code is cached for the next start if a cache is writable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the consumer is made with, as far as aiokafka and Faust leave no other way to say it."""
+"""Options of the consumer that only private names of aiokafka and Faust can set."""
 
 from __future__ import annotations
 

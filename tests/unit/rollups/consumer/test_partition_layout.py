@@ -1,4 +1,4 @@
-"""More partitions move keys to memories that do not know them: clicks of that time are counted as unverified."""
+"""With more partitions keys move to windows that do not know them: clicks of that time count as unverified."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The share of poison among the last records of a partition, however they are cut into batches."""
+"""The share of dead letters among the last records of a partition, for any batches."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rollups.model import DeadLetter, Reason
 
 
 def taken(breaker: CircuitBreaker, start: int, count: int, dead: int, batch: int) -> str:
-    """Offers records of which the last are dead, in batches; the first reason to trip."""
+    """Applies records in batches, of which the last `dead` are dead letters; the first reason to trip."""
     for first in range(start, start + count, batch):
         offsets = list(range(first, min(first + batch, start + count)))
         poison = [offset for offset in offsets if offset >= start + count - dead]

@@ -1,4 +1,4 @@
-"""Dead letters: few for a record however much of it is wrong, and none that a topic can refuse for ever."""
+"""Dead letters: at most a few per record, and none that a topic refuses forever."""
 
 from __future__ import annotations
 

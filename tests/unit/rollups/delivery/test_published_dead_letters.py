@@ -1,4 +1,4 @@
-"""Dead letters as they are read back: one for each origin, whatever a replay repeated."""
+"""Dead letters as read back: one for each origin, even if a replay repeated some."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workers refuse a database of which they cannot be sure that one server takes all their inserts."""
+"""Workers refuse a database unless one server certainly takes all their inserts."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_the_named_server_and_no_other_is_taken(servers: list[ChdbServer]) -> No
 
 
 class Answering(ClickHouse):
-    """A server that says of itself what the test wants."""
+    """A server whose identity the test sets."""
 
     def __init__(self, answer: Row) -> None:
         super().__init__("clickhouse://127.0.0.1:1/none")

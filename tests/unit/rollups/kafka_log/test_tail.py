@@ -1,4 +1,4 @@
-"""A claim looks whether the log is the one that was counted."""
+"""A claim checks whether the log is the one that was counted."""
 
 from __future__ import annotations
 

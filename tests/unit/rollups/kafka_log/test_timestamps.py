@@ -1,4 +1,4 @@
-"""When records were taken in, as far as their stamps can be believed, and what a worker makes of stamps that lie."""
+"""When records were taken in, and the effect of wrong timestamps."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def event(number: int) -> dict[str, object]:
 def test_a_stamp_that_lies_stops_nothing_says_nothing_and_makes_nothing_forgotten(
     db: ClickHouse, lie: int, kind: int, most: int | None
 ) -> None:
-    """An old log is read: the lie lies in the past too, as far as the clock can tell."""
+    """An old log is read: the wrong timestamp is in the past too."""
     if kind == LOG_APPEND_TIME and lie == LOG_TIME_MS + 3 * HOUR:
         pytest.skip("a broker is believed")
     log = MemoryLog()

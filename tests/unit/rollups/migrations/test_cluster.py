@@ -1,4 +1,4 @@
-"""The cluster's tables are those of one node, elsewhere. There is no Keeper here: they are parsed, not made."""
+"""The tables of a cluster are those of one node, in two databases. Without Keeper they are parsed, not created."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A database that an earlier version has filled goes on with this one."""
+"""A database of an earlier version works with this one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whole columns decide as `decode_record` does one value at a time, whatever stands beside what in a batch."""
+"""Decoding by columns decides as `decode_record` does for single values, in any batch."""
 
 from __future__ import annotations
 

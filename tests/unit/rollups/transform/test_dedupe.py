@@ -1,4 +1,4 @@
-"""The memory of keys against a plain model: what is known, what is forgotten when, and what does not fit."""
+"""The dedupe window against a plain model: known keys, forgotten keys, and keys that do not fit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What makes two clicks the same event, the same user, the same repeat."""
+"""When two clicks are the same event, the same user or a repeat."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Taking a batch apart: whatever is poisonous in it, that alone is found, in few tries."""
+"""Splitting a batch finds exactly its poison, in few tries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PARTITION = 3
 
 
 def applied_and_left_out(records: int, poison: set[int]) -> tuple[list[int], list[int], int]:
-    """Plays a worker over offsets of which some fail: what it applies, what it leaves out, and how often it fails."""
+    """Simulates a worker over offsets of which some fail; returns those applied, those left out, and the failures."""
     isolation, start, failures = Isolation(), 0, 0
     applied: list[int] = []
     left_out: list[int] = []

@@ -1,4 +1,4 @@
-"""The cut into local days and hours against the zone database itself."""
+"""Local days and hours against the zone database itself."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def counting(db: ClickHouse) -> Iterator[Counting]:
 
 
 def held(zones: OwnerZones) -> int:
-    """How many owners it keeps in memory, in whatever it keeps them."""
+    """How many owners are in memory."""
     return sum(len(kept) for kept in vars(zones).values() if isinstance(kept, dict))
 
 
