@@ -1,4 +1,4 @@
-"""Section 1 of the contract, rule by rule over HTTP. Each id names the row of its table, then the side of the limit."""
+"""The rules of the contract, section 1, over HTTP. An id names the row of its table, then the side of the limit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MARCH = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
 
 @pytest.fixture(scope="module")
 def api(engine: ClickHouse) -> Callers:
-    """1,001 rows of publisher 45 on one day, of which five are on a day of their own, and one row of publisher 46."""
+    """1,001 rows of publisher 45, five of them on a day of their own, and one row of publisher 46."""
     for (table,) in engine.query("SELECT name FROM system.tables WHERE name IN ('rollup', 'publishers')"):
         engine.command(f"TRUNCATE TABLE {table}")
     engine.command(
@@ -34,7 +34,7 @@ def api(engine: ClickHouse) -> Callers:
 
 
 def error(answer: Any) -> tuple[int, str, str | None]:
-    """Status, code and field of an answer that is an error as documented."""
+    """Status, code and field of a documented error response."""
     body = answer.json()
     assert list(body) == ["error"]
     assert set(body["error"]) - {"details"} == {"code", "message", "timestamp", "request_id"}

@@ -246,7 +246,7 @@ def test_a_cursor_does_not_betray_the_admin_key(api: Callers) -> None:
 
 @pytest.mark.parametrize("begun_with", [{}, {"cursor": "start"}, {"after": "start"}], ids=["page", "cursor", "after"])
 def test_the_original_client_reads_to_the_end(db: ClickHouse, api: Callers, begun_with: dict[str, str]) -> None:
-    """It follows `next_cursor` by sending `after`, else `next_page` by sending `page`, and keeps what it had sent."""
+    """It sends `next_cursor` as `after`, else `next_page` as `page`, and keeps its other parameters."""
     insert_daily(db, DAYS)
     query: dict[str, Any] = {"per_page": 2, **begun_with}
     seen: list[Identity] = []

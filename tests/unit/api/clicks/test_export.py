@@ -55,7 +55,7 @@ def get(api: Callers, accept: str, role: str = "admin", **parameters: Any) -> An
 
 
 def read_csv(body: bytes) -> list[dict[str, Any]]:
-    """Rows with their types back, so that they can be compared; CSV knows no null."""
+    """Rows with their types restored; CSV has no null."""
     lines = list(csv.DictReader(io.StringIO(body.decode(), newline="")))
     return [
         {k: v or None if k.endswith(("name", "slug", "date")) else int(v) for k, v in line.items()} for line in lines
@@ -199,7 +199,7 @@ def test_many_ids_find_their_names(db: ClickHouse, api: Callers) -> None:
 
 
 def breaking(monkeypatch: pytest.MonkeyPatch, good: int) -> None:
-    """The database goes away after so many chunks of one row."""
+    """The database fails after `good` chunks of one row."""
     read, calls = read_chunk, iter(range(100))
 
     def fails_later(*arguments: Any) -> Any:
@@ -269,7 +269,7 @@ def test_hundreds_of_thousands_of_rows_take_bounded_memory(db: ClickHouse, api: 
 
 
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Counts the chunks that are read from the database."""
+    """The sizes of the chunks that are read from the database, in a list that grows."""
     chunks: list[int] = []
 
     def counted(*arguments: Any) -> Any:
@@ -282,7 +282,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def settled(chunks: list[int]) -> int:
-    """How many chunks have been read once no more are."""
+    """Waits until no more chunks are read; returns how many were."""
     count = -1
     while count != len(chunks):
         count = len(chunks)

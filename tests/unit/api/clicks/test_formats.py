@@ -1,4 +1,4 @@
-"""The format that an Accept header chooses, and CSV that no spreadsheet takes for formulas."""
+"""The format that an Accept header selects, and formulas in CSV."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_wherever_a_spreadsheet_splits_no_cell_is_a_formula(separator: str, name
     text = Csv().rows([row_named(name)]).decode()
     for quotes in (csv.QUOTE_MINIMAL, csv.QUOTE_NONE):
         for cells in some(csv.reader(io.StringIO(text, newline=""), delimiter=separator, quoting=quotes)):
-            if separator != "," or quotes == csv.QUOTE_MINIMAL:  # with commas and without quotes it is no CSV at all
+            if separator != "," or quotes == csv.QUOTE_MINIMAL:  # commas without quotes are not CSV
                 assert not [cell for cell in cells if cell.strip(' \t\r\n"').startswith(tuple("=+-@＝"))]
 
 

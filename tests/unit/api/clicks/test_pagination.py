@@ -34,7 +34,7 @@ some = settings(max_examples=25, deadline=None, suppress_health_check=[HealthChe
 
 
 class Model:
-    """What was clicked, and what the contract says of it."""
+    """The clicks so far, and the listing that the contract requires."""
 
     def __init__(self) -> None:
         self.counts: Counter[Identity] = Counter()

@@ -1,4 +1,4 @@
-"""`/mcp` as clients meet it over HTTP: what they may send and leave out, what they may read, who is turned away."""
+"""`/mcp` over HTTP: what clients may send and omit, documents, and rejected requests."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def mcp(api: Callers) -> RawMcp:
     return RawMcp(api.client)
 
 
-# What clients send and get
+# Requests and responses
 
 
 def test_the_vendors_initialize_with_nothing_but_a_version(mcp: RawMcp) -> None:
@@ -87,7 +87,7 @@ def test_resources_are_the_documents_that_rest_serves(api: Callers, mcp: RawMcp)
         assert content["text"].encode() == api.client.get(path).content
 
 
-def test_the_catalogue_is_what_tools_list_lists(api: Callers, mcp: RawMcp) -> None:
+def test_rest_and_mcp_list_the_same_tools(api: Callers, mcp: RawMcp) -> None:
     assert api.client.get("/api/v1/tools").json()["tools"] == mcp.result("tools/list")["tools"]
 
 

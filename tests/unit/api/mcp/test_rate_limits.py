@@ -1,4 +1,4 @@
-"""A tool call counts as the REST call that it is: both draw on one allowance, and both are told what is left."""
+"""A tool call counts as its REST call: both share one limit, and both get the rate-limit headers."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def incoming(headers: dict[str, str]) -> Request:
 
 
 def called(tool: Any, arguments: Any, content: bytes = b"{}", status: int = 200, **headers: str) -> tuple[Scope, Any]:
-    """The request that the application got, and the tool's result."""
+    """The scope that the application received, and the result of the tool."""
     seen: list[Scope] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,4 +1,4 @@
-"""Tools over the real application and engine: what REST answers, to whom REST answers it."""
+"""Tools over the real application and engine: the same data as REST, for the same keys."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ LINK = {"linkId": "abc", "domain": "VVD.bz"}
 
 @pytest.fixture(scope="module")
 def api(engine: ClickHouse) -> Iterator[Callers]:
-    """One small world for all tests, which only read."""
+    """Data for all tests, which only read."""
     db = emptied(engine)
     account_on(db, "Business")
     upsert(db, links=[{"account_id": 7, "domain": DOMAIN, "link_id": "abc", "grp_idx": 5}])
@@ -91,7 +91,7 @@ def without_time(body: Any) -> Any:
 
 
 def assert_the_same(api: Callers, mcp: RawMcp, role: str | None, rest: tuple[str, Any], tool: tuple[str, Any]) -> None:
-    """One question, asked both ways with one key: the same body, the same refusal, the same forwarded headers."""
+    """REST and MCP with one key: the same body, the same error, the same forwarded headers."""
     name = {"X-Request-Id": "the-same"}
     key = api.keys[role] if role else None
     scheme = {"Authorization": f"APIKey {key}"} if rest[0].startswith("/api/statistics/") else {"X-Api-Key": key or ""}
@@ -157,7 +157,7 @@ def test_numbers_that_rest_answers_reach_the_client(api: Callers, mcp: RawMcp) -
 def test_every_hour_of_a_filled_day_has_a_status(api: Callers, mcp: RawMcp) -> None:
     rows = mcp.call("get_clicks_by_hour", {"ymd": DAY, "fill": "1"}, headers=key(api, "account")).body["result"]
     assert [row["hour"] for row in rows] == list(range(24))
-    assert [row["status"] for row in rows] == ["final"] * 12 + ["open"] * 12  # everything is counted up to 12:00
+    assert [row["status"] for row in rows] == ["final"] * 12 + ["open"] * 12  # the watermark is at 12:00
 
 
 @pytest.mark.parametrize("path", ["/api/v1/clicks/", "/api/nothing", "/api/link-group/v2/list", "/api/v1/schema"])

@@ -200,7 +200,7 @@ def test_fill_lists_every_hour_that_the_local_day_has(
 def test_fill_keeps_the_counts_and_never_hides_clicks(db: ClickHouse, api: Callers) -> None:
     account_on(db, "Enterprise", "Europe/Berlin")
     rows = [Hourly("2026-03-29", 2, clicks=4, users=[1], link=""), Hourly("2026-03-29", 3, clicks=5, link="")]
-    insert_hourly(db, rows)  # hour 2 was cut while the account was still in another zone
+    insert_hourly(db, rows)  # hour 2 is from before the account changed its zone
     filled = counts(api.hourly(ymd="2026-03-29", fill=1))
     assert [hour for hour, *_ in filled] == list(range(24))
     assert filled[2:4] == [(2, 4, 1), (3, 5, 0)]

@@ -119,7 +119,7 @@ def test_the_longest_range_is_a_setting(db: ClickHouse) -> None:
     assert api.shortener(V3, startYmd="2026-03-01", endYmd="2026-03-03").json()["code"] == 1005
 
 
-# Local days around changes of the clock, and how many hours the statistics have of each.
+# Local days around clock changes, and the number of hours in each.
 @pytest.mark.parametrize(
     ("zone", "first", "lengths"),
     [
@@ -223,7 +223,7 @@ def test_clicks_of_an_hour_that_the_day_does_not_have_keep_their_row_and_have_a_
     account_on(db, "Enterprise", "Europe/Berlin")
     insert_source(db, 1, "2026-04-01 00:00:00")
     insert_watermark(db, 1, 0, "2026-04-01 00:00:00")
-    insert_hourly(db, [Hourly("2026-03-29", 2, clicks=4, link="")])  # cut while the account was in another zone
+    insert_hourly(db, [Hourly("2026-03-29", 2, clicks=4, link="")])  # from before the account changed its zone
     rows = result(api.shortener(V3, startYmd="2026-03-29", endYmd="2026-03-29", fill=1))
     assert (rows[2]["hour"], rows[2]["acesCnt"], rows[2]["status"]) == (2, 4, "final")
     assert len(rows) == 24

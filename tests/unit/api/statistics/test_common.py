@@ -1,4 +1,4 @@
-"""What every call of the link shortener does alike: who is let in, which plan may call it, what it never does."""
+"""Common to all endpoints of statistics: keys, plans, error responses, odd parameters."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DAYS = {"startYmd": "2026-03-30", "endYmd": DAY}
 LINK = {"linkId": "abc", "domain": DOMAIN}
 PLANS = ["Free", "Personal", "Premium", "Business", "Business Plus", "Enterprise"]
 
-# Of each call a question that the account of `seeded` can ask on any plan that has the call.
+# Parameters that are valid on any plan that includes the endpoint.
 CALLS: dict[str, dict[str, Any]] = {
     "/api/statistics/v1/clicks-by-hour": {"ymd": DAY, **LINK},
     "/api/statistics/v2/clicks-by-hour": {"ymd": DAY, **LINK},
@@ -165,7 +165,7 @@ ODD = [
 
 @pytest.mark.parametrize("odd", ODD)
 def test_no_parameter_however_odd_breaks_a_call(api: Callers, odd: Any) -> None:
-    """A business error for what is no date, link, group or page, and never one of ours."""
+    """The response is data or a business error, never 400 or 500."""
     document = api.client.get("/api/v1/schema").json()
     for path, question in CALLS.items():
         for name in some(parameter["name"] for parameter in document["paths"][path]["get"]["parameters"]):

@@ -1,4 +1,4 @@
-"""The list of groups, and pages of groups everywhere, over the real engine, as in contract §2."""
+"""The list of groups, and pages of groups, over the real engine, as in contract §2."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def link(db: ClickHouse, link_id: str, grp_idx: int, account_id: int = ACCOUNT) 
 
 
 def made_at(db: ClickHouse, grp_idx: int, created: str, version: str) -> None:
-    """A group as if it had been made and changed at these times (UTC)."""
+    """Inserts a group that was created and changed at these times (UTC)."""
     db.command(
         "INSERT INTO groups (account_id, grp_idx, name, created_at, version) "
         f"VALUES ({ACCOUNT}, {grp_idx}, 'old', '{created}', '{version}')"

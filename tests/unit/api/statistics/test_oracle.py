@@ -1,7 +1,7 @@
-"""Every statistics call against a plain-Python oracle: random events, from their bytes in the log to the answer.
+"""All endpoints of statistics against an oracle in plain Python: random events, from bytes in the log to the response.
 
-The events go the way of real ones: JSON, decode, admit, dedupe, one insert into the real engine, rollups, HTTP. The
-oracle knows Python's zone database and sets, and nothing of the code.
+The events take the real path: JSON, decode, filter, dedupe, one insert into the real engine, rollups, HTTP. The oracle
+uses Python's sets and zone database, and none of the code.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ NOT_PEOPLE: dict[str, dict[str, str]] = {
     "head": {"method": "HEAD", "user_agent": BROWSER},
     "prefetch": {"purpose": "prefetch", "user_agent": BROWSER},
 }
-PLACES = [  # a zone, and a local day about which something happens to its clock, if anything does
+PLACES = [  # a zone, and a local day near a clock change, if it has any
     ("UTC", date(2025, 6, 1)),
     ("Europe/Berlin", date(2025, 3, 30)),
     ("Europe/Berlin", date(2025, 10, 26)),
@@ -56,12 +56,12 @@ PLACES = [  # a zone, and a local day about which something happens to its clock
     ("Pacific/Kiritimati", date(1994, 12, 31)),
 ]
 _numbers = itertools.count(1000)
-_PHASES = [Phase.explicit, Phase.reuse, Phase.generate]  # a world is small enough to read, and slow to shrink
+_PHASES = [Phase.explicit, Phase.reuse, Phase.generate]  # no shrinking: it is slow, and worlds are small enough to read
 
 
 @dataclass(frozen=True)
 class Event:
-    """A click, `at_ms` after the UTC midnight of the place's day; a user of None is nobody."""
+    """A click, `at_ms` after the UTC midnight of the place's day; `user` None: without a visitor."""
 
     at_ms: int
     link: int
@@ -80,7 +80,7 @@ class World:
     day: date
     groups: tuple[int, ...]  # of each link; 0 is none
     events: tuple[Event, ...]
-    first: int  # days between `day` and the first that is asked for
+    first: int  # days between `day` and the first day requested
     length: int
     fill: bool
 
@@ -95,7 +95,7 @@ class World:
 
 moments = st.one_of(
     st.integers(-30 * HOUR_MS, 60 * HOUR_MS),
-    st.builds(  # at and beside full hours, half hours and minutes of them, where clocks change
+    st.builds(  # at and next to full hours, half hours and minutes, where clocks change
         lambda hour, beside: hour * HOUR_MS + beside,
         st.sampled_from([*range(-16, 34)]),
         st.sampled_from([-1, 0, 1, 59_999, 60_000, 900_000, 1_799_999, 1_800_000, 2_700_000]),
@@ -148,7 +148,7 @@ Counted = list[tuple[date, int, int, int | None]]  # local day, local hour, link
 
 
 def counted(world: World) -> Counted:
-    """The clicks that count, in their local hours: contract §3 in a few lines."""
+    """The counted clicks in their local hours: contract §3 in a few lines."""
     ids, repeats, found = set(), set(), []
     for event in world.events:
         identity = event.partition, event.event_id
@@ -167,14 +167,14 @@ def counted(world: World) -> Counted:
 
 @lru_cache(maxsize=64)
 def clock_hours(zone: str, day: date) -> frozenset[tuple[date, int]]:
-    """The local hours of all days around that may be asked for, read off a clock minute by minute."""
+    """The local hours of all days that may be requested, read off a clock minute by minute."""
     start = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) - 5 * 86_400
     locals_ = (datetime.fromtimestamp(start + 60 * minute, ZoneInfo(zone)) for minute in range(12 * 1440))
     return frozenset((local.date(), local.hour) for local in locals_)
 
 
 def tally(clicks: Iterable[tuple[Any, int | None]], filled: Iterable[Any] = ()) -> list[tuple[Any, int, int]]:
-    """(key, clicks, users) by key, ascending; users as a set, in which nobody is not."""
+    """(key, clicks, users) by key, ascending. Users are a set without None."""
     users: dict[Any, list[int | None]] = {key: [] for key in filled}
     for key, user in clicks:
         users.setdefault(key, []).append(user)

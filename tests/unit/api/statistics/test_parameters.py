@@ -1,4 +1,4 @@
-"""Days, scope, groups and pages of the statistics calls within their plans, each rule by itself."""
+"""Parsing of days, scope, groups and pages within plans, each rule by itself."""
 
 from __future__ import annotations
 

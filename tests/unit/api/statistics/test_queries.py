@@ -1,4 +1,4 @@
-"""Never more users than clicks: what happens where the rollups say otherwise."""
+"""Users never exceed clicks: what happens if they do in the rollups."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_what_cannot_be_is_logged_counted_and_not_served(db: ClickHouse, caplog:
 
 
 def test_a_large_set_that_is_estimated_too_high_is_no_damage(db: ClickHouse, caplog: pytest.LogCaptureFixture) -> None:
-    """Of 100,000 users each clicks once: the estimate of some sets is above it."""
+    """100,000 users click once each: the estimate of some sets is higher."""
     db.command(
         "INSERT INTO rollup (grain, owner, day, hour, clicks, users) "
         "SELECT 'account_hour', 7, toDate('2026-03-31'), number, 100000, "
