@@ -10,6 +10,7 @@ import pytest
 
 from rollups.clickhouse import ClickHouse
 from rollups.migrations.migrate import migrate
+from tests.support.kafka_broker import KafkaBroker, missing_reason, require
 
 hypothesis.settings.register_profile("tests", deadline=None)  # two test processes share the machine
 hypothesis.settings.load_profile("tests")
@@ -27,6 +28,14 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]:
 @pytest.fixture
 def db(engine: ClickHouse) -> ClickHouse:
     return emptied(engine)
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
+    """A broker for all tests that use topics of their own and leave it running."""
+    require(missing_reason())
+    with KafkaBroker(tmp_path_factory.mktemp("kafka")) as running:
+        yield running
 
 
 def emptied(engine: ClickHouse) -> ClickHouse:

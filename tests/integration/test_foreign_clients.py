@@ -9,7 +9,7 @@ import subprocess
 import time
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -24,20 +24,13 @@ from ingest.kafka.reader import log_bounds
 from ingest.producer import ClickProducer
 from rollups.clickhouse import ClickHouse
 from tests.support import free_port
-from tests.support.kafka_broker import KafkaBroker, java_program, missing_reason, require
+from tests.support.kafka_broker import KafkaBroker, java_program, require
 from tests.support.memory_log import MemoryLog
 from tests.support.worker import harness
 
 Send = Callable[[Settings, list[Click]], None]
 CLICKS = 30
 PARTITIONS = 12
-
-
-@pytest.fixture(scope="module")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
-    require(missing_reason())
-    with KafkaBroker(tmp_path_factory.mktemp("kafka")) as running:
-        yield running
 
 
 @pytest.fixture

@@ -4,23 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
-
-import pytest
 
 from deploy.settings import Settings
 from ingest.event import Click
 from rollups.clickhouse import ClickHouse
-from tests.support.kafka_broker import KafkaBroker, missing_reason, require
+from tests.support.kafka_broker import KafkaBroker
 from tests.support.live_worker import applied, audited, grow, ledger, live_worker, publish
 from tests.support.worker import until
-
-
-@pytest.fixture(scope="module")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
-    require(missing_reason())
-    with KafkaBroker(tmp_path_factory.mktemp("kafka")) as running:
-        yield running
 
 
 def clicks(first: int, count: int) -> list[Click]:
