@@ -70,7 +70,10 @@ return reply
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """`amount` calls an HOUR or MINUTE, counted under `name`. It begins with its first call."""
+    """`amount` calls an HOUR or MINUTE, counted under `name`. It begins with its first call.
+
+    Keys in Redis stay those of earlier releases, so that old and new processes count together during an upgrade.
+    """
 
     name: str
     amount: int
