@@ -102,11 +102,12 @@ class Intake:
     def put_back(self, remaining: list[LeasedBatch]) -> None:
         """Puts batches that did not fit before newer ones of their partition, and behind other partitions."""
         for lease, batch in remaining:
+            if not self._leases.holds(lease):
+                continue  # what is pending now is of a newer claim, which has fetched these records again
             self._records += len(batch.records)
             self._bytes += batch.records.nbytes
             holder, newer = self._pending.pop(batch.partition, (None, None))
-            if self._leases.holds(lease):
-                self._pending[batch.partition] = lease, batch.joined(newer if holder is lease else None)
+            self._pending[batch.partition] = lease, batch.joined(newer if holder is lease else None)
         if remaining:
             self._arrived.set()
 
