@@ -10,6 +10,7 @@ from anyio import to_thread
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 from starlette.routing import Route
+from starlette.types import Lifespan
 
 from api.access.authentication import Authentication
 from api.access.keys import KeyRing
@@ -59,8 +60,8 @@ def create_app(
     metrics = CollectorRegistry()
     limiter = RateLimiter(settings, metrics)
     authentication = Authentication(settings, keys, limiter)
-    counts = ClickCounts(reader, metrics)
     cache = ResponseCache(reader, ChangeDetector(reader, settings.topic), catalog.clear_names, clock)
+    statistics = Statistics(authentication, limiter, catalog, cache)
     mcp = McpEndpoint(settings)
 
     @asynccontextmanager
@@ -70,6 +71,20 @@ def create_app(
         await limiter.close()
         await to_thread.run_sync(keys.uses.write)
 
+    app = _app_without_routes(settings, lifespan)
+    app.state.metrics = metrics  # served by the process
+    app.include_router(ClicksEndpoint(reader, authentication, catalog, cache, Cursors(settings.admin_key)).router())
+    _include_statistics(app, statistics, ClickCounts(reader, metrics), reader)
+    app.include_router(Discovery(app.openapi).router())
+    app.router.routes.append(Route("/mcp", mcp))
+    app.include_router(AdminEndpoints(authentication, keys, catalog, cache).router())
+    app.include_router(audit_router(db, authentication))
+    app.include_router(health_router(db, ready, reader))
+    app.include_router(schema_router())
+    return app
+
+
+def _app_without_routes(settings: Settings, lifespan: Lifespan[FastAPI]) -> FastAPI:
     app = DocumentedApp(
         title="Clickmill",
         lifespan=lifespan,
@@ -80,18 +95,12 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.metrics = metrics  # served by the process
     install_middleware(app, settings)
-    app.include_router(ClicksEndpoint(reader, authentication, catalog, cache, Cursors(settings.admin_key)).router())
-    statistics = Statistics(authentication, limiter, catalog, cache)
+    return app
+
+
+def _include_statistics(app: FastAPI, statistics: Statistics, counts: ClickCounts, reader: ClickHouse) -> None:
     app.include_router(ClicksByHour(statistics, counts).router())
     app.include_router(ClicksByDate(statistics, counts).router())
     app.include_router(ClicksByGroup(statistics, counts, reader).router())
     app.include_router(GroupList(statistics, reader).router())
-    app.include_router(Discovery(app.openapi).router())
-    app.router.routes.append(Route("/mcp", mcp))
-    app.include_router(AdminEndpoints(authentication, keys, catalog, cache).router())
-    app.include_router(audit_router(db, authentication))
-    app.include_router(health_router(db, ready, reader))
-    app.include_router(schema_router())
-    return app

@@ -157,7 +157,6 @@ def test_a_room_has_at_most_16_files(room: str) -> None:
     assert len(files) <= 16, f"{len(files)} files: split the room"
 
 
-@pytest.mark.xfail(reason="create_app is longer", strict=False)
 def test_a_function_has_at_most_50_lines() -> None:
     assert not [
         f"{file}:{node.lineno} {node.name}"
