@@ -249,7 +249,7 @@ def trust_assigned_ids(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def trusting(self: DedupeState, rows: Any, *arguments: Any) -> Any:
         rows.columns = replace(rows.columns, id_assigned=np.zeros(len(rows), bool))
-        return original(rows, *arguments)
+        return original(self, rows, *arguments)
 
     monkeypatch.setattr(DedupeState, "mark_duplicates", trusting)
 
