@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import fcntl
 import functools
-import hashlib
 import os
 import re
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 import uuid
 from base64 import urlsafe_b64encode
@@ -24,10 +21,10 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
 from tests.support import free_port, listens
+from tests.support.downloads import downloaded
 
 START_SECONDS = 90.0
 STOP_SECONDS = 20.0
-FETCH_SECONDS = 900.0
 JAVA_AT_LEAST = 17
 _HERE = Path(__file__).resolve().parent / "kafka"
 _JVM = [
@@ -99,42 +96,13 @@ def java() -> str:
 
 @functools.cache
 def _jars() -> Path:
-    """The directory of the jars, downloaded once for each version of the pom."""
-    pom = (_HERE / "pom.xml").read_bytes()
-    version = re.search(rb"<kafka.version>(.+?)<", pom)
-    name = f"kafka-{version[1].decode() if version else ''}-{hashlib.sha256(pom).hexdigest()[:8]}"
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "clickmill"
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "kafka.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (cache / name).exists():
-            _fetch(cache / name)
-    return cache / name
-
-
-def _fetch(target: Path) -> None:
-    """Downloads into the directory, which appears only when it is complete."""
+    """The directory of the jars; the first call on a machine downloads them."""
     maven = shutil.which("mvn")
     if not maven:
-        raise RuntimeError("Kafka is not cached, and Maven (`mvn`) is not installed")
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        command = [
-            maven,
-            "-B",
-            "-q",
-            "-Dstyle.color=never",
-            "-f",
-            str(_HERE / "pom.xml"),
-            "dependency:copy-dependencies",
-        ]
-        command += ["-DincludeScope=runtime", f"-DoutputDirectory={scratch}/jars"]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=FETCH_SECONDS, check=False)
-        except subprocess.TimeoutExpired as error:
-            raise RuntimeError(f"Maven did not download Kafka within {FETCH_SECONDS:.0f} s") from error
-        if done.returncode:
-            raise RuntimeError(f"Maven failed to download Kafka:\n{done.stdout[-2000:]}{done.stderr[-500:]}")
-        Path(scratch, "jars").rename(target)
+        raise RuntimeError("Kafka is downloaded with Maven, and `mvn` is not installed")
+    pom = _HERE / "pom.xml"
+    copy = [maven, "-B", "-q", "-Dstyle.color=never", "-f", str(pom), "dependency:copy-dependencies"]
+    return downloaded("kafka", pom, lambda target: [*copy, "-DincludeScope=runtime", f"-DoutputDirectory={target}"])
 
 
 def java_program(source: str, *arguments: str) -> list[str]:
