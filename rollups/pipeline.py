@@ -17,9 +17,9 @@ import pyarrow as pa
 
 from ingest.errors import Unavailable
 from rollups.clickhouse import ClickHouse, ClickHouseError
+from rollups.delivery.batch_insert import Outcome, insert_batch
 from rollups.delivery.circuit_breaker import CircuitBreaker, release_faults
 from rollups.delivery.leases import Leases
-from rollups.delivery.markers import Outcome, insert_batch
 from rollups.delivery.sources import SourceReplaced
 from rollups.model import DeadLetter, FetchedBatch, FetchPosition, Lease, LeasedBatch
 from rollups.settings import Settings

@@ -1,32 +1,26 @@
-"""One session of a worker: builds its parts for one incarnation of the topic, and runs them."""
+"""One session of a worker: builds its components for one incarnation of the topic, and runs them."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any
 
 from ingest.kafka.admin import ensure_topics
 from ingest.kafka.broker_time import append_time
 from rollups.clickhouse import ClickHouse, ClickHouseError
 from rollups.consumer.faust_app import FaustLog, build_app
 from rollups.consumer.topic import Topic
-from rollups.delivery.claims import Claims, Log
 from rollups.delivery.leases import Leases
-from rollups.delivery.markers import Markers, note_empty_tails, reclaim_future_watermarks
+from rollups.delivery.markers import note_empty_tails, reclaim_future_watermarks
 from rollups.delivery.server_identity import MANY_CONNECTIONS, Endpoint
-from rollups.kafka_log.broker_clock import BrokerClock, wall_ms
-from rollups.model import DeadLetter
-from rollups.pipeline import Intake, Pipeline, WorkerStats
-from rollups.reporting import Reporter
+from rollups.kafka_log.broker_clock import BrokerClock
+from rollups.pipeline import Intake, WorkerStats
 from rollups.settings import Settings
-from rollups.transform.batch_transformer import BatchTransformer, PreparedBatch
 from rollups.transform.identity import IdentityHasher
-from rollups.transform.seen import Seen
-from rollups.transform.timezones import TimeZones
+from rollups.worker_components import WorkerComponents, build_worker_components
 
 log = logging.getLogger(__name__)
 
@@ -39,94 +33,18 @@ _CLOCK_EVERY = 3600.0
 _STOP_SECONDS = 10.0
 
 
-class WorkerLog(Log, Protocol):
-    """What the parts of a worker need of Kafka."""
-
-    async def confirm(self, batches: list[PreparedBatch]) -> None:
-        """Called before an insert. Raises SourceReplaced if the topic was made again."""
-
-    async def publish_dead_letters(self, partition: int, letters: list[DeadLetter]) -> None:
-        """Returns once all letters are acknowledged."""
-
-
-AnyLog = TypeVar("AnyLog", bound=WorkerLog)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts(Generic[AnyLog]):
-    """The parts of a worker. Each knows only parts before it."""
-
-    leases: Leases
-    intake: Intake
-    log: AnyLog
-    zones: TimeZones
-    markers: Markers
-    seen: Seen
-    transformer: BatchTransformer
-    reporter: Reporter
-    pipeline: Pipeline
-    claims: Claims
-
-
-def build_parts(
-    settings: Settings,
-    db: ClickHouse,
-    source: int,
-    hasher: IdentityHasher,
-    connect: Callable[[Leases, Intake], AnyLog],
-    *,
-    now_ms: Callable[[], int] = wall_ms,
-    stats: WorkerStats | None = None,
-) -> Parts[AnyLog]:
-    """Builds all parts of a worker. `connect` builds its connection to Kafka, which feeds the intake."""
-    leases = Leases()
-    intake = Intake(settings, leases)
-    kafka_log = connect(leases, intake)
-    zones, markers, seen = TimeZones.from_database(db), Markers(db, source), Seen(db, source, settings.topic)
-    transformer = BatchTransformer(settings, source, zones, seen, hasher, now_ms)
-    reporter = Reporter(db, source, leases, transformer.isolation.under_way)
-
-    async def confirm(batches: list[PreparedBatch]) -> None:
-        await kafka_log.confirm(batches)
-        reporter.about_to_apply(batch.fetched for batch in batches)
-
-    pipeline = Pipeline(
-        settings,
-        db,
-        source,
-        leases=leases,
-        intake=intake,
-        transformer=transformer,
-        seen=seen,
-        stats=stats or WorkerStats(),
-        confirm=confirm,
-        publish_dead_letters=kafka_log.publish_dead_letters,
-    )
-    claims = Claims(leases, markers, kafka_log, pipeline)
-    return Parts(
-        leases=leases,
-        intake=intake,
-        log=kafka_log,
-        zones=zones,
-        markers=markers,
-        seen=seen,
-        transformer=transformer,
-        reporter=reporter,
-        pipeline=pipeline,
-        claims=claims,
-    )
-
-
 class Session:
-    """The parts of a worker with a Faust app, from start to failure or stop."""
+    """A worker's components with a Faust app, from start to failure or stop."""
 
-    def __init__(self, settings: Settings, topic: Topic, clock: BrokerClock, parts: Parts[FaustLog]) -> None:
+    def __init__(
+        self, settings: Settings, topic: Topic, clock: BrokerClock, components: WorkerComponents[FaustLog]
+    ) -> None:
         self._settings = settings
         self._topic = topic
         self._clock = clock
-        self._parts = parts
-        self._app = parts.log.app
-        self.leases = parts.leases
+        self._components = components
+        self._app = components.log.app
+        self.leases = components.leases
         self.last_lag: int | None = None
 
     @classmethod
@@ -142,8 +60,10 @@ class Session:
         def connect(leases: Leases, intake: Intake) -> FaustLog:
             return FaustLog(settings, build_app(settings, leases, intake), endpoint, topic)
 
-        parts = build_parts(settings, db, topic.source, hasher, connect, now_ms=clock.now_ms, stats=stats)
-        return cls(settings, topic, clock, parts)
+        components = build_worker_components(
+            settings, db, topic.source, hasher, connect, now_ms=clock.now_ms, stats=stats
+        )
+        return cls(settings, topic, clock, components)
 
     async def run_session(self, stop: asyncio.Event) -> None:
         tasks: list[asyncio.Task[Any]] = []
@@ -156,13 +76,13 @@ class Session:
                 for name, work in {
                     "stop": stop.wait(),
                     "crash": self._app._crashed.wait(),
-                    "claims": self._parts.claims.run_claims(),
-                    "pipeline": self._parts.pipeline.run_pipeline(),
+                    "claims": self._components.claims.run_claims(),
+                    "pipeline": self._components.pipeline.run_pipeline(),
                     "empty tails": every(_EMPTY_TAILS_EVERY, self._note_empty_tails),
-                    "report": every(_REPORT_EVERY, self._parts.reporter.report),
+                    "report": every(_REPORT_EVERY, self._components.reporter.report),
                     "zones": every(_ZONES_EVERY, self._refresh_zones),
                     "forget": every(_FORGET_EVERY, self._forget),
-                    "source": every(_SOURCE_EVERY, self._parts.log.check_source),
+                    "source": every(_SOURCE_EVERY, self._components.log.check_source),
                     "clock": every(_CLOCK_EVERY, self._clock.learn),
                 }.items()
             ]
@@ -196,31 +116,31 @@ class Session:
         leases = self.leases.held
         if not leases:
             return None
-        bounds = await self._parts.log.bounds(leases)
-        self._parts.reporter.note_ends({partition: end for partition, (_, end) in bounds.items()})
+        bounds = await self._components.log.bounds(leases)
+        self._components.reporter.note_ends({partition: end for partition, (_, end) in bounds.items()})
         return sum(max(0, bounds[partition][1] - lease.next) for partition, lease in leases.items())
 
     def troubled(self) -> dict[int, str]:
-        return self._parts.reporter.troubled()
+        return self._components.reporter.troubled()
 
     @property
     def late_seconds(self) -> float:
-        return self._parts.reporter.late_seconds()
+        return self._components.reporter.late_seconds()
 
     def remembered(self) -> tuple[int, int]:
-        return self._parts.transformer.remembered()
+        return self._components.transformer.remembered()
 
     async def _note_empty_tails(self) -> None:
         self.last_lag = await self.lag()
-        tails = await self._parts.log.empty_tails()
-        await note_empty_tails(tails, self.leases, self._parts.markers, self._clock.now_ms)
+        tails = await self._components.log.empty_tails()
+        await note_empty_tails(tails, self.leases, self._components.markers, self._clock.now_ms)
 
     async def _refresh_zones(self) -> None:
-        await asyncio.to_thread(self._parts.zones.refresh)
+        await asyncio.to_thread(self._components.zones.refresh)
 
     async def _forget(self) -> None:
-        await reclaim_future_watermarks(self.leases, self._parts.markers, self._clock.now_ms)
-        await asyncio.to_thread(self._parts.seen.forget, 2 * self._settings.dedupe_horizon_minutes + 5)
+        await reclaim_future_watermarks(self.leases, self._components.markers, self._clock.now_ms)
+        await asyncio.to_thread(self._components.seen.forget, 2 * self._settings.dedupe_horizon_minutes + 5)
 
 
 async def every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:

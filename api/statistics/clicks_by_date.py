@@ -7,8 +7,8 @@ from datetime import date
 from fastapi import APIRouter, Request, Response
 from typing_extensions import TypedDict
 
-from api.dates import local_hours
 from api.http.errors import StatisticsCode
+from api.local_hours import local_hours
 from api.statistics.common import Caller, Statistics, documented_responses, statistics_router
 from api.statistics.parameters import (
     FILL_DAYS,

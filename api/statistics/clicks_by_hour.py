@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Request, Response
 from typing_extensions import TypedDict
 
-from api.dates import local_hours
 from api.http.conditional import JsonBody, conditional_response, day_has_ended
 from api.http.errors import StatisticsCode
+from api.local_hours import local_hours
 from api.statistics.common import Caller, Statistics, documented_responses, envelope, statistics_router
 from api.statistics.parameters import (
     FILL_HOURS,

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from ingest.backoff import Backoff
 from rollups.clickhouse import ClickHouseError, ClickHouseUnavailable
+from rollups.delivery.fences import Fences
 from rollups.delivery.leases import Leases
 from rollups.delivery.markers import Marker, Markers
 from rollups.delivery.sources import SourceReplaced
@@ -44,7 +45,7 @@ class Log(Protocol):
         """Continues fetching of these partitions at these positions."""
 
 
-class Owner(Protocol):
+class ClaimHandler(Protocol):
     """What the pipeline does for a claim."""
 
     def load_dedupe_state(self, lease: Lease) -> None:
@@ -60,11 +61,12 @@ class Owner(Protocol):
 class Claims:
     """Claims the leases of one worker that are due."""
 
-    def __init__(self, leases: Leases, markers: Markers, kafka_log: Log, owner: Owner) -> None:
+    def __init__(self, leases: Leases, fences: Fences, markers: Markers, kafka_log: Log, handler: ClaimHandler) -> None:
         self._leases = leases
+        self._fences = fences
         self._markers = markers
         self._log = kafka_log
-        self._owner = owner
+        self._handler = handler
 
     async def run_claims(self) -> None:
         """Claims leases that are due, until cancelled. Raises SourceReplaced."""
@@ -114,7 +116,7 @@ class Claims:
         await self._log.seek({lease.partition: lease.position for lease in ready if lease.position})
         for lease in ready:
             lease.state = State.READY
-            self._owner.claimed(lease)
+            self._handler.claimed(lease)
         if ready:
             log.info("ready: %s", ", ".join(f"{lease.partition} from {lease.next}" for lease in ready))
 
@@ -123,7 +125,7 @@ class Claims:
         try:
             await self._check_bounds(lease, marker, *bounds)
             if lease.state is State.CLAIMING and lease.partition in same:
-                await asyncio.to_thread(self._owner.load_dedupe_state, lease)
+                await asyncio.to_thread(self._handler.load_dedupe_state, lease)
         except ClickHouseUnavailable:
             raise
         except Exception as error:
@@ -133,8 +135,8 @@ class Claims:
         return True
 
     def _fence(self, partitions: list[int]) -> tuple[dict[int, int], dict[int, Marker]]:
-        epochs = self._markers.raise_fences(partitions)
-        self._markers.kill_inflight_inserts(partitions)
+        epochs = self._fences.raise_fences(partitions)
+        self._fences.kill_inflight_inserts(partitions)
         return epochs, self._markers.read()
 
     async def _have_same_log(
@@ -163,7 +165,7 @@ class Claims:
     async def _check_bounds(self, lease: Lease, marker: Marker, first: int, end: int) -> None:
         if first > lease.next and not marker.started:
             # The log had lost its head before the first claim: account for it as a gap, once.
-            await asyncio.to_thread(self._owner.skip_to, lease, first)
+            await asyncio.to_thread(self._handler.skip_to, lease, first)
             lease.next = first
         elif first > lease.next:
             self._leases.halt(lease, f"offsets {lease.next} to {first - 1} are gone from the log (retention)")

@@ -11,7 +11,9 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 from deploy.settings import Settings
 from rollups.audit import audit
 from rollups.clickhouse import ClickHouse
-from rollups.delivery.markers import Markers, Outcome, insert_batch
+from rollups.delivery.batch_insert import Outcome, insert_batch
+from rollups.delivery.fences import Fences
+from rollups.delivery.markers import Markers
 from rollups.model import FetchPosition, Lease, State
 from rollups.transform.batch_transformer import PreparedBatch
 from tests.faults.conftest import Record
@@ -44,10 +46,10 @@ class Schedules(RuleBasedStateMachine):
 
     @rule(number=WORKERS)
     def claim(self, number: int) -> None:
-        worker, markers = self.workers[number], Markers(self.db, SOURCE)
-        epoch = markers.raise_fences([0])[0]
-        markers.kill_inflight_inserts([0])
-        start = markers.read()[0].next
+        worker, fences = self.workers[number], Fences(self.db, SOURCE)
+        epoch = fences.raise_fences([0])[0]
+        fences.kill_inflight_inserts([0])
+        start = Markers(self.db, SOURCE).read()[0].next
         lease = Lease(0, State.READY, epoch, start, start, FetchPosition(start))
         worker.leases.held = {0: lease}
         worker.pipeline.load_dedupe_state(lease)

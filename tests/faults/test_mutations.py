@@ -11,13 +11,15 @@ from pathlib import Path
 import pytest
 
 from rollups.clickhouse import ClickHouse
-from rollups.delivery.markers import PINNED, Markers, insert_batch
+from rollups.delivery.batch_insert import PINNED, insert_batch
+from rollups.delivery.fences import Fences
+from rollups.delivery.markers import Markers
 from rollups.transform.timezones import TimeZones
 from tests.faults.conftest import Record
 from tests.faults.processes import ROOT, Strace, needs_strace
 from tests.faults.test_protocol import claim
 from tests.faults.views import NO_COMPARE, NO_FENCE, SLOW, changed_view
-from tests.unit.rollups.delivery.test_markers import SOURCE, table, total, zones
+from tests.unit.rollups.delivery.test_batch_insert import SOURCE, table, total, zones
 
 __all__ = ["zones"]
 
@@ -51,7 +53,7 @@ def test_without_the_fence_a_zombie_and_its_successor_count_the_same(
 def test_without_the_drain_an_insert_under_way_counts_again(
     db: ClickHouse, zones: TimeZones, monkeypatch: pytest.MonkeyPatch, record: Record
 ) -> None:
-    monkeypatch.setattr(Markers, "kill_inflight_inserts", lambda *_: None)
+    monkeypatch.setattr(Fences, "kill_inflight_inserts", lambda *_: None)
     with changed_view(db, SLOW), ThreadPoolExecutor(1) as threads:
         epoch, start, _ = claim(db)
         late = threads.submit(insert_batch, db, SOURCE, [0], table(zones, epoch, start, 20))

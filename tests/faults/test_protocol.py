@@ -13,14 +13,16 @@ import pyarrow as pa
 import pytest
 
 from rollups.clickhouse import ClickHouse
-from rollups.delivery.markers import PINNED, Markers, Outcome, insert_batch
+from rollups.delivery.batch_insert import PINNED, Outcome, insert_batch
+from rollups.delivery.fences import Fences
+from rollups.delivery.markers import Markers
 from rollups.migrations.migrate import migrate
 from rollups.transform.timezones import TimeZones
 from tests.faults.conftest import Record
 from tests.faults.processes import LONG
 from tests.faults.views import COMPARE, SLOW, changed_view
 from tests.support.chdb_server import start_chdb_server
-from tests.unit.rollups.delivery.test_markers import SOURCE, table, total, zones
+from tests.unit.rollups.delivery.test_batch_insert import SOURCE, table, total, zones
 
 __all__ = ["zones"]
 
@@ -29,10 +31,10 @@ ROUNDS = 1000
 
 def claim(db: ClickHouse, partition: int = 0) -> tuple[int, int, bool]:
     """(epoch, watermark, whether the claim is ours), by the steps of rollups/delivery/claims.py."""
-    markers = Markers(db, SOURCE)
-    epoch = markers.raise_fences([partition])[partition]
-    markers.kill_inflight_inserts([partition])
-    marker = markers.read()[partition]
+    fences = Fences(db, SOURCE)
+    epoch = fences.raise_fences([partition])[partition]
+    fences.kill_inflight_inserts([partition])
+    marker = Markers(db, SOURCE).read()[partition]
     return epoch, marker.next, marker.epoch == epoch
 
 

@@ -10,16 +10,16 @@ from contextlib import asynccontextmanager
 from rollups.clickhouse import ClickHouse
 from rollups.installation import event_id_key
 from rollups.model import FetchedBatch
-from rollups.session import build_parts
 from rollups.settings import Settings
 from rollups.transform.identity import IdentityHasher
+from rollups.worker_components import build_worker_components
 from tests.support.memory_log import MemoryLog
 
 SOURCE = 7
 
 
 class Harness:
-    """The parts of a worker; `harness` runs them in `tasks`."""
+    """The components of a worker; `harness` runs them in `tasks`."""
 
     tasks: list[asyncio.Task[None]]
 
@@ -27,10 +27,10 @@ class Harness:
         self.db, self.log = db, log
         settings = settings or Settings(batch_linger_ms=0)
         hasher = IdentityHasher(settings.visitor_secret, event_id_key(db))
-        parts = build_parts(settings, db, source, hasher, lambda _leases, _intake: log)
-        self.leases, self.intake, self.seen = parts.leases, parts.intake, parts.seen
-        self.transformer, self.reporter = parts.transformer, parts.reporter
-        self.pipeline, self.claims = parts.pipeline, parts.claims
+        components = build_worker_components(settings, db, source, hasher, lambda _leases, _intake: log)
+        self.leases, self.intake, self.seen = components.leases, components.intake, components.seen
+        self.transformer, self.reporter = components.transformer, components.reporter
+        self.pipeline, self.claims = components.pipeline, components.claims
 
     async def claim(self, partitions: set[int]) -> None:
         self.leases.assign(partitions)

@@ -15,9 +15,9 @@ PAGES = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
 NAMES = """
     Allowance Answers Buffer CallOff CalledOff Columns Counters Deliveries Documented EVERYTHING Errand Errands
     Fields Gate Held Home Identify KeyMemory KeyTable LimitedBody Limits LogBatch Look Observer PATIENCE_SECONDS
-    Pace PacedRefusals PartitionMemory PatientProtocol PoisonGuard Portion Prepare Prepared Pulse Running
+    Owner Pace PacedRefusals PartitionMemory Parts PatientProtocol PoisonGuard Portion Prepare Prepared Pulse Running
     StandingHeaders Store StoreError StoreUnavailable Strangers Taken Tally TopicLook Unpackable administering admit
-    answering auditing buried_ms bury dialled_settings errand errands feeding greet guarded_router hashset
+    answering auditing build_parts buried_ms bury dialled_settings errand errands feeding greet guarded_router hashset
     identify_as is_over key_table looked_at objection of_data_dir patience reading_store recall say_once stamped
     standing_headers take_back while_it_beats while_there
 """

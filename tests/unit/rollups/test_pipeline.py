@@ -13,6 +13,7 @@ import pytest
 
 from ingest.event.addresses import AddressHasher
 from rollups.clickhouse import ClickHouse, ClickHouseUnavailable
+from rollups.delivery.fences import Fences
 from rollups.delivery.markers import Marker, Markers
 from rollups.delivery.sources import SourceReplaced
 from rollups.model import FetchPosition, State
@@ -138,7 +139,7 @@ def test_a_zombie_is_fenced_and_its_partition_claimed_again(db: ClickHouse) -> N
         async with harness(db, log) as worker:
             await worker.claim({0})
             first = worker.leases.held[0]
-            await asyncio.to_thread(Markers(db, SOURCE).raise_fences, [0])  # another worker claims
+            await asyncio.to_thread(Fences(db, SOURCE).raise_fences, [0])  # another worker claims
             await worker.consume()
             assert worker.leases.held[0].epoch > first.epoch
             assert worker.pipeline.stats.inserts == {"fenced": 1, "applied": 1}
@@ -279,7 +280,7 @@ def test_the_next_owner_remembers_what_was_applied_and_nothing_else(db: ClickHou
             await worker.put(log.fetch(worker.leases.held[0], 2))
             await until(lambda: worker.leases.held[0].next == 2)
             lease = worker.leases.held[0]
-            await asyncio.to_thread(Markers(db, SOURCE).raise_fences, [0])
+            await asyncio.to_thread(Fences(db, SOURCE).raise_fences, [0])
             await worker.pipeline.apply(worker.transformer.transform([(lease, log.fetch(lease))]).prepared)
             assert worker.pipeline.stats.inserts["fenced"] == 1  # it dies between `seen` and the clicks of a batch
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from api.dates import local_hours
+from api.local_hours import local_hours
 from api.statistics.clicks_by_hour import hour_status
 from rollups.clickhouse import ClickHouse
 from tests.support import some

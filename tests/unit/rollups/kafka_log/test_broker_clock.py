@@ -9,6 +9,7 @@ import pytest
 
 from api.query.change_detection import ChangeDetector
 from rollups.clickhouse import ClickHouse
+from rollups.delivery.fences import Fences
 from rollups.delivery.markers import Markers, note_empty_tails, reclaim_future_watermarks
 from rollups.kafka_log import broker_clock
 from rollups.kafka_log.broker_clock import BrokerClock, steady_ms, wall_ms
@@ -146,8 +147,8 @@ async def one_claim(db: ClickHouse, log: MemoryLog) -> None:
 
 
 def test_a_worker_that_was_fenced_says_nothing_any_more(db: ClickHouse) -> None:
-    markers = Markers(db, SOURCE)
-    old, new = (markers.raise_fences([0])[0] for _ in range(2))
+    markers, fences = Markers(db, SOURCE), Fences(db, SOURCE)
+    old, new = (fences.raise_fences([0])[0] for _ in range(2))
     at = datetime.fromtimestamp(LOG_TIME_MS / 1000, UTC)
     markers.write_tail_times({0: (new, 0, at)})
     markers.write_tail_times({0: (old, 0, at + timedelta(hours=1))})

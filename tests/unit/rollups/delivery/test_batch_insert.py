@@ -7,7 +7,9 @@ import pytest
 
 from ingest.event import Click, encode
 from rollups.clickhouse import ClickHouse
-from rollups.delivery.markers import PINNED, Markers, Outcome, insert_batch, insert_comment, next_epoch
+from rollups.delivery.batch_insert import PINNED, Outcome, insert_batch, insert_comment
+from rollups.delivery.fences import Fences
+from rollups.delivery.markers import Markers
 from rollups.model import FetchedBatch, FetchPosition, Lease, Records
 from rollups.transform.decode import decode
 from rollups.transform.identity import IdentityHasher
@@ -37,7 +39,7 @@ def table(zones: TimeZones, epoch: int, start: int, count: int, *, partition: in
 
 
 def claimed(db: ClickHouse, *partitions: int) -> dict[int, int]:
-    return Markers(db, SOURCE).raise_fences(partitions)
+    return Fences(db, SOURCE).raise_fences(partitions)
 
 
 def total(db: ClickHouse) -> int:
@@ -112,20 +114,6 @@ def test_an_insert_is_one_part_whatever_its_size(db: ClickHouse, zones: TimeZone
 
 def parts(db: ClickHouse) -> int:
     return int(db.query("SELECT count() FROM system.parts WHERE table = 'rollup' AND active")[0][0])
-
-
-@pytest.mark.parametrize("counter", [0, 1, 4095, 4096, 2**43])
-def test_an_epoch_is_above_those_of_earlier_versions(counter: int) -> None:
-    earlier = (counter << 20) | 0xF_FFFF  # they had 20 random bits
-    assert earlier < next_epoch(earlier) < 2**64
-
-
-def test_epochs_grow_and_two_claimers_of_one_counter_differ() -> None:
-    epoch = 0
-    for _ in range(10):
-        assert next_epoch(epoch) > epoch
-        epoch = next_epoch(epoch)
-    assert len({next_epoch(epoch) & 0xFFFF_FFFF for _ in range(2000)}) >= 1999
 
 
 def test_a_claim_finds_the_inserts_that_carry_its_partition() -> None:
