@@ -15,7 +15,7 @@ from rollups.consumer.faust_app import FaustLog, build_app
 from rollups.consumer.topic import Topic
 from rollups.delivery.leases import Leases
 from rollups.delivery.markers import note_empty_tails, reclaim_future_watermarks
-from rollups.delivery.server_identity import MANY_CONNECTIONS, Endpoint
+from rollups.delivery.server_identity import MANY_CONNECTIONS, SingleServerGuard
 from rollups.kafka_log.broker_clock import BrokerClock
 from rollups.pipeline import Intake, WorkerStats
 from rollups.settings import Settings
@@ -51,14 +51,14 @@ class Session:
     async def open(cls, settings: Settings, db: ClickHouse, stats: WorkerStats) -> Session:
         """Connects. Raises ClickHouseError, ConnectionError and SeveralServers."""
         await ensure_topics(settings)
-        endpoint = Endpoint(db, settings.clickhouse_server)
-        await asyncio.to_thread(endpoint.check, MANY_CONNECTIONS)
+        guard = SingleServerGuard(db, settings.clickhouse_server)
+        await asyncio.to_thread(guard.check, MANY_CONNECTIONS)
         hasher = await asyncio.to_thread(IdentityHasher.from_database, db, settings.visitor_secret)
         topic = await Topic.open(settings, db)
         clock = BrokerClock(partial(append_time, settings), db)
 
         def connect(leases: Leases, intake: Intake) -> FaustLog:
-            return FaustLog(settings, build_app(settings, leases, intake), endpoint, topic)
+            return FaustLog(settings, build_app(settings, leases, intake), guard, topic)
 
         components = build_worker_components(
             settings, db, topic.source, hasher, connect, now_ms=clock.now_ms, stats=stats

@@ -20,7 +20,7 @@ from rollups.consumer.faust_transport import BatchSchema, ClickApp
 from rollups.consumer.topic import Topic
 from rollups.delivery.dead_letters import RecordTooLarge, publish_dead_letters
 from rollups.delivery.leases import Leases
-from rollups.delivery.server_identity import FEW_CONNECTIONS, Endpoint
+from rollups.delivery.server_identity import FEW_CONNECTIONS, SingleServerGuard
 from rollups.kafka_log.tail import fingerprint
 from rollups.model import DeadLetter, FetchPosition
 from rollups.pipeline import Intake
@@ -102,17 +102,17 @@ async def send_record(
 class FaustLog:
     """What the parts of a worker need of Kafka, through the consumer thread of the app."""
 
-    def __init__(self, settings: Settings, app: ClickApp, endpoint: Endpoint, topic: Topic) -> None:
+    def __init__(self, settings: Settings, app: ClickApp, guard: SingleServerGuard, topic: Topic) -> None:
         self._settings = settings
         self.app = app
-        self._endpoint = endpoint
+        self._guard = guard
         self._topic = topic
         self._addresses = AddressHasher(settings.visitor_secret, keep=settings.keep_addresses)
         self._read_back_seconds = _READ_BACK_SECONDS
 
     async def check_source(self) -> None:
         """Raises SourceReplaced; SeveralServers if the database is no longer the same server."""
-        await asyncio.to_thread(self._endpoint.check, FEW_CONNECTIONS)
+        await asyncio.to_thread(self._guard.check, FEW_CONNECTIONS)
         await self._topic.check_source(self.app.leases.held)
 
     async def confirm(self, batches: list[PreparedBatch]) -> None:

@@ -35,7 +35,7 @@ class _Server:
     shared: bool
 
 
-class Endpoint:
+class SingleServerGuard:
     """The server behind the URL during one session. `name` is its `hostName()`, empty for any single server."""
 
     def __init__(self, db: ClickHouse, name: str) -> None:

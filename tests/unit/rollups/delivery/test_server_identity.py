@@ -11,7 +11,7 @@ import pytest
 
 from deploy.settings import Settings
 from rollups.clickhouse import ClickHouse, Row
-from rollups.delivery.server_identity import FEW_CONNECTIONS, MANY_CONNECTIONS, Endpoint, SeveralServers
+from rollups.delivery.server_identity import FEW_CONNECTIONS, MANY_CONNECTIONS, SeveralServers, SingleServerGuard
 from rollups.migrations.migrate import migrate
 from tests.support.balancer import balancer
 from tests.support.chdb_server import ChdbServer, start_chdb_server
@@ -35,19 +35,19 @@ def through(server: ChdbServer, port: int) -> ClickHouse:
 
 def test_one_server_is_taken(servers: list[ChdbServer]) -> None:
     with balancer(servers[0].port) as port:
-        endpoint = Endpoint(through(servers[0], port), "")
-        endpoint.check(MANY_CONNECTIONS)
-        endpoint.check(FEW_CONNECTIONS)
+        guard = SingleServerGuard(through(servers[0], port), "")
+        guard.check(MANY_CONNECTIONS)
+        guard.check(FEW_CONNECTIONS)
 
 
 def test_a_balancer_before_two_servers_is_refused(servers: list[ChdbServer]) -> None:
     with balancer(*(server.port for server in servers)) as port:
         db = through(servers[0], port)
         with pytest.raises(SeveralServers, match="2 servers answer"):
-            Endpoint(db, "").check(MANY_CONNECTIONS)
+            SingleServerGuard(db, "").check(MANY_CONNECTIONS)
         host = db.query("SELECT hostName()")[0][0]
         with pytest.raises(SeveralServers, match="2 servers answer"):
-            Endpoint(db, host).check(MANY_CONNECTIONS)
+            SingleServerGuard(db, host).check(MANY_CONNECTIONS)
 
 
 def test_a_worker_says_so_and_counts_nothing(servers: list[ChdbServer], tmp_path: Path) -> None:
@@ -63,9 +63,9 @@ def test_a_worker_says_so_and_counts_nothing(servers: list[ChdbServer], tmp_path
 
 def test_the_named_server_and_no_other_is_taken(servers: list[ChdbServer]) -> None:
     db = ClickHouse(servers[0].url)
-    Endpoint(db, db.query("SELECT hostName()")[0][0]).check(MANY_CONNECTIONS)
+    SingleServerGuard(db, db.query("SELECT hostName()")[0][0]).check(MANY_CONNECTIONS)
     with pytest.raises(SeveralServers, match="not clickhouse-0 of CLICKMILL_CLICKHOUSE_SERVER"):
-        Endpoint(db, "clickhouse-0").check(MANY_CONNECTIONS)
+        SingleServerGuard(db, "clickhouse-0").check(MANY_CONNECTIONS)
 
 
 class Answering(ClickHouse):
@@ -85,18 +85,18 @@ class Answering(ClickHouse):
 def test_the_cloud_is_refused_unless_the_server_is_named() -> None:
     db = Answering(("c-1-server-0", "u", "d", 1))
     with pytest.raises(SeveralServers, match="ClickHouse Cloud"):
-        Endpoint(db, "").check(MANY_CONNECTIONS)
-    Endpoint(db, "c-1-server-0").check(MANY_CONNECTIONS)
+        SingleServerGuard(db, "").check(MANY_CONNECTIONS)
+    SingleServerGuard(db, "c-1-server-0").check(MANY_CONNECTIONS)
 
 
 def test_another_server_than_before_is_refused() -> None:
     db = Answering(("old", "u", "d", 0))
-    endpoint = Endpoint(db, "")
-    endpoint.check(MANY_CONNECTIONS)
+    guard = SingleServerGuard(db, "")
+    guard.check(MANY_CONNECTIONS)
     db.answer = ("new", "v", "e", 0)
     with pytest.raises(SeveralServers, match="new answers now, and old did before"):
-        endpoint.check(FEW_CONNECTIONS)
+        guard.check(FEW_CONNECTIONS)
 
 
 def test_the_embedded_engine_is_one(db: ClickHouse) -> None:
-    Endpoint(db, "").check(MANY_CONNECTIONS)
+    SingleServerGuard(db, "").check(MANY_CONNECTIONS)
