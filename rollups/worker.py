@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import time
 from collections import Counter
 
 from ingest.backoff import Backoff
@@ -17,15 +19,17 @@ from rollups.settings import Settings
 
 log = logging.getLogger(__name__)
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0  # seconds between attempts
+_PAUSES = (0.5, 10.0)  # seconds between attempts: the first pause, the longest
 
 
 class Worker:
     """Consumes the clicks topic as a member of the group, and keeps the rollups up to date."""
 
-    def __init__(self, settings: Settings, db: ClickHouse) -> None:
+    def __init__(self, settings: Settings, db: ClickHouse, pauses: tuple[float, float] = _PAUSES) -> None:
+        """`pauses` are the first and the longest one before a new session, in seconds."""
         self._settings = settings
         self._db = db
+        self._pauses = pauses
         self._session: Session | None = None
         self._failed = ""  # why there is no session
         self.stats = WorkerStats()
@@ -38,18 +42,20 @@ class Worker:
 
     async def run_worker(self, stop: asyncio.Event) -> None:
         """Runs until `stop` is set; a failure of Kafka or ClickHouse leads to a new session."""
-        backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
+        backoff = Backoff(*self._pauses)
         while not stop.is_set():
+            opened = math.inf
             try:
                 await wait_for_broker(self._settings, stop)
                 await wait_for_clickhouse(self._db, stop)
                 if stop.is_set():
                     return
                 self._session = await Session.open(self._settings, self._db, self.stats)
-                backoff.reset()
-                self._failed = ""
+                self._failed, opened = "", time.monotonic()
                 await self._session.run_session(stop)
             except Exception as error:
+                if time.monotonic() - opened > max(self._pauses):  # else it may fail like this each time
+                    backoff.reset()
                 self._failed = f"{type(error).__name__}: {error}"[:500]
                 known = isinstance(error, ClickmillError | OSError)
                 log.error("the worker failed, starting again in %.1f s: %s", backoff.seconds, error, exc_info=not known)
@@ -86,7 +92,7 @@ class Worker:
 
 async def wait_for_clickhouse(db: ClickHouse, stop: asyncio.Event) -> None:
     """Returns once ClickHouse responds and is migrated, or `stop` is set; logs what is missing meanwhile."""
-    backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
+    backoff = Backoff(*_PAUSES)
     while not stop.is_set():
         try:
             await asyncio.to_thread(db.query, "SELECT 1 FROM installation LIMIT 1")

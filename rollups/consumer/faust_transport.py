@@ -212,6 +212,9 @@ class ClickApp(App):  # type: ignore[misc]
         self.clicks_topic = clicks_topic
         self.leases = leases
 
+    def _create_directories(self) -> None:
+        """None: Faust's are for tables, which a worker does not have, and the working directory may be read-only."""
+
     def _new_transport(self) -> BatchTransport:
         return BatchTransport(self.conf.broker_consumer, self, loop=self.loop)
 
