@@ -39,7 +39,10 @@ def test_a_wrong_password_is_refused(tmp_path: Path) -> None:
 
 
 def test_configuration_is_merged(tmp_path: Path) -> None:
-    config = {"macros": {"shard": 7}, "remote_servers": {"two": {"shard": [{"replica": {"host": "a", "port": 9000}}] * 2}}}
+    config = {
+        "macros": {"shard": 7},
+        "remote_servers": {"two": {"shard": [{"replica": {"host": "a", "port": 9000}}] * 2}},
+    }
     with ClickHouseServer(tmp_path / "data", config=config) as server:
         server.start()
         db = ClickHouse(server.url)
