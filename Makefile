@@ -6,7 +6,7 @@ PEERS ?= .venv-peers
 COMPILE := $(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url \
            --no-emit-find-links --no-emit-trusted-host pyproject.toml
 
-.PHONY: run test faults lint bench install lock
+.PHONY: run test faults images containers lint bench install lock
 
 run: install        ## the whole pipeline on this machine, with demo traffic
 	$(BIN)/clickmill up --demo
@@ -16,6 +16,12 @@ test: install       ## every test that this machine can run
 
 faults: install     ## crashes, zombies, full disks and broken protections; FAULTS=long for ten times as many
 	$(BIN)/pytest tests/faults --timeout 3600 --numprocesses 2 --dist loadscope
+
+images: install     ## the images that docker-compose.yml names: pulled, else built from packages
+	$(BIN)/python -m tests.containers.make_images
+
+containers: images  ## the pipeline in containers
+	$(BIN)/pytest tests/containers
 
 lint: install
 	$(BIN)/ruff check .

