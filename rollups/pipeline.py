@@ -29,7 +29,7 @@ from rollups.transform.seen import Seen
 
 log = logging.getLogger(__name__)
 
-_MOST_BYTES = 64 * 1024 * 1024
+_MAX_PENDING_BYTES = 64 * 1024 * 1024
 _ISOLATING_PAUSE = 0.05  # seconds before a smaller batch is tried
 _PUBLISH_SECONDS = 5.0  # for the dead letters of a batch; on a timeout the batch is read again
 
@@ -64,7 +64,7 @@ class Intake:
         Returns where to seek if a batch before this one is missing, else None. Drops a batch of an earlier claim or
         position: its records are fetched again.
         """
-        while self._records >= self._settings.batch_max_events or self._bytes >= _MOST_BYTES:
+        while self._records >= self._settings.batch_max_events or self._bytes >= _MAX_PENDING_BYTES:
             self._room.clear()
             await self._room.wait()
         lease = self._leases.held.get(batch.partition)

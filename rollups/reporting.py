@@ -21,7 +21,7 @@ Condition = tuple[str, str]  # (state as in `partition_states`, why)
 OK: Condition = ("ok", "")
 _SAMPLES = 720
 READ_BACK_SECONDS = 60.0
-_MOST_WHY = 500  # characters
+_MAX_REASON_LENGTH = 500  # characters
 
 
 class Reporter:
@@ -97,9 +97,9 @@ class PartitionStates:
         rows = []
         for partition, (state, why) in conditions.items():
             before, said, since, version = known.get(partition, (*OK, now, 0))
-            if (state, why[:_MOST_WHY]) != (before, said):
+            if (state, why[:_MAX_REASON_LENGTH]) != (before, said):
                 began = since if state == before else now
-                rows.append((self._source, partition, state, why[:_MOST_WHY], began, version + 1))
+                rows.append((self._source, partition, state, why[:_MAX_REASON_LENGTH], began, version + 1))
         if rows:
             columns = ["source", "partition", "state", "why", "since", "version"]
             self._db.insert("partition_states", rows, columns)

@@ -23,8 +23,8 @@ from api.http.errors import BadRequest, NotFound
 from api.http.openapi import error_responses, example_response
 from api.query.response_cache import ResponseCache
 
-_MOST_REQUESTS = 1_000_000_000
-_LONGEST_OVERLAP = 90 * 86_400
+_MAX_REQUESTS = 1_000_000_000
+_MAX_OVERLAP_SECONDS = 90 * 86_400
 _LATEST = 2**32 - 1  # seconds since 1970, the end of ClickHouse's DateTime, early in 2106
 
 
@@ -47,7 +47,7 @@ class KeyRequest(BaseModel):
     account_id: Id | None = None
     name: Text = ""
     expires_at: Annotated[AwareDatetime, AfterValidator(_storable)] | None = None
-    requests_per_hour: Annotated[int, Field(strict=True, ge=1, le=_MOST_REQUESTS)] | None = None
+    requests_per_hour: Annotated[int, Field(strict=True, ge=1, le=_MAX_REQUESTS)] | None = None
 
 
 class Rotation(BaseModel):
@@ -55,7 +55,7 @@ class Rotation(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"overlap_seconds": 3600}]})
 
-    overlap_seconds: Annotated[int, Field(strict=True, ge=0, le=_LONGEST_OVERLAP)] = 86_400
+    overlap_seconds: Annotated[int, Field(strict=True, ge=0, le=_MAX_OVERLAP_SECONDS)] = 86_400
 
 
 class KeyView(TypedDict):

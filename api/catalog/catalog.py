@@ -13,7 +13,7 @@ from api.catalog.entries import CatalogUpload, Entry
 from api.catalog.newest import write_newest
 from rollups.clickhouse import ClickHouse
 
-_MOST_NAMES = 200_000  # in memory
+_MAX_NAMES = 200_000  # in memory
 
 _KNOWN_GROUPS = """
 SELECT account_id, grp_idx, name, memo, created_at FROM groups FINAL
@@ -94,7 +94,7 @@ class Catalog:
         asked = {"publisher": set(publishers), "advertiser": set(advertisers), "network": set(networks)}
         missing = {table: [key for key in keys if (table, key) not in known] for table, keys in asked.items()}
         if any(missing.values()):
-            if len(known) > _MOST_NAMES:
+            if len(known) > _MAX_NAMES:
                 known = self._names = {}
                 missing = {table: list(keys) for table, keys in asked.items()}
             known.update(self._read_names(missing))

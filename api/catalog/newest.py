@@ -11,7 +11,7 @@ from rollups.clickhouse import ClickHouse, ClickHouseBusy
 
 TRIES = 3
 _STEP_MICROSECONDS = 1000  # beyond the newest version; random microseconds within it tell two writers apart
-_MOST_NEWER = 100_000
+_MAX_NEWER = 100_000
 
 # A clock that was ahead leaves versions that are ahead; each later write goes one step beyond them.
 _NEXT = "SELECT greatest(now64(6, 'UTC'), max(version) + toIntervalMicrosecond({step:UInt32})) FROM {table}"
@@ -45,6 +45,6 @@ def _next_version(db: ClickHouse, table: str) -> datetime:
 
 def _newer(db: ClickHouse, table: str, identity: Sequence[str], version: datetime) -> set[tuple[Any, ...]]:
     """Identities of rows with a newer version."""
-    condition = f"version > {{version:DateTime64(6, 'UTC')}} LIMIT {_MOST_NEWER}"
+    condition = f"version > {{version:DateTime64(6, 'UTC')}} LIMIT {_MAX_NEWER}"
     sql = f"SELECT {', '.join(identity)} FROM {table} WHERE {condition}"
     return set(map(tuple, db.query(sql, {"version": version})))

@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 PER_SECOND, BURST = 20.0, 50  # of one address
 ALL_PER_SECOND, ALL_BURST = 500.0, 1000
-MOST_SECONDS = 1.0  # that a response is delayed
-MOST_WAITING = 1000  # responses; further ones are not delayed
-MOST_NAMES = 10_000
+MAX_DELAY_SECONDS = 1.0  # that a response is delayed
+MAX_WAITING = 1000  # responses; further ones are not delayed
+MAX_NAMES = 10_000
 _NETWORK_BITS = 64  # of an IPv6 address: what a provider gives to one customer
 
 
@@ -26,7 +26,7 @@ class FailedAuthThrottle:
     async def delay(self, client: tuple[str, int] | None) -> None:
         """Returns when the response to this address and port may be sent."""
         seconds = max(self._each.add(network_of(client[0] if client else "")), self._all.add(""))
-        if seconds and self._waiting < MOST_WAITING:
+        if seconds and self._waiting < MAX_WAITING:
             self._waiting += 1
             try:
                 await asyncio.sleep(seconds)
@@ -37,19 +37,19 @@ class FailedAuthThrottle:
 class LeakyBuckets:
     """So many a second of each name, after a burst. The names not seen for longest are forgotten first."""
 
-    def __init__(self, per_second: float, burst: int, clock: Callable[[], float], most: int = MOST_NAMES) -> None:
+    def __init__(self, per_second: float, burst: int, clock: Callable[[], float], most: int = MAX_NAMES) -> None:
         self._interval, self._ahead = 1 / per_second, (burst - 1) / per_second
         self._clock, self._most = clock, most
         self._due: OrderedDict[str, float] = OrderedDict()  # of the next one, if all came evenly
 
     def add(self, name: str) -> float:
-        """The seconds that one more has to wait, `MOST_SECONDS` at most."""
+        """The seconds that one more has to wait, `MAX_DELAY_SECONDS` at most."""
         now = self._clock()
         due = max(self._due.pop(name, 0.0), now - self._ahead)
-        self._due[name] = min(due, now + MOST_SECONDS) + self._interval
+        self._due[name] = min(due, now + MAX_DELAY_SECONDS) + self._interval
         if len(self._due) > self._most:
             self._due.popitem(last=False)
-        return min(max(0.0, due - now), MOST_SECONDS)
+        return min(max(0.0, due - now), MAX_DELAY_SECONDS)
 
 
 def network_of(address: str) -> str:

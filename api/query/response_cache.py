@@ -18,7 +18,7 @@ from rollups.clickhouse import ClickHouse
 
 POLL_SECONDS = 0.5
 ENTRY_SECONDS = 60.0  # for changes that no poll detects: rows deleted by their age, parts removed by hand
-MOST_BYTES = 64 * 1024 * 1024
+MAX_BYTES = 64 * 1024 * 1024
 ENTRY_BYTES = 800  # of an entry besides its body
 _POLLS = 64  # that are remembered
 
@@ -171,7 +171,7 @@ class ResponseCache:
         self._drop(key)
         self._entries[key] = entry
         self.size += entry.size
-        while self.size > MOST_BYTES:
+        while self.size > MAX_BYTES:
             self._drop(next(iter(self._entries)))
 
     def _drop(self, key: Hashable) -> None:

@@ -19,7 +19,7 @@ from ingest.kafka.producer_connection import COMPRESSION
 
 PARTITIONS = 12
 _BATCH_BYTES = 256 * 1024
-_MOST_IN_FLIGHT = 4 * PARTITIONS
+_MAX_IN_FLIGHT = 4 * PARTITIONS
 
 
 Source = Callable[[int], Iterable[tuple[bytes, bytes]]]
@@ -115,7 +115,7 @@ class Batches:
 
     async def _send(self, partition: int, batch: Any) -> None:
         self._sent.add(await self._producer.send_batch(batch, self._topic, partition=partition))
-        if len(self._sent) >= _MOST_IN_FLIGHT:
+        if len(self._sent) >= _MAX_IN_FLIGHT:
             done, self._sent = await asyncio.wait(self._sent, return_when=asyncio.FIRST_COMPLETED)  # type: ignore[type-var]
             for sent in done:
                 sent.result()  # type: ignore[attr-defined]

@@ -24,7 +24,7 @@ class Rejected:
 
 
 MAX_RECORD_EVENTS = 50_000
-_MOST_COMMAS = 20 * MAX_RECORD_EVENTS  # more than an array of that many events has; each comma may cost an object
+_MAX_COMMAS = 20 * MAX_RECORD_EVENTS  # more than an array of that many events has; each comma may cost an object
 
 _one = msgspec.json.Decoder(Click)
 _record = msgspec.json.Decoder(Click | list[Click])
@@ -56,7 +56,7 @@ def decode_record(value: bytes | None) -> list[Click | Rejected]:
 
 def split_array(value: bytes | None) -> list[bytes] | None:
     """The bytes of each item of an array; None if the record is no array, is not JSON, or has too many items."""
-    if value is None or value.lstrip()[:1] != b"[" or value.count(b",") > _MOST_COMMAS:
+    if value is None or value.lstrip()[:1] != b"[" or value.count(b",") > _MAX_COMMAS:
         return None
     try:
         items = _items.decode(value)

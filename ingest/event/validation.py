@@ -14,7 +14,7 @@ MAX_VISITOR_ID = 128
 MAX_DOMAIN = 300  # as given and in normal form; a host has 253 characters at most
 MAX_LINK_ID = 1024
 MAX_ID = 2**63 - 1
-_MOST = {"event_id": MAX_EVENT_ID, "visitor_id": MAX_VISITOR_ID, "domain": MAX_DOMAIN, "link_id": MAX_LINK_ID}
+_MAX_LENGTHS = {"event_id": MAX_EVENT_ID, "visitor_id": MAX_VISITOR_ID, "domain": MAX_DOMAIN, "link_id": MAX_LINK_ID}
 MAX_EVENT_BYTES = 256 * 1024  # of one click as JSON
 _CHARACTERS_THAT_FIT = 40_000  # each takes 6 bytes at most
 LATEST_MS = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z, the last instant RFC 3339 can write
@@ -88,7 +88,7 @@ def _check_time(at: int | datetime) -> tuple[Fault, str] | None:
 
 
 def _check_texts(click: Click) -> tuple[Fault, str] | None:
-    for name, most in _MOST.items():
+    for name, most in _MAX_LENGTHS.items():
         value = getattr(click, name)
         if value is not None and len(value) > most:
             return _too_long(name, len(value), most)

@@ -28,7 +28,7 @@ class FeedLine(msgspec.Struct):
     tz: str | None = None
 
 
-_LONGEST_URL = 4096  # characters searched for the host; urlsplit caches its argument
+_MAX_URL_LENGTH = 4096  # characters searched for the host; urlsplit caches its argument
 
 _decoder = msgspec.json.Decoder(FeedLine)
 
@@ -77,7 +77,7 @@ def numeric_id(name: str | None) -> int | None:
 
 def _host(url: str | None) -> str | None:
     try:
-        return urlsplit((url or "")[:_LONGEST_URL]).hostname
+        return urlsplit((url or "")[:_MAX_URL_LENGTH]).hostname
     except ValueError:
         return None
 

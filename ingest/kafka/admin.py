@@ -21,7 +21,7 @@ from ingest.settings import Settings
 log = logging.getLogger(__name__)
 
 MAX_RECORD_BYTES = 16 * 1024 * 1024
-_LONGEST_PAUSE = 10.0  # seconds between attempts to reach a broker
+_MAX_PAUSE = 10.0  # seconds between attempts to reach a broker
 _DESCRIBE_TIMEOUT_SECONDS = 5.0
 _SETTLE_SECONDS = 2.0
 _DESCRIBE_ATTEMPTS = 3
@@ -79,7 +79,7 @@ async def admin_client(settings: Settings) -> AIOKafkaAdminClient:
 
 async def wait_for_broker(settings: Settings, stop: asyncio.Event) -> None:
     """Returns once a broker responds, or `stop` is set; logs each failed attempt."""
-    backoff = Backoff(0.1, _LONGEST_PAUSE)
+    backoff = Backoff(0.1, _MAX_PAUSE)
     while not stop.is_set():
         try:
             admin = await admin_client(settings)

@@ -14,7 +14,7 @@ from rollups.bots.rules import Rules
 
 Kinds = NDArray[np.uint8]
 
-_MOST = 512  # characters examined; no real user agent is longer
+_MAX_AGENT_LENGTH = 512  # characters examined; no real user agent is longer
 _AT_ONCE = 256  # agents; bounds the matches in memory: a hostile text has hundreds
 _WORD = np.zeros(256, bool)
 _WORD[list(b"abcdefghijklmnopqrstuvwxyz0123456789")] = True
@@ -34,7 +34,7 @@ class Judge:
 
     def kinds(self, agents: pa.StringArray) -> Kinds:
         """A `Kind` for each agent, 0 for people and for null."""
-        distinct = pc.utf8_slice_codeunits(agents, 0, _MOST).dictionary_encode()
+        distinct = pc.utf8_slice_codeunits(agents, 0, _MAX_AGENT_LENGTH).dictionary_encode()
         bare = pc.replace_substring_regex(pc.ascii_lower(distinct.dictionary), self._people, "\0")
         framed = pc.binary_join_element_wise("\n", bare, "\n", "")
         parts = [self._found(framed[start : start + _AT_ONCE]) for start in range(0, len(framed), _AT_ONCE)]
@@ -44,7 +44,7 @@ class Judge:
 
     def kind(self, agent: str) -> int:
         """The `Kind` of one agent, 0 for a person. Cheap for people: most agents have no match at all."""
-        text = b"\n%b\n" % agent[:_MOST].encode().lower()
+        text = b"\n%b\n" % agent[:_MAX_AGENT_LENGTH].encode().lower()
         if not self._automaton.find_matches_as_indexes(text, overlapping=True):
             return 0
         return int(self.kinds(pa.array([agent], pa.string()))[0])

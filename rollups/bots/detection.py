@@ -14,7 +14,7 @@ from rollups.bots.rules import Kind, Rules
 if TYPE_CHECKING:
     from rollups.bots.automaton import Judge
 
-_LONGEST_PURPOSE = 512  # characters examined
+_MAX_PURPOSE_LENGTH = 512  # characters examined
 _PREFETCH = ("prefetch", "prerender", "preview")
 
 
@@ -49,4 +49,4 @@ def is_prefetch(method: str | None, purpose: str | None) -> bool:
     """Whether it is a HEAD request, or one whose `Purpose`/`Sec-Purpose` announces a prefetch."""
     if method is not None and method[:5].upper() == "HEAD":
         return True
-    return purpose is not None and any(word in purpose[:_LONGEST_PURPOSE].lower() for word in _PREFETCH)
+    return purpose is not None and any(word in purpose[:_MAX_PURPOSE_LENGTH].lower() for word in _PREFETCH)

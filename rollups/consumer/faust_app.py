@@ -29,7 +29,7 @@ from rollups.transform.batch_transformer import PreparedBatch
 
 _MIB = 1024 * 1024
 _METADATA_MS = 5000  # within this time the group assigns partitions that were added
-_READ_BACK_SECONDS, _LONGEST_READ_BACK = 3.0, 60.0  # at first, and for a distant or slow broker
+_READ_BACK_SECONDS, _MAX_READ_BACK_SECONDS = 3.0, 60.0  # at first, and for a distant or slow broker
 
 
 def build_app(settings: Settings, leases: Leases, intake: Intake) -> ClickApp:
@@ -144,7 +144,7 @@ class FaustLog:
 
         whole = await read_ranges(self._settings, self.app.clicks_topic, stretches, note, self._read_back_seconds)
         in_time = len(whole) == len(stretches)
-        longer = min(2 * self._read_back_seconds, _LONGEST_READ_BACK)
+        longer = min(2 * self._read_back_seconds, _MAX_READ_BACK_SECONDS)
         self._read_back_seconds = _READ_BACK_SECONDS if in_time else longer
         return {partition: found[partition] for partition in whole}
 

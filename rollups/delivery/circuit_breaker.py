@@ -10,7 +10,7 @@ from rollups.model import DeadLetter
 
 _WINDOW = 10_000  # records
 _SLICE = 1_000
-_LEAST = 1_000  # records; fewer are no basis for a share
+_MIN_RECORDS = 1_000  # records; fewer are no basis for a share
 # Faults that any visitor can cause: no reason to stop counting the others. A defect of the worker (undecodable) does
 # count: if it leaves out most records, it must be mended first.
 _BY_VISITORS = {Fault.TEXT_TOO_LONG, Fault.TOO_LARGE}
@@ -30,7 +30,7 @@ class CircuitBreaker:
         window = self._window.copy()
         for taken in _slices(offsets, set(dead)):
             records, poison = _moved(window, taken)
-            if records >= _LEAST and poison > self._most * records:
+            if records >= _MIN_RECORDS and poison > self._most * records:
                 return (
                     f"{poison} of the last {records} records are poison, more than "
                     f"CLICKMILL_POISON_SHARE={self._most:g}"

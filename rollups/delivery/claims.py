@@ -22,7 +22,7 @@ from rollups.model import FetchPosition, Lease, State
 
 log = logging.getLogger(__name__)
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # seconds between attempts
+_FIRST_PAUSE, _MAX_PAUSE = 0.1, 5.0  # seconds between attempts
 READ_AGAIN_SECONDS = 1.0
 
 
@@ -70,7 +70,7 @@ class Claims:
 
     async def run_claims(self) -> None:
         """Claims leases that are due, until cancelled. Raises SourceReplaced."""
-        backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
+        backoff = Backoff(_FIRST_PAUSE, _MAX_PAUSE)
         while True:
             leases = await self._leases.wait_due()
             if not leases:

@@ -15,10 +15,10 @@ from rollups.model import DeadLetter
 from rollups.settings import Settings
 
 REPLAYED = "replayed"  # header of a note that a letter was replayed
-_MOST_KEY_BYTES = 32 * 1024
-_MOST_MESSAGE = 500  # characters
+_MAX_KEY_BYTES = 32 * 1024
+_MAX_MESSAGE_LENGTH = 500  # characters
 # Tried in turn: a topic that others created may accept less, and a dead letter must not stop its partition.
-_MOST_BYTES = (MAX_RECORD_BYTES - 64 * 1024, 900_000, 32 * 1024)
+_MAX_BYTES = (MAX_RECORD_BYTES - 64 * 1024, 900_000, 32 * 1024)
 
 
 class RecordTooLarge(InvalidInput):
@@ -40,7 +40,7 @@ async def publish_dead_letters(send: Send, topic: str, partition: int, letters: 
 
 async def _publish(send: Send, topic: str, partition: int, letter: DeadLetter) -> None:
     size = len(letter.raw or b"")
-    sizes = [min(size, _MOST_BYTES[0]), *(most for most in _MOST_BYTES[1:] if most < size)]
+    sizes = [min(size, _MAX_BYTES[0]), *(most for most in _MAX_BYTES[1:] if most < size)]
     for most, with_key in [*((most, True) for most in sizes), (0, False)]:
         try:
             await send(*_record(topic, partition, letter, most, with_key))
@@ -60,13 +60,13 @@ def _record(
         "offset": str(letter.offset),
         "reason": letter.reason.name.lower(),
         "error": letter.error,
-        "message": letter.message[:_MOST_MESSAGE],
+        "message": letter.message[:_MAX_MESSAGE_LENGTH],
     }
     if letter.index is not None:
         headers["index"] = str(letter.index)
     if letter.raw is not None and len(letter.raw) > most:
         headers["truncated"] = str(len(letter.raw))
-    key = letter.key if with_key and len(letter.key or b"") <= _MOST_KEY_BYTES else None
+    key = letter.key if with_key and len(letter.key or b"") <= _MAX_KEY_BYTES else None
     value = letter.raw and letter.raw[:most]
     if key is None and value is None:
         value = b""  # the client refuses a record without both

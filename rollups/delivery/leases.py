@@ -12,7 +12,7 @@ from rollups.model import Lease, State
 
 log = logging.getLogger(__name__)
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0  # seconds after a batch that failed
+_FIRST_PAUSE, _MAX_PAUSE = 0.05, 5.0  # seconds after a batch that failed
 _FAILING = 3  # failures in a row that are no accident
 
 
@@ -61,14 +61,14 @@ class Leases:
         if not self.holds(lease):
             return
         failures = 1 + (lease.failures if lease.failed_at == lease.next else 0)
-        self.reclaim([lease], why, after=pause(failures, _FIRST_PAUSE, _LONGEST_PAUSE) if after is None else after)
+        self.reclaim([lease], why, after=pause(failures, _FIRST_PAUSE, _MAX_PAUSE) if after is None else after)
         renewed = self.held[lease.partition]
         renewed.failures, renewed.failed_at, renewed.why = failures, lease.next, why
 
     def fail_claim(self, lease: Lease, why: str) -> None:
         """Notes that a claim failed; the next attempt is later with each failure in a row."""
         lease.failures, lease.failed_at, lease.why = lease.failures + 1, lease.next, why
-        self.postpone(lease, pause(lease.failures, _FIRST_PAUSE, _LONGEST_PAUSE))
+        self.postpone(lease, pause(lease.failures, _FIRST_PAUSE, _MAX_PAUSE))
 
     def postpone(self, lease: Lease, seconds: float) -> None:
         """Delays the claim of a lease."""

@@ -25,7 +25,7 @@ from rollups.kafka_log.timestamps import LATEST, LogClock, LogTimes
 from rollups.model import DeadLetter, FetchedBatch, Reason, Records
 from rollups.transform.click_columns import BLANK, ClickColumns, Ints, Mask
 
-_MOST_APART = 20  # items of one record that get a letter each; further ones share a letter
+_MAX_OWN_LETTERS = 20  # items of one record that get a letter each; further ones share a letter
 
 
 @dataclass(slots=True, kw_only=True)
@@ -169,10 +169,10 @@ def _of_record(decoded: Decoded, number: int, rows: list[int]) -> Iterator[DeadL
         yield DeadLetter(offset, *decoded.problems[rows[0]], value, None, key)
         return
     first = int(np.sum(decoded.counts[:number]))
-    for row in rows[:_MOST_APART]:
+    for row in rows[:_MAX_OWN_LETTERS]:
         yield DeadLetter(offset, *decoded.problems[row], items[row - first], row - first, key)
     others: defaultdict[Reason, list[int]] = defaultdict(list)
-    for row in rows[_MOST_APART:]:
+    for row in rows[_MAX_OWN_LETTERS:]:
         others[decoded.problems[row][0]].append(row)
     for reason, alike in others.items():
         _, error, message = decoded.problems[alike[0]]

@@ -6,7 +6,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 
 _TRIES = 3  # of the whole batch, and of a single record: a failure may be temporary
-_MOST_WHY = 300  # characters
+_MAX_REASON_LENGTH = 300  # characters
 
 
 @dataclass(slots=True)
@@ -50,7 +50,7 @@ class Isolation:
         if stretch is None or stretch.start != start:
             stretch = self._stretches[partition] = _Stretch(start, end)
         stretch.failures += 1
-        stretch.why = why[:_MOST_WHY]
+        stretch.why = why[:_MAX_REASON_LENGTH]
         stretch.alone = stretch.alone + 1 if len(offsets) == 1 else 0
         if stretch.failures < _TRIES or stretch.acquitted or not offsets:
             return False

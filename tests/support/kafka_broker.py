@@ -29,7 +29,7 @@ from tests.support.downloads import downloaded
 
 START_SECONDS = 90.0
 STOP_SECONDS = 20.0
-JAVA_AT_LEAST = 17
+MIN_JAVA = 17
 _HERE = Path(__file__).resolve().parent / "kafka"
 _JVM = [
     "-Xms128m",
@@ -93,8 +93,8 @@ def java() -> str:
         raise RuntimeError("Kafka needs Java: `java` is not installed")
     told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
     version = re.search(r'version "(\d+)', told)
-    if not version or int(version[1]) < JAVA_AT_LEAST:
-        raise RuntimeError(f"Kafka needs Java {JAVA_AT_LEAST} or newer: {told.splitlines()[:1]}")
+    if not version or int(version[1]) < MIN_JAVA:
+        raise RuntimeError(f"Kafka needs Java {MIN_JAVA} or newer: {told.splitlines()[:1]}")
     return java
 
 

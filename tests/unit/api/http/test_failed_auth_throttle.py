@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from api.http import failed_auth_throttle
-from api.http.failed_auth_throttle import MOST_SECONDS, LeakyBuckets, network_of
+from api.http.failed_auth_throttle import MAX_DELAY_SECONDS, LeakyBuckets, network_of
 from api.http.middleware import DelayFailedAuth
 from rollups.clickhouse import ClickHouse
 from tests.support.clock import Clock
@@ -29,8 +29,8 @@ def test_a_burst_is_free_and_what_follows_comes_evenly() -> None:
 def test_nobody_waits_longer_than_the_longest_however_many_came() -> None:
     clock = Clock(1000.0)
     buckets = LeakyBuckets(10.0, 5, clock)
-    assert max(buckets.add("a") for _ in range(10_000)) == MOST_SECONDS
-    clock.now += MOST_SECONDS + 0.5
+    assert max(buckets.add("a") for _ in range(10_000)) == MAX_DELAY_SECONDS
+    clock.now += MAX_DELAY_SECONDS + 0.5
     assert buckets.add("a") == 0
 
 
@@ -91,7 +91,7 @@ def test_refusals_of_an_address_are_paced_and_answers_are_not() -> None:
 
 
 def test_so_many_may_wait_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(failed_auth_throttle, "MOST_WAITING", 5)
+    monkeypatch.setattr(failed_auth_throttle, "MAX_WAITING", 5)
     waited = [seconds for seconds in answered(401, failed_auth_throttle.BURST + 200) if seconds > 0.04]
     assert len(waited) <= 5
 

@@ -321,7 +321,7 @@ def test_a_request_that_is_cancelled_does_not_cancel_the_others(clock: Clock) ->
 
 
 def test_the_size_is_bounded(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache_module, "MOST_BYTES", 10 + 2 * ENTRY_BYTES)
+    monkeypatch.setattr(cache_module, "MAX_BYTES", 10 + 2 * ENTRY_BYTES)
     cache = ResponseCache(Away(), Script(), lambda: None, clock)
 
     async def ask() -> None:
