@@ -129,8 +129,8 @@ def audit(db: ClickHouse) -> Audit:
 def _part_problems(db: ClickHouse) -> list[str]:
     """Parts that do not match their checksums: chDB activates a merged part even if its disk failed."""
     return [
-        f"part {part} of rollup is damaged, docs/operations.md says how to get its rows back: {why}"
-        for part, why in db.check("rollup").items()
+        f"part {part} of rollup is damaged, docs/operations.md says how to get its rows back: {damage}"
+        for part, damage in db.check("rollup").items()
     ]
 
 

@@ -52,25 +52,25 @@ class ReadBack:
             yield
         finally:
             with self._lock:
-                why = self._settle(self._sound)
+                damage = self._settle(self._sound)
                 if self._dropped != dropped:
-                    raise NotWritten(f"the disk did not keep what was inserted into {self._table}: {why}")
+                    raise NotWritten(f"the disk did not keep what was inserted into {self._table}: {damage}")
 
     def _settle(self, sound: set[str]) -> str:
-        parts, whys = self._parts(), []
+        parts, found = self._parts(), []
         sound &= parts.keys()
         for name in sorted(parts.keys() - sound):
             try:
-                if why := _empty_text_file(parts[name]) or self._check(self._table, name).get(name):
+                if damage := _empty_text_file(parts[name]) or self._check(self._table, name).get(name):
                     self._drop(self._table, name)
                     self._dropped += 1
-                    whys.append(why)
+                    found.append(damage)
                 else:
                     sound.add(name)
             except Exception:
                 if name in self._parts():  # else it was dropped, or merged, which read it
                     raise
-        return ", ".join(whys) or "a part of an insert at the same time is damaged"
+        return ", ".join(found) or "a part of an insert at the same time is damaged"
 
     def _parts(self) -> dict[str, Path]:
         return {name: Path(path) for name, path in self._query(_INSERTED, {"table": self._table})}

@@ -42,7 +42,7 @@ class Lease:
     due: float = 0.0  # monotonic time before which it is not claimed
     failures: int = 0  # in a row, of batches that start at `failed_at`
     failed_at: int = 0
-    why: str = ""  # it halted or failed
+    reason: str = ""  # why it halted or failed
 
     @property
     def ready(self) -> bool:

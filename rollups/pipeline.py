@@ -164,9 +164,9 @@ class Pipeline:
     def skip_to(self, lease: Lease, offset: int) -> None:
         """Counts offsets before `offset`, which the log no longer has, as one gap. Raises Unavailable. Blocks."""
         table = self._transformer.gap_table(lease, offset)
-        outcome, why = insert_batch(self._db, self._source, [lease.partition], table)
+        outcome, message = insert_batch(self._db, self._source, [lease.partition], table)
         if outcome is not Outcome.APPLIED:
-            raise Unavailable(f"the gap before offset {offset} was not written: {why}")
+            raise Unavailable(f"the gap before offset {offset} was not written: {message}")
 
     # -- the path -------------------------------------------------------------------------------------------
 
@@ -205,9 +205,9 @@ class Pipeline:
 
     def _may_pass(self, batch: PreparedBatch) -> bool:
         breaker = self._breakers.setdefault(batch.lease.partition, CircuitBreaker(self._settings.poison_share))
-        if why := breaker.trip_reason(batch.fetched.records.offsets, release_faults(batch.dead_letters)):
-            self._leases.halt(batch.lease, why)
-        return not why
+        if reason := breaker.trip_reason(batch.fetched.records.offsets, release_faults(batch.dead_letters)):
+            self._leases.halt(batch.lease, reason)
+        return not reason
 
     def _is_suspected(self, lease: Lease) -> bool:
         return lease.failures > 0 or self._transformer.isolation.suspected(lease.partition)
@@ -236,17 +236,17 @@ class Pipeline:
             await asyncio.to_thread(self._seen.write, seen)
             partitions = [batch.lease.partition for batch in batches]
             table = pa.concat_tables([batch.table for batch in batches])
-            outcome, why = await asyncio.to_thread(insert_batch, self._db, self._source, partitions, table)
+            outcome, message = await asyncio.to_thread(insert_batch, self._db, self._source, partitions, table)
         except Exception as error:
-            outcome, why = _outcome_of(error)
+            outcome, message = _outcome_of(error)
         if outcome is not Outcome.APPLIED:
-            self._start_over(leased, outcome, why)
+            self._start_over(leased, outcome, message)
             return
         self.stats.inserts[outcome.value] += 1
         for batch in batches:
             self._applied(batch)
 
-    def _start_over(self, leased: list[LeasedBatch], outcome: Outcome, why: str) -> None:
+    def _start_over(self, leased: list[LeasedBatch], outcome: Outcome, message: str) -> None:
         """Reclaims what was not applied. A refused batch is split, so that only its poison is left out."""
         self.stats.inserts[outcome.value] += 1
         for lease, batch in leased:
@@ -254,10 +254,10 @@ class Pipeline:
             if outcome is Outcome.FENCED:  # perhaps reassigned; the next heartbeat would tell
                 after = self._settings.heartbeat_seconds
             elif outcome is Outcome.REFUSED and self._transformer.isolation.failed(
-                batch.partition, batch.start, batch.end, batch.records.offsets, why
+                batch.partition, batch.start, batch.end, batch.records.offsets, message
             ):
                 after = _ISOLATING_PAUSE
-            self._leases.fail(lease, f"insert {outcome.value}: {why[:300]}", after=after)
+            self._leases.fail(lease, f"insert {outcome.value}: {message[:300]}", after=after)
 
     def _applied(self, batch: PreparedBatch) -> None:
         lease, fetched = batch.lease, batch.fetched

@@ -16,7 +16,7 @@ from rollups.delivery.leases import Leases
 from rollups.kafka_log.marks import Marks
 from rollups.model import LATE_SECONDS, FetchedBatch
 
-Condition = tuple[str, str]  # (state as in `partition_states`, why)
+Condition = tuple[str, str]  # (state as in `partition_states`, reason)
 
 OK: Condition = ("ok", "")
 _SAMPLES = 720
@@ -52,7 +52,7 @@ class Reporter:
 
     def failing(self) -> dict[int, str]:
         """Why partitions fail again and again, by partition."""
-        isolating = {p: why for p, why in self._isolating().items() if p in self._leases.held}
+        isolating = {p: reason for p, reason in self._isolating().items() if p in self._leases.held}
         return self._leases.failing() | isolating
 
     def troubled(self) -> dict[int, str]:
@@ -95,24 +95,24 @@ class PartitionStates:
         known = self._known()
         now = datetime.now(UTC)
         rows = []
-        for partition, (state, why) in conditions.items():
+        for partition, (state, reason) in conditions.items():
             before, said, since, version = known.get(partition, (*OK, now, 0))
-            if (state, why[:_MAX_REASON_LENGTH]) != (before, said):
+            if (state, reason[:_MAX_REASON_LENGTH]) != (before, said):
                 began = since if state == before else now
-                rows.append((self._source, partition, state, why[:_MAX_REASON_LENGTH], began, version + 1))
+                rows.append((self._source, partition, state, reason[:_MAX_REASON_LENGTH], began, version + 1))
         if rows:
             columns = ["source", "partition", "state", "why", "since", "version"]
             self._db.insert("partition_states", rows, columns)
         self._states, self._looked = states, time.monotonic()
 
     def _known(self) -> dict[int, tuple[str, str, datetime, int]]:
-        """(state, why, since, version) by partition. Versions are counters: no clock decides which is newest."""
+        """(state, reason, since, version) by partition. Versions are counters: no clock decides which is newest."""
         rows = self._db.query(
             "SELECT partition, toString(state), why, since, version FROM partition_states FINAL "
             "WHERE source = {source:UInt32}",
             {"source": self._source},
         )
-        return {partition: (state, why, since, version) for partition, state, why, since, version in rows}
+        return {partition: (state, reason, since, version) for partition, state, reason, since, version in rows}
 
 
 class Lateness:

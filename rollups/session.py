@@ -109,7 +109,7 @@ class Session:
         if not self.leases.joined:
             return ["worker: not in the consumer group yet"]
         claiming = sum(not lease.ready for lease in self.leases.held.values())
-        troubled = [f"worker: partition {number} is not counted: {why}" for number, why in self.troubled().items()]
+        troubled = [f"worker: partition {p} is not counted: {reason}" for p, reason in self.troubled().items()]
         return troubled or ([f"worker: {claiming} partitions are being claimed"] if claiming else [])
 
     async def lag(self) -> int | None:

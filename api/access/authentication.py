@@ -54,8 +54,8 @@ class Authentication:
         key = scheme_value(request.headers.get("authorization"), "apikey")
         principal = await self._resolve(key, "Authorization: APIKey KEY")
         if principal.role != "account" or not principal.account_id:
-            why = f"A key with role {principal.role} has no statistics: the key of an account is required."
-            raise Unauthorized(why)
+            message = f"A key with role {principal.role} has no statistics: the key of an account is required."
+            raise Unauthorized(message)
         return principal.account_id
 
     async def _resolve(self, key: str | None, form: str) -> Principal:

@@ -204,8 +204,9 @@ def check_key_request(request: KeyRequest, now: float) -> None:
             wanted = "needs" if request.role == role else "must not have"
             raise BadRequest(f"A key with role {request.role} {wanted} {field}.", field=field)
     if request.requests_per_hour and request.role in ("account", "ingest"):
-        why = "calls of an account are limited by its plan" if request.role == "account" else "events are not limited"
-        raise BadRequest(f"A key with role {request.role} has no requests_per_hour: {why}.", field="requests_per_hour")
+        field, account = "requests_per_hour", request.role == "account"
+        reason = "calls of an account are limited by its plan" if account else "events are not limited"
+        raise BadRequest(f"A key with role {request.role} has no {field}: {reason}.", field=field)
     if request.expires_at and request.expires_at.timestamp() <= now:
         raise BadRequest("expires_at is in the past.", field="expires_at")
 

@@ -98,8 +98,8 @@ class Handlers:
         self, context: Context, params: types.ReadResourceRequestParams
     ) -> types.ReadResourceResult:
         if params.uri not in _RESOURCES:
-            why = f"There is no resource {params.uri!r}; resources/list names those there are."
-            raise _not_found(why, {"uri": params.uri})
+            message = f"There is no resource {params.uri!r}; resources/list names those there are."
+            raise _not_found(message, {"uri": params.uri})
         text = await read_document(self._app, _RESOURCES[params.uri][0], _request(context))
         contents = types.TextResourceContents(uri=params.uri, mime_type="application/json", text=text)
         return types.ReadResourceResult(contents=[contents])

@@ -82,8 +82,8 @@ def parse_scope(parameters: QueryParams, plan: Plan) -> Scope:
     """A link if one is given, else a group, else the whole account."""
     linked = parameters.keys() & {"linkId", "domain"}
     if not (linked or plan.whole_account):
-        why = f"linkId and domain are both required on the {plan.name} plan."
-        raise StatisticsError(StatisticsCode.LINK_INCOMPLETE, why)
+        message = f"linkId and domain are both required on the {plan.name} plan."
+        raise StatisticsError(StatisticsCode.LINK_INCOMPLETE, message)
     if linked:
         return parse_link(parameters)
     group = single_value(parameters, "grpIdx")

@@ -144,6 +144,6 @@ def table(result: dict[str, Any]) -> None:
             f"broker: {result['broker_cpu_us_per_event']} CPU-µs an event; with start-up "
             f"{result['events_per_second_with_start']:,} events/s; every count is "
             + ("as the model has it" if result["counts_right"] else f"NOT as the model has it: {result['problems']}"),
-            *(f"left out: {name}: {why}" for name, why in result["left_out"].items()),
+            *(f"left out: {name}: {reason}" for name, reason in result["left_out"].items()),
         ],
     )

@@ -71,8 +71,8 @@ def dlq_replay(reasons: tuple[str, ...], corrected: Path | None) -> None:
     events = _corrections(corrected) if corrected else {}
     replayed, left = run_command(_replay(settings, reasons, events))
     click.echo(f"{replayed} replayed, {sum(left.values())} left")
-    for why, count in left.most_common():
-        click.echo(f"  {count} × {why}")
+    for reason, count in left.most_common():
+        click.echo(f"  {count} × {reason}")
     if left and not replayed:
         sys.exit(1)
 

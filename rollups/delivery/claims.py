@@ -152,8 +152,8 @@ class Claims:
         for lease in leases:
             partition, watermark = lease.partition, markers[lease.partition].next
             if partition in found:
-                if why := there[partition].mismatch(found[partition]):
-                    self._leases.halt(lease, why)
+                if reason := there[partition].mismatch(found[partition]):
+                    self._leases.halt(lease, reason)
             elif partition in ends and ends[partition][1] < watermark:
                 self._leases.halt(lease, f"the log ends at {ends[partition][1]}, before the watermark {watermark}")
             elif partition in ends:

@@ -41,13 +41,13 @@ class Leases:
         """The next offset to apply of each partition that is ready."""
         return {partition: lease.next for partition, lease in self.held.items() if lease.ready}
 
-    def reclaim(self, leases: Iterable[Lease], why: str, *, out_of_range: bool = False, after: float = 0.0) -> None:
+    def reclaim(self, leases: Iterable[Lease], reason: str, *, out_of_range: bool = False, after: float = 0.0) -> None:
         """Starts over with leases that are still held and ready, `after` seconds from now."""
         held = sorted(lease.partition for lease in leases if self.holds(lease))
         due = time.monotonic() + after
         self.held |= {partition: Lease(partition, out_of_range=out_of_range, due=due) for partition in held}
         if held:
-            log.info("claiming %s again: %s", ", ".join(map(str, held)), why)
+            log.info("claiming %s again: %s", ", ".join(map(str, held)), reason)
         self._wake_after(after)
 
     def reclaim_out_of_range(self, partitions: set[int]) -> None:
@@ -55,19 +55,19 @@ class Leases:
         leases = [lease for lease in self.held.values() if lease.partition in partitions]
         self.reclaim(leases, "the broker refused the next offset", out_of_range=True)
 
-    def fail(self, lease: Lease, why: str, *, after: float | None = None) -> None:
+    def fail(self, lease: Lease, reason: str, *, after: float | None = None) -> None:
         """Starts over with a lease whose batch was not applied: `after` seconds from now, by default later with each
         failure in a row."""
         if not self.holds(lease):
             return
         failures = 1 + (lease.failures if lease.failed_at == lease.next else 0)
-        self.reclaim([lease], why, after=pause(failures, _FIRST_PAUSE, _MAX_PAUSE) if after is None else after)
+        self.reclaim([lease], reason, after=pause(failures, _FIRST_PAUSE, _MAX_PAUSE) if after is None else after)
         renewed = self.held[lease.partition]
-        renewed.failures, renewed.failed_at, renewed.why = failures, lease.next, why
+        renewed.failures, renewed.failed_at, renewed.reason = failures, lease.next, reason
 
-    def fail_claim(self, lease: Lease, why: str) -> None:
+    def fail_claim(self, lease: Lease, reason: str) -> None:
         """Notes that a claim failed; the next attempt is later with each failure in a row."""
-        lease.failures, lease.failed_at, lease.why = lease.failures + 1, lease.next, why
+        lease.failures, lease.failed_at, lease.reason = lease.failures + 1, lease.next, reason
         self.postpone(lease, pause(lease.failures, _FIRST_PAUSE, _MAX_PAUSE))
 
     def postpone(self, lease: Lease, seconds: float) -> None:
@@ -75,23 +75,23 @@ class Leases:
         lease.due = time.monotonic() + seconds
         self._wake_after(seconds)
 
-    def halt(self, lease: Lease, why: str) -> None:
+    def halt(self, lease: Lease, reason: str) -> None:
         """Stops counting this partition; the others go on."""
-        lease.state, lease.why = State.HALTED, why
+        lease.state, lease.reason = State.HALTED, reason
         log.error(
             "partition %d stands still: %s. Nothing of it is counted until an operator decides; see docs/operations.md",
             lease.partition,
-            why,
+            reason,
         )
 
     def halted(self) -> dict[int, str]:
         """Why partitions are halted, by partition."""
-        return {lease.partition: lease.why for lease in self.held.values() if lease.state is State.HALTED}
+        return {lease.partition: lease.reason for lease in self.held.values() if lease.state is State.HALTED}
 
     def failing(self) -> dict[int, str]:
         """Why partitions fail again and again, by partition."""
         return {
-            lease.partition: f"{lease.failures} batches in a row failed at offset {lease.failed_at}: {lease.why}"
+            lease.partition: f"{lease.failures} batches in a row failed at offset {lease.failed_at}: {lease.reason}"
             for lease in self.held.values()
             if lease.failures >= _FAILING and lease.state is not State.HALTED
         }

@@ -127,8 +127,8 @@ def _parse(log: Records, most: int, poison: Mapping[int, str]) -> tuple[list[Cli
             clicks += parsed
             counts.append(len(parsed))
             continue
-        why = poisoned.get(number)
-        found = decode_record(value) if why is None else [Rejected(Fault.UNDECODABLE, why, None)]
+        reason = poisoned.get(number)
+        found = decode_record(value) if reason is None else [Rejected(Fault.UNDECODABLE, reason, None)]
         for row, item in enumerate(found, len(clicks)):
             if isinstance(item, Rejected):
                 problems[row] = Reason.INVALID, item.fault.value, item.message

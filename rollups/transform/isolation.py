@@ -18,7 +18,7 @@ class _Stretch:
     failures: int = 0
     alone: int = 0  # failures in a row of the first record alone
     found: int = 0  # records that were left out
-    why: str = ""
+    reason: str = ""
     most: int | None = None  # records of a batch, None for all
     poison: dict[int, str] = field(default_factory=dict)
     acquitted: bool = False  # the first record also fails as a dead letter: its content is not the cause
@@ -44,20 +44,20 @@ class Isolation:
         """Whether the next batch may fail, so that no other partition should depend on it."""
         return partition in self._stretches
 
-    def failed(self, partition: int, start: int, end: int, offsets: Sequence[int], why: str) -> bool:
+    def failed(self, partition: int, start: int, end: int, offsets: Sequence[int], reason: str) -> bool:
         """Notes a refused batch; whether the next attempt differs: is smaller, or makes a dead letter."""
         stretch = self._stretches.get(partition)
         if stretch is None or stretch.start != start:
             stretch = self._stretches[partition] = _Stretch(start, end)
         stretch.failures += 1
-        stretch.why = why[:_MAX_REASON_LENGTH]
+        stretch.reason = reason[:_MAX_REASON_LENGTH]
         stretch.alone = stretch.alone + 1 if len(offsets) == 1 else 0
         if stretch.failures < _TRIES or stretch.acquitted or not offsets:
             return False
         stretch.most = max(1, len(offsets) // 2)
         if stretch.alone >= _TRIES:
             stretch.acquitted = offsets[0] in stretch.poison
-            stretch.poison = {} if stretch.acquitted else {offsets[0]: stretch.why}
+            stretch.poison = {} if stretch.acquitted else {offsets[0]: stretch.reason}
         return not stretch.acquitted
 
     def applied(self, partition: int, end: int) -> None:
@@ -75,7 +75,7 @@ class Isolation:
     def under_way(self) -> dict[int, str]:
         """Why partitions are searched further, for those where a record was left out already."""
         return {
-            partition: f"{stretch.found} records up to offset {stretch.start} could not be counted: {stretch.why}"
+            partition: f"{stretch.found} records up to offset {stretch.start} could not be counted: {stretch.reason}"
             for partition, stretch in self._stretches.items()
             if stretch.found
         }

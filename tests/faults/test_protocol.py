@@ -95,8 +95,8 @@ def test_a_view_that_throws_leaves_nothing_in_any_grain(db: ClickHouse, zones: T
     epoch, _, _ = claim(db)
     poison = (COMPARE, f"{COMPARE} AND throwIf(offset = 15, 'POISON') = 0")
     with changed_view(db, poison):
-        outcome, why = insert_batch(db, SOURCE, [0], table(zones, epoch, 0, 20))
-        assert outcome is not Outcome.APPLIED, why
+        outcome, message = insert_batch(db, SOURCE, [0], table(zones, epoch, 0, 20))
+        assert outcome is not Outcome.APPLIED, message
         assert db.query("SELECT count() FROM rollup WHERE grain != 'fence'") == [(0,)]
     assert insert_batch(db, SOURCE, [0], table(zones, epoch, 0, 20))[0] is Outcome.APPLIED
     assert total(db) == 20

@@ -68,9 +68,9 @@ def test_an_insert_at_the_watermark_is_applied_and_moves_it(db: ClickHouse, zone
 def test_an_insert_elsewhere_is_stale_and_leaves_nothing(db: ClickHouse, zones: TimeZones, start: int) -> None:
     epoch = claimed(db, 0)[0]
     insert_batch(db, SOURCE, [0], table(zones, epoch, 0, 10))
-    outcome, why = insert_batch(db, SOURCE, [0], table(zones, epoch, start, 10))
+    outcome, message = insert_batch(db, SOURCE, [0], table(zones, epoch, start, 10))
     assert (outcome, total(db)) == (Outcome.STALE, 10)
-    assert "EXPECT" in why
+    assert "EXPECT" in message
 
 
 def test_an_insert_of_an_older_claim_is_fenced(db: ClickHouse, zones: TimeZones) -> None:

@@ -13,8 +13,8 @@ def taken(breaker: CircuitBreaker, start: int, count: int, dead: int, batch: int
     for first in range(start, start + count, batch):
         offsets = list(range(first, min(first + batch, start + count)))
         poison = [offset for offset in offsets if offset >= start + count - dead]
-        if why := breaker.trip_reason(offsets, poison):
-            return why
+        if reason := breaker.trip_reason(offsets, poison):
+            return reason
         breaker.record(offsets, poison)
     return ""
 
