@@ -17,7 +17,16 @@ from starlette.routing import Route
 
 from ingest.content_encoding import ACCEPTED, decompress
 from ingest.errors import HttpError
-from ingest.event import UNPARSABLE, Click, Rejected, clicked_at_ms, decode_one, parse_record, validate, validate_size
+from ingest.event import (
+    UNPARSABLE,
+    Click,
+    Rejected,
+    clicked_at_ms,
+    decode_one,
+    parse_record,
+    validate_and_normalize,
+    validate_size,
+)
 from ingest.kafka.admin import KafkaError
 from ingest.producer import BufferFull, ClickProducer, DeliveryFailed, ProducerClosed
 from ingest.settings import Settings
@@ -133,7 +142,9 @@ def _parse_valid_body(body: bytes, latest_ms: int) -> list[Click] | None:
     clicks = parsed if isinstance(parsed, list) else [parsed]
     if not 0 < len(clicks) <= MAX_EVENTS:
         return None
-    if any(validate(click) or validate_size(click) or clicked_at_ms(click) > latest_ms for click in clicks):
+    if any(
+        validate_and_normalize(click) or validate_size(click) or clicked_at_ms(click) > latest_ms for click in clicks
+    ):
         return None
     return clicks
 

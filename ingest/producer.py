@@ -83,14 +83,14 @@ class ClickProducer:
 
     async def send_encoded(self, key: bytes, value: bytes) -> Acknowledgement:
         """As `send`, for an encoded record: its key, and one JSON event or an array of events."""
-        self._connected()
+        self._require_connection()
         [acknowledgement] = await self._in_flight.reserve([1])
         await self._publish(key, value, acknowledgement)
         return acknowledgement
 
     def send_nowait(self, click: Click) -> Acknowledgement:
         """Buffers a click without waiting, or raises BufferFull; returns the future of its acknowledgement."""
-        self._connected()
+        self._require_connection()
         key, value = self._packer.pack(click)
         acknowledgement = self._in_flight.reserve_nowait()
         self._spawn(self._publish(key, value, acknowledgement))
@@ -105,7 +105,7 @@ class ClickProducer:
         512 KiB, which are cheaper than a record each; the futures are those of the records. `key` is the Kafka key of
         an earlier delivery, and replaces the clicks' own.
         """
-        partitions = self._connected().partitions(self._settings.topic)
+        partitions = self._require_connection().partitions(self._settings.topic)
         if not clicks:
             return []
         records: list[Record] = []
@@ -130,7 +130,7 @@ class ClickProducer:
 
     async def _publish(self, key: bytes, value: bytes, acknowledgement: Acknowledgement) -> None:
         try:
-            connection = self._connected()
+            connection = self._require_connection()
             sent = await connection.producer.send(self._settings.topic, value, key=key)
         except KafkaError as error:
             self._in_flight.fail(acknowledgement, str(error))
@@ -183,7 +183,7 @@ class ClickProducer:
             await asyncio.wait(self._tasks)
         await connection.close()
 
-    def _connected(self) -> ProducerConnection:
+    def _require_connection(self) -> ProducerConnection:
         if self._connection is None:
             raise ProducerClosed("the producer is not started: use `async with ClickProducer(...)`")
         return self._connection

@@ -29,13 +29,13 @@ class FetchPosition:
 
 @dataclass(eq=False, slots=True)
 class Lease:
-    """One claimed partition: its epoch, the next offset to apply (`next`) and to take in (`tail`)."""
+    """One claimed partition: its epoch, the next offset to apply (`next`) and to take in (`next_intake`)."""
 
     partition: int
     state: State = State.CLAIMING
     epoch: int = 0
     next: int = 0
-    tail: int = 0
+    next_intake: int = 0
     position: FetchPosition | None = None
     settled_ms: int = 0  # up to when the log had come at `next` (rollups/kafka_log/timestamps.py), 0 is unknown
     out_of_range: bool = False  # the broker refused the last fetch position

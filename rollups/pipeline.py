@@ -70,15 +70,15 @@ class Intake:
         lease = self._leases.held.get(batch.partition)
         if lease is None or not lease.ready or batch.position is not lease.position:
             return None
-        if batch.start != lease.tail:
+        if batch.start != lease.next_intake:
             log.info(
                 "partition %d: a batch went missing on its way, fetching again from %d",
                 batch.partition,
-                lease.tail,
+                lease.next_intake,
             )
-            lease.position = FetchPosition(lease.tail)
+            lease.position = FetchPosition(lease.next_intake)
             return lease.position
-        lease.tail = batch.end
+        lease.next_intake = batch.end
         holder, pending = self._pending.get(batch.partition, (None, batch))
         if holder is lease:
             pending.records.extend(batch.records)
@@ -194,8 +194,8 @@ class Pipeline:
 
     async def apply(self, batches: list[PreparedBatch]) -> None:
         """Inserts batches whose lease still holds: one that was prepared during a failed insert is void."""
-        batches = [batch for batch in batches if self._leases.holds(batch.lease) and self._may_pass(batch)]
-        published = await asyncio.gather(*map(self._has_published, batches))
+        batches = [batch for batch in batches if self._leases.holds(batch.lease) and not self._halt_if_poisoned(batch)]
+        published = await asyncio.gather(*map(self._try_publish, batches))
         batches = [batch for batch, done in zip(batches, published, strict=True) if done]
         suspected = [batch for batch in batches if self._is_suspected(batch.lease)]
         sound = [batch for batch in batches if batch not in suspected]
@@ -203,17 +203,18 @@ class Pipeline:
             if together:
                 await self._insert(together)
 
-    def _may_pass(self, batch: PreparedBatch) -> bool:
+    def _halt_if_poisoned(self, batch: PreparedBatch) -> bool:
+        """Halts the partition if too many of its records are poison; whether it did."""
         breaker = self._breakers.setdefault(batch.lease.partition, CircuitBreaker(self._settings.poison_share))
         if reason := breaker.trip_reason(batch.fetched.records.offsets, release_faults(batch.dead_letters)):
             self._leases.halt(batch.lease, reason)
-        return not reason
+        return bool(reason)
 
     def _is_suspected(self, lease: Lease) -> bool:
         return lease.failures > 0 or self._transformer.isolation.suspected(lease.partition)
 
-    async def _has_published(self, batch: PreparedBatch) -> bool:
-        """Publishes the dead letters of a batch; whether they were acknowledged in time."""
+    async def _try_publish(self, batch: PreparedBatch) -> bool:
+        """Publishes the dead letters of a batch, or starts over; whether they were acknowledged in time."""
         if not batch.dead_letters:
             return True
         try:

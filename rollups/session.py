@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from ingest.kafka.admin import ensure_topics
-from ingest.kafka.broker_time import append_time
+from ingest.kafka.broker_time import publish_clock_note
 from rollups.clickhouse import ClickHouse, ClickHouseError
 from rollups.consumer.faust_app import FaustLog, build_app
 from rollups.consumer.topic import Topic
@@ -55,7 +55,7 @@ class Session:
         await asyncio.to_thread(guard.check, MANY_CONNECTIONS)
         hasher = await asyncio.to_thread(IdentityHasher.from_database, db, settings.visitor_secret)
         topic = await Topic.open(settings, db)
-        clock = BrokerClock(partial(append_time, settings), db)
+        clock = BrokerClock(partial(publish_clock_note, settings), db)
 
         def connect(leases: Leases, intake: Intake) -> FaustLog:
             return FaustLog(settings, build_app(settings, leases, intake), guard, topic)

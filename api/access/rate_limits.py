@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry
-from prometheus_client import Counter as Metric
+from prometheus_client import Counter as PrometheusCounter
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -229,7 +229,7 @@ class RateLimiter:
     def __init__(self, settings: Settings, registry: CollectorRegistry | None = None) -> None:
         self._on = settings.rate_limits == "on"
         self._per_hour = settings.requests_per_hour
-        alone = Metric(
+        alone = PrometheusCounter(
             "clickmill_limits_counted_alone",
             "Calls counted by this process alone while Redis was away",
             registry=registry or CollectorRegistry(),

@@ -58,7 +58,7 @@ class CollectorService:
 
     async def run(self, stop: asyncio.Event) -> None:
         backoff = Backoff(_RETRY_SECONDS, _RETRY_SECONDS)
-        while not await self._connected(stop):
+        while not await self._try_connect(stop):
             await backoff.wait(stop)
         if self.producer.started:
             self.open = True
@@ -66,8 +66,8 @@ class CollectorService:
             self.open = False
             await self.producer.close()
 
-    async def _connected(self, stop: asyncio.Event) -> bool:
-        """Whether the producer is connected, or `stop` is set. A broker that has just started may refuse."""
+    async def _try_connect(self, stop: asyncio.Event) -> bool:
+        """Connects the producer unless `stop` is set. False if the broker refused, as one that has just started may."""
         await wait_for_broker(self._settings, stop)
         if stop.is_set():
             return True

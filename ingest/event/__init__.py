@@ -1,6 +1,6 @@
 """What a click is: its fields, validation, and encoding."""
 
-from ingest.event.click import Click, clicked_at_ms, encode, partition_key, user_identity, with_event_id
+from ingest.event.click import Click, clicked_at_ms, encode, ensure_event_id, partition_key, user_identity
 from ingest.event.codec import (
     MAX_RECORD_EVENTS,
     UNPARSABLE,
@@ -17,7 +17,7 @@ from ingest.event.validation import (
     MAX_VISITOR_ID,
     Fault,
     normal_domain,
-    validate,
+    validate_and_normalize,
     validate_size,
 )
 
@@ -35,12 +35,12 @@ __all__ = [
     "decode_one",
     "decode_record",
     "encode",
+    "ensure_event_id",
     "normal_domain",
     "parse_record",
     "partition_key",
     "split_array",
     "user_identity",
-    "validate",
+    "validate_and_normalize",
     "validate_size",
-    "with_event_id",
 ]

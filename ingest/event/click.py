@@ -46,7 +46,7 @@ def encode(click: Click | list[Click]) -> bytes:
     return _encoder.encode(click)
 
 
-def with_event_id(click: Click) -> Click:
+def ensure_event_id(click: Click) -> Click:
     """The same object; if it has no `event_id`, it gets a UUIDv7 that is marked as assigned."""
     if not click.event_id:
         click.event_id, click.id_assigned = str(uuid_utils.uuid7()), True

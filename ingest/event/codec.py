@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import msgspec
 
 from ingest.event.click import Click
-from ingest.event.validation import Fault, validate
+from ingest.event.validation import Fault, validate_and_normalize
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def decode_record(value: bytes | None) -> list[Click | Rejected]:
         return [Rejected(Fault.NOT_AN_EVENT, "the record is an empty array", value)]
     if len(clicks) > MAX_RECORD_EVENTS:
         return [_too_many(value)]
-    if any(validate(click) for click in clicks):
+    if any(validate_and_normalize(click) for click in clicks):
         return _decode_items(value)
     return list(clicks)
 
@@ -91,7 +91,7 @@ def decode_one(raw: bytes, index: int | None = None) -> Click | Rejected:
         click = _one.decode(raw)
     except _UNDECODABLE:
         return _undecodable(raw, index)
-    problem = validate(click)
+    problem = validate_and_normalize(click)
     return Rejected(*problem, raw, index) if problem else click
 
 

@@ -42,7 +42,7 @@ class Fault(StrEnum):
     UNDECODABLE = "undecodable"  # the transformation failed, through a bug of ours
 
 
-def validate(click: Click) -> tuple[Fault, str] | None:
+def validate_and_normalize(click: Click) -> tuple[Fault, str] | None:
     """The fault of a decoded click and a message, or None. Replaces `domain` by its normal form.
 
     A valid click passes again, so the worker accepts what the collector accepted.

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from ingest.errors import InvalidInput
-from ingest.event import Click, Fault, Rejected, validate, validate_size
+from ingest.event import Click, Fault, Rejected, validate_and_normalize, validate_size
 
 MAX_LINE_BYTES = 1024 * 1024
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -94,5 +94,5 @@ def event_id(path: Path, number: int, line: bytes) -> str:
 
 def click_or_rejected(click: Click, raw: bytes) -> Click | Rejected:
     """The click if it is valid, else its fault. Normalizes `domain`."""
-    problem = validate(click)
+    problem = validate_and_normalize(click)
     return Rejected(*problem, raw) if problem else click

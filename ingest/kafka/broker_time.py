@@ -11,8 +11,8 @@ CLOCK = "clock"  # header of the record, which is no dead letter
 _LOG_APPEND_TIME = 1
 
 
-async def append_time(settings: Settings, seconds: float = 5.0) -> int | None:
-    """The time (Unix ms) at which the broker appended a note to the dead letters just now.
+async def publish_clock_note(settings: Settings, seconds: float = 5.0) -> int | None:
+    """Publishes a note to the dead letters and returns the time (Unix ms) at which the broker appended it.
 
     None if producers set the timestamps of that topic. ConnectionError if the broker does not acknowledge within
     `seconds`.

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ingest.event.addresses import AddressHasher
-from ingest.event.click import Click, encode, partition_key, with_event_id
+from ingest.event.click import Click, encode, ensure_event_id, partition_key
 from ingest.kafka.partitioner import partition_for_key
 from ingest.settings import Settings
 
@@ -44,7 +44,7 @@ class RecordPacker:
 
     def pack(self, click: Click) -> tuple[bytes, bytes]:
         """(key, value) of one click, which gets an id if it has none. ValueError if it is too large for a record."""
-        with_event_id(click)
+        ensure_event_id(click)
         address = click.ip
         if address and self._addresses:
             click.ip = self._addresses.hash_address(address)

@@ -98,21 +98,21 @@ class Claims:
         if len(won) < len(leases):
             log.warning("another worker claims partitions too: %s", sorted({*partitions} - {w.partition for w in won}))
             await asyncio.sleep(_FIRST_PAUSE)
-        same = await self._have_same_log(won, markers, bounds)
+        same = await self._halt_replaced_logs(won, markers, bounds)
         for lease in won:
             marker = markers[lease.partition]
             lease.epoch, lease.next, lease.settled_ms = marker.epoch, marker.next, marker.tail.settled_ms
             if lease.next != lease.failed_at:
                 lease.failures = 0
             first_and_end = bounds[lease.partition]
-            if lease.state is State.CLAIMING and not await self._loaded(lease, marker, first_and_end, same):
+            if lease.state is State.CLAIMING and not await self._try_load(lease, marker, first_and_end, same):
                 same.discard(lease.partition)
         won = [lease for lease in won if lease.partition in same]
         ready = [
             lease for lease in won if lease.state is State.CLAIMING and self._leases.held.get(lease.partition) is lease
         ]
         for lease in ready:
-            lease.tail, lease.position = lease.next, FetchPosition(lease.next)
+            lease.next_intake, lease.position = lease.next, FetchPosition(lease.next)
         await self._log.seek({lease.partition: lease.position for lease in ready if lease.position})
         for lease in ready:
             lease.state = State.READY
@@ -120,8 +120,8 @@ class Claims:
         if ready:
             log.info("ready: %s", ", ".join(f"{lease.partition} from {lease.next}" for lease in ready))
 
-    async def _loaded(self, lease: Lease, marker: Marker, bounds: tuple[int, int], same: set[int]) -> bool:
-        """Loads what a partition needs; whether that worked. A failure of one partition does not hold up others."""
+    async def _try_load(self, lease: Lease, marker: Marker, bounds: tuple[int, int], same: set[int]) -> bool:
+        """Loads what a partition needs, or fails its claim alone; whether that worked."""
         try:
             await self._check_bounds(lease, marker, *bounds)
             if lease.state is State.CLAIMING and lease.partition in same:
@@ -139,10 +139,10 @@ class Claims:
         self._fences.kill_inflight_inserts(partitions)
         return epochs, self._markers.read()
 
-    async def _have_same_log(
+    async def _halt_replaced_logs(
         self, leases: list[Lease], markers: dict[int, Marker], bounds: Mapping[int, tuple[int, int]]
     ) -> set[int]:
-        """The partitions that may go on. A different log halts its partition; without an answer the partition waits."""
+        """Halts partitions whose log is another one; postpones those without a response, and returns the others."""
         tails = {lease.partition: markers[lease.partition].tail for lease in leases}
         there = {p: tail for p, tail in tails.items() if tail.crc and tail.offset >= bounds[p][0]}
         stretches = {p: tail.stretch(markers[p].next) for p, tail in there.items()}

@@ -27,12 +27,12 @@ def steady_ms() -> int:
 class BrokerClock:
     """Counts on from the time at which the broker appended a note.
 
-    `append_time` publishes a note and returns that time in ms, or None if producers set the timestamps of its topic:
+    `publish_note` publishes a note and returns that time in ms, or None if producers set the timestamps of its topic:
     then the time is the lesser of the local time and that of ClickHouse. It raises ConnectionError.
     """
 
-    def __init__(self, append_time: Callable[[], Awaitable[int | None]], db: ClickHouse) -> None:
-        self._append_time = append_time
+    def __init__(self, publish_note: Callable[[], Awaitable[int | None]], db: ClickHouse) -> None:
+        self._publish_note = publish_note
         self._db = db
         self._broker_ahead: int | None = None  # ms ahead of the steady clock, at least
         self._clickhouse_ahead: int | None = None
@@ -46,7 +46,7 @@ class BrokerClock:
     async def learn(self) -> None:
         """Asks the broker again. If it does not respond nothing changes. Raises ClickHouseError."""
         try:
-            appended = await asyncio.wait_for(self._append_time(), _ASKING_SECONDS)
+            appended = await asyncio.wait_for(self._publish_note(), _ASKING_SECONDS)
         except (ConnectionError, TimeoutError) as error:
             log.warning("the broker's time was not learned, ClickHouse's and ours stand in for it: %r", error)
             appended = None

@@ -58,6 +58,7 @@ PRIMARY KEY (grain, owner, day)
 ORDER BY (grain, owner, day, hour, domain, link_id, advertiser_id, network_id, source, partition, reason)
 SETTINGS index_granularity = 256, non_replicated_deduplication_window = 0, fsync_after_insert = 1, fsync_part_directory = 1;
 
+-- The query of this view is superseded: 0006_log.sql has the one in force.
 -- Compare and set: a block commits only if each of its rows carries the newest epoch (fence) of its partition and
 -- starts at its watermark. Markers are keyed by source, partition and kind, packed into one integer.
 CREATE MATERIALIZED VIEW IF NOT EXISTS rollup_mv TO rollup AS

@@ -38,7 +38,7 @@ class ClickColumns:
     method: pa.StringArray
     purpose: pa.StringArray
     id_assigned: Mask  # the collector or producer assigned the event id
-    suspects: Mask  # clicks in which `validate` may find a fault; it finds none in the others
+    suspects: Mask  # clicks in which `validate_and_normalize` may find a fault; it finds none in the others
 
     @classmethod
     def from_clicks(cls, clicks: list[Click]) -> ClickColumns:

@@ -19,7 +19,7 @@ from ingest.event import (
     decode_record,
     parse_record,
     split_array,
-    validate,
+    validate_and_normalize,
 )
 from rollups.kafka_log.timestamps import LATEST, LogClock, LogTimes
 from rollups.model import DeadLetter, FetchedBatch, Reason, Records
@@ -144,7 +144,7 @@ def _sift(clicks: list[Click]) -> tuple[ClickColumns, dict[int, tuple[Fault, str
         suspects: Iterable[int] = np.flatnonzero(columns.suspects).tolist()
     except (OverflowError, pa.ArrowInvalid):
         suspects = range(len(clicks))
-    checked = {row: validate(clicks[row]) for row in suspects if clicks[row] is not BLANK}
+    checked = {row: validate_and_normalize(clicks[row]) for row in suspects if clicks[row] is not BLANK}
     faults = {row: problem for row, problem in checked.items() if problem}
     if faults:
         columns = ClickColumns.from_clicks([BLANK if row in faults else click for row, click in enumerate(clicks)])

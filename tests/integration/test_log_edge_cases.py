@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from deploy.settings import Settings
-from ingest.kafka.broker_time import append_time
+from ingest.kafka.broker_time import publish_clock_note
 from ingest.kafka.reader import read_ranges, read_topic
 from rollups.delivery.dead_letters import PublishedDeadLetters
 from tests.support.chdb_server import ChdbServer, start_chdb_server
@@ -212,7 +212,7 @@ def test_a_broker_restored_from_an_older_copy_stops_what_was_counted_of_it(serve
 
 def test_the_brokers_time_is_that_of_its_acknowledgement(servers: Servers, tmp_path: Path) -> None:
     async def scenario(settings: Settings) -> int | None:
-        at = await append_time(settings)
+        at = await publish_clock_note(settings)
         letters = PublishedDeadLetters()
         async for records in read_topic(settings, settings.dead_topic):
             for record in records:

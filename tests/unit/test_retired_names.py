@@ -19,7 +19,7 @@ NAMES = """
     StandingHeaders Store StoreError StoreUnavailable Strangers Taken Tally TopicLook Unpackable administering admit
     answering auditing build_parts buried_ms bury dialled_settings errand errands feeding greet guarded_router hashset
     identify_as is_over key_table looked_at objection of_data_dir patience reading_store recall say_once stamped
-    standing_headers take_back while_it_beats while_there
+    standing_headers take_back while_it_beats while_there with_event_id
 """
 RETIRED = frozenset(NAMES.split())
 

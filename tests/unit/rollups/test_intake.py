@@ -38,4 +38,4 @@ def test_leftovers_of_a_lost_claim_displace_nothing_of_the_next() -> None:
 
     held, [(lease, batch)] = asyncio.run(pending())
     assert lease is held
-    assert (batch.start, batch.end) == (0, held.tail) == (0, 10)
+    assert (batch.start, batch.end) == (0, held.next_intake) == (0, 10)

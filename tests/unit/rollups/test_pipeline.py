@@ -433,9 +433,9 @@ def test_a_batch_of_an_older_cursor_is_void(db: ClickHouse) -> None:
         async with harness(db, log) as worker:
             await worker.claim({0})
             stale = log.fetch(worker.leases.held[0])
-            worker.leases.held[0].position = FetchPosition(worker.leases.held[0].tail)
+            worker.leases.held[0].position = FetchPosition(worker.leases.held[0].next_intake)
             await worker.put(stale)
-            assert worker.leases.held[0].tail == 0
+            assert worker.leases.held[0].next_intake == 0
             await worker.consume()
 
     asyncio.run(scenario())

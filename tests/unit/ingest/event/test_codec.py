@@ -22,10 +22,10 @@ from ingest.event import (
     decode_one,
     decode_record,
     encode,
+    ensure_event_id,
     normal_domain,
     partition_key,
     user_identity,
-    with_event_id,
 )
 from ingest.event.validation import LATEST_MS, MAX_DOMAIN
 
@@ -200,7 +200,7 @@ def test_ways_to_write_a_domain() -> None:
 @given(clicks)
 def test_a_retry_and_a_repeat_go_to_the_same_partition(click: Click) -> None:
     key = partition_key(click)
-    retry = decode_one(encode(with_event_id(click)))
+    retry = decode_one(encode(ensure_event_id(click)))
     assert isinstance(retry, Click)
     assert partition_key(retry) == key
     if user_identity(click):
@@ -216,12 +216,12 @@ def test_who_the_user_is() -> None:
 
 
 def test_a_stamp_is_a_fresh_uuid_and_keeps_what_there_is() -> None:
-    first, second = with_event_id(Click(1)), with_event_id(Click(1))
+    first, second = ensure_event_id(Click(1)), ensure_event_id(Click(1))
     assert first.event_id != second.event_id
     assert first.event_id is not None
     assert first.event_id[14] == "7"
     assert first.id_assigned
-    mine, empty = with_event_id(Click(1, event_id="mine")), with_event_id(Click(1, event_id=""))
+    mine, empty = ensure_event_id(Click(1, event_id="mine")), ensure_event_id(Click(1, event_id=""))
     assert (mine.event_id, mine.id_assigned) == ("mine", False)
     assert (len(empty.event_id or ""), empty.id_assigned) == (36, True)
     assert b"id_assigned" not in encode(mine)

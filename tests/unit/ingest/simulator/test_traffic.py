@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from api.catalog.entries import CatalogUpload
-from ingest.event import Click, clicked_at_ms, encode, user_identity, validate
+from ingest.event import Click, clicked_at_ms, encode, user_identity, validate_and_normalize
 from ingest.simulator.traffic import demo_catalog, run_simulation, simulate
 from rollups.bots.detection import is_bot, is_prefetch
 from tests.support import some
@@ -43,7 +43,7 @@ def test_a_seed_gives_the_same_clicks(clicks: list[Click]) -> None:
 
 def test_every_click_is_valid_and_in_the_window(clicks: list[Click]) -> None:
     assert len(clicks) == COUNT
-    assert not any(validate(click) for click in clicks)
+    assert not any(validate_and_normalize(click) for click in clicks)
     assert all(START <= clicked_at_ms(click) < START + 2 * DAY * 1000 for click in clicks)
 
 

@@ -23,13 +23,13 @@ HOUR = 3_600_000
 def clock_of(db: ClickHouse, *answers: int | Exception | None) -> BrokerClock:
     said = iter(answers)
 
-    async def append_time() -> int | None:
+    async def publish_note() -> int | None:
         answer = next(said)
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    return BrokerClock(append_time, db)
+    return BrokerClock(publish_note, db)
 
 
 def learned(db: ClickHouse, *answers: int | Exception | None) -> BrokerClock:
