@@ -153,6 +153,10 @@ class ClickHouse:
             self.url, connections=1, connect=self._connect_seconds, timeout=timeout, settings=self._settings
         )
 
+    def other_database(self, name: str) -> ClickHouse:
+        """A connection to another database of the same server."""
+        return ClickHouse(urlsplit(self.url)._replace(path=f"/{name}").geturl(), connections=1, timeout=self._timeout)
+
     def separate_socket(self, timeout: float) -> ClickHouse:
         """As `separate_connection`, over a new socket; other connections share the sockets of the process."""
         db = self.separate_connection(timeout)

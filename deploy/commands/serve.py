@@ -13,8 +13,10 @@ import click
 from deploy.commands.options import listen_options, read_settings, require_settings, run_command
 from ingest.kafka.admin import ensure_topics
 from rollups.clickhouse import ClickHouse
-from rollups.migrations.cluster import cluster_ddl
+from rollups.migrations.cluster import cluster_ddl, migrate_cluster
 from rollups.migrations.migrate import migrate as migrate_database
+
+_MIGRATE_SECONDS = 240.0  # for one statement; a cluster waits 180 s for a node that does not respond
 
 
 @click.command()
@@ -85,22 +87,28 @@ def api(host: str, port: int) -> None:
 
 
 @click.command()
-@click.option("--cluster", metavar="NAME", help="Only print the statements that create the tables of a cluster.")
-def migrate(cluster: str | None) -> None:
+@click.option("--cluster", metavar="NAME", help="Do so on every node of this cluster of ClickHouse servers.")
+@click.option("--print", "only_print", is_flag=True, help="With --cluster: only print the statements.")
+def migrate(cluster: str | None, only_print: bool) -> None:
     """Bring the database to the newest version and create missing topics.
 
     Example: CLICKMILL_CLICKHOUSE_URL=clickhouse://... CLICKMILL_KAFKA_URL=kafka:9092 clickmill migrate
     """
-    if cluster:
+    if only_print:
+        if not cluster:
+            raise click.UsageError("--print goes with --cluster")
         click.echo("".join(f"{statement};\n\n" for statement in cluster_ddl(cluster)), nl=False)
         return
     settings = require_settings(read_settings(), "clickhouse_url", "kafka_url")
+    db, days = ClickHouse(settings.clickhouse_url, timeout=_MIGRATE_SECONDS), settings.rollup_retention_days
 
-    async def migrate_both() -> None:
-        names = await asyncio.to_thread(
-            migrate_database, ClickHouse(settings.clickhouse_url), retention_days=settings.rollup_retention_days
-        )
+    async def migrate_all() -> None:
+        if cluster:
+            nodes = await asyncio.to_thread(migrate_cluster, db, cluster, retention_days=days)
+            click.echo(f"the {nodes} nodes of cluster {cluster} are up to date")
+        else:
+            names = await asyncio.to_thread(migrate_database, db, retention_days=days)
+            click.echo("\n".join(f"applied {name}" for name in names) or "the database is up to date")
         await ensure_topics(settings)
-        click.echo("\n".join(f"applied {name}" for name in names) or "the database is up to date")
 
-    run_command(migrate_both())
+    run_command(migrate_all())

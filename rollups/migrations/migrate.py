@@ -41,19 +41,19 @@ def migrate(db: ClickHouse, *, retention_days: int = 0) -> list[str]:
         db.insert("schema_migrations", [(number, name)], ["number", "name"])
         names.append(name)
     ensure_event_id_key(db)
-    _set_retention(db, retention_days)
+    for statement in retention_statements(db, "rollup", retention_days):
+        db.command(statement)
     return names
 
 
-def _set_retention(db: ClickHouse, days: int) -> None:
+def retention_statements(db: ClickHouse, table: str, days: int) -> list[str]:
     """Old clicks expire. Markers and the ledger stay, as they prevent counting the log twice."""
     if days:
-        db.command(
-            f"ALTER TABLE rollup MODIFY TTL day + INTERVAL {days:d} DAY DELETE "
+        return [
+            f"ALTER TABLE {table} MODIFY TTL day + INTERVAL {days:d} DAY DELETE "
             "WHERE grain IN ('link_hour', 'account_hour', 'affiliate_day')"
-        )
-    elif has_retention(db):
-        db.command("ALTER TABLE rollup REMOVE TTL")
+        ]
+    return [f"ALTER TABLE {table} REMOVE TTL"] if has_retention(db) else []
 
 
 def has_retention(db: ClickHouse) -> bool:

@@ -25,10 +25,11 @@ def _accept(listener: socket.socket, turns: Iterator[int]) -> None:
         while True:
             client, _ = listener.accept()
             server = socket.create_connection(("127.0.0.1", next(turns)))
-            threading.Thread(target=_pass_on, args=(client, server), daemon=True).start()
+            threading.Thread(target=pass_on, args=(client, server), daemon=True).start()
 
 
-def _pass_on(client: socket.socket, server: socket.socket) -> None:
+def pass_on(client: socket.socket, server: socket.socket) -> None:
+    """Passes bytes on in both directions until one side ends; then closes both."""
     with client, server, selectors.DefaultSelector() as ready, suppress(OSError):
         ready.register(client, selectors.EVENT_READ, server)
         ready.register(server, selectors.EVENT_READ, client)

@@ -1,4 +1,4 @@
-"""The tables of a cluster are those of one node, in two databases. Without Keeper they are parsed, not created."""
+"""The tables of a cluster are those of one node, in two databases. tests/faults/test_cluster_tables.py creates them."""
 
 from __future__ import annotations
 
@@ -31,13 +31,18 @@ def test_clickhouse_parses_each_statement(db: ClickHouse, number: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "path"), [("clickmill.rollup", "/{shard}"), ("clickmill.seen", "/{shard}"), ("clickmill_api.accounts", "")]
+    ("name", "place"),
+    [
+        ("clickmill.rollup", "rollup/{shard}', '{replica}'"),
+        ("clickmill.seen", "seen/{shard}', '{replica}'"),
+        ("clickmill_api.accounts", "accounts', '{shard}-{replica}'"),
+    ],
 )
-def test_tables_have_the_columns_of_one_node_and_replicated_engines(name: str, path: str) -> None:
-    table = name.partition(".")[2]
+def test_tables_have_the_columns_of_one_node_and_replicated_engines(name: str, place: str) -> None:
+    database, _, table = name.partition(".")
     [original] = [s for s in ORIGINAL if f"IF NOT EXISTS {table}\n" in s]
     assert body(named(name)) == body(original)
-    assert f"MergeTree('/clickhouse/tables/{name.replace('.', '/')}{path}', '{{replica}}'" in named(name)
+    assert f"MergeTree('/clickhouse/tables/{database}/{place}" in named(name)
 
 
 def test_a_table_is_altered_where_it_is_and_where_it_is_reached_from() -> None:
@@ -61,7 +66,7 @@ def test_workers_have_the_view_that_they_read() -> None:
 
 @pytest.mark.parametrize("table", ["sources", "topic_partitions", "partition_states", "log_marks"])
 def test_what_workers_note_is_on_every_node_and_written_directly(table: str) -> None:
-    assert f"('/clickhouse/tables/clickmill/{table}', '{{replica}}'" in named(f"clickmill.{table}")
+    assert f"('/clickhouse/tables/clickmill/{table}', '{{shard}}-{{replica}}'" in named(f"clickmill.{table}")
     assert f"Distributed('click_all', 'clickmill', '{table}')" in named(f"clickmill_api.{table}")
 
 
