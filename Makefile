@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PEERS ?= .venv-peers
 COMPILE := $(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url \
-           --no-emit-find-links --no-emit-trusted-host pyproject.toml
+           --no-emit-find-links --no-emit-trusted-host
 
 .PHONY: run test faults images containers lint bench install lock
 
@@ -47,8 +47,10 @@ $(BIN)/.installed: requirements-dev.lock pyproject.toml
 	touch $@
 
 lock:               ## pin the newest versions that fit, without naming a registry
-	$(COMPILE) --extra embedded --output-file requirements.lock
-	$(COMPILE) --extra embedded --extra dev --constraint requirements.lock --output-file requirements-dev.lock
-	$(COMPILE) --extra embedded --extra dev --extra bench --constraint requirements-dev.lock \
+	$(COMPILE) pyproject.toml --extra embedded --output-file requirements.lock
+	$(COMPILE) pyproject.toml --constraint requirements.lock --output-file requirements-services.lock
+	$(COMPILE) deploy/image/requirements.in --output-file requirements-image.lock
+	$(COMPILE) pyproject.toml --extra embedded --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(COMPILE) pyproject.toml --extra embedded --extra dev --extra bench --constraint requirements-dev.lock \
 		--output-file requirements-bench.lock
-	$(COMPILE) --extra embedded --extra peers --output-file requirements-peers.lock
+	$(COMPILE) pyproject.toml --extra embedded --extra peers --output-file requirements-peers.lock

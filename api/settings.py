@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 import rollups.settings
-from ingest.settings import Secret
+from ingest.settings import Secret, with_password
 
 
 class Settings(rollups.settings.Settings):
@@ -34,6 +34,9 @@ class Settings(rollups.settings.Settings):
         "default: that of the main one.",
         repr=False,
     )
+    clickhouse_read_password: str = Field(
+        "", description="Password for `CLICKMILL_CLICKHOUSE_READ_URL`, as it is.", repr=False
+    )
     query_seconds: float = Field(10.0, gt=0, le=600, description="Longest time of a query of the API.")
     query_rows: int = Field(
         1_000_000_000, ge=1, description="Most rows that a query of the API reads; above it the answer is 400."
@@ -48,8 +51,15 @@ class Settings(rollups.settings.Settings):
         description="`redis://host:6379/0`, where API processes count calls together; default: each for itself.",
         repr=False,
     )
+    redis_password: str = Field("", description="Password for `CLICKMILL_REDIS_URL`, as it is.", repr=False)
     cors_origins: str = Field(
         "",
         description="Comma-separated origins, such as `https://app.example`, whose pages may call the API, "
         "`/mcp` included; `*` for all; default: none.",
     )
+
+    @model_validator(mode="after")
+    def _complete_read_and_redis_url(self) -> Self:
+        self.clickhouse_read_url = with_password(self.clickhouse_read_url, self.clickhouse_read_password)
+        self.redis_url = with_password(self.redis_url, self.redis_password)
+        return self

@@ -1,4 +1,7 @@
-"""Settings of the ground layer: Kafka, and what a click may be. Read from `CLICKMILL_*` environment variables.
+"""Settings of the ground layer: Kafka, and what a click may be.
+
+They are read from environment variables `CLICKMILL_*`, else from files of these names, in small letters, in
+`/run/secrets`, where container engines mount secrets.
 
 Each layer adds its own to those of the layer before it, in rollups/settings.py, api/settings.py and deploy/settings.py.
 """
@@ -7,12 +10,14 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import quote, urlsplit
 
 from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 EMBEDDED = "embedded"
 MIN_SECRET_LENGTH = 16
+_SECRETS = Path("/run/secrets")
 
 
 def _check_length(secret: str) -> str:
@@ -29,7 +34,11 @@ Secret = Annotated[str, AfterValidator(_check_length)]
 
 
 class Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="CLICKMILL_", extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="CLICKMILL_",
+        extra="ignore",
+        secrets_dir=_SECRETS if _SECRETS.is_dir() else None,  # pydantic warns of a directory that is missing
+    )
 
     kafka_url: str = Field(
         EMBEDDED, description="`embedded`, or `host:port,…` of the Kafka brokers; `embedded` only under `up`."
@@ -74,6 +83,16 @@ class Settings(BaseSettings):
     @property
     def dead_topic(self) -> str:
         return f"{self.topic}.dead"
+
+
+def with_password(url: str, password: str) -> str:
+    """The URL with the password, which may have any characters; unchanged if it is empty."""
+    if not password:
+        return url
+    parts = urlsplit(url)
+    login, _, host = parts.netloc.rpartition("@")
+    user = login.partition(":")[0]
+    return parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}").geturl()
 
 
 def split_list(setting: str) -> list[str]:

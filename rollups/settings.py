@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 
 import ingest.settings
+from ingest.settings import with_password
 
 
 class Settings(ingest.settings.Settings):
     clickhouse_url: str = Field(
         "",
         description="`chdb:///path` or `clickhouse://user:password@host:8123/db`; `up` has its own.",
+        repr=False,
+    )
+    clickhouse_password: str = Field(
+        "",
+        description="Password for `CLICKMILL_CLICKHOUSE_URL`, as it is; in the URL it must be percent-encoded.",
         repr=False,
     )
     clickhouse_server: str = Field(
@@ -47,6 +55,11 @@ class Settings(ingest.settings.Settings):
     session_timeout_seconds: float = Field(
         30.0, gt=0, le=80, description="A worker silent for this long loses its partitions."
     )
+
+    @model_validator(mode="after")
+    def _complete_clickhouse_url(self) -> Self:
+        self.clickhouse_url = with_password(self.clickhouse_url, self.clickhouse_password)
+        return self
 
     @property
     def heartbeat_seconds(self) -> float:
