@@ -14,7 +14,7 @@ from bench.data.topic import fill
 from bench.parts.pipeline import figures_of
 from bench.report.results import medians, runs_of, show
 from bench.workers import timed_run
-from tests.support.chdb_server import start_chdb_server
+from tests.support.clickhouse_server import ClickHouseServer
 
 _EVENTS, _QUICK_EVENTS = 250_000, 100_000
 _ARRAY = 100
@@ -83,7 +83,7 @@ def _one(case: Case, broker: Broker, expected: Counts, directory: Path) -> dict[
     if not case.shared:
         timed = timed_run(broker, expected, directory, settings=settings)
     else:
-        with start_chdb_server(directory / "shared") as server:
+        with ClickHouseServer(directory / "shared") as server:
             process = server.process
             timed = timed_run(
                 broker,

@@ -21,7 +21,7 @@ from rollups.transform.timezones import TimeZones
 from tests.faults.conftest import Record
 from tests.faults.processes import LONG
 from tests.faults.views import COMPARE, SLOW, changed_view
-from tests.support.chdb_server import start_chdb_server
+from tests.support.clickhouse_server import start_clickhouse_server
 from tests.unit.rollups.delivery.test_batch_insert import SOURCE, table, total, zones
 
 __all__ = ["zones"]
@@ -106,7 +106,7 @@ def test_a_view_that_throws_leaves_nothing_in_any_grain(db: ClickHouse, zones: T
 def test_an_answer_that_came_too_late(tmp_path: Path, record: Record) -> None:
     """The client times out while ClickHouse goes on: the claim waits for the insert, which counts once."""
     times = 10
-    with start_chdb_server(tmp_path / "engine") as server:
+    with start_clickhouse_server(tmp_path / "engine") as server:
         patient = ClickHouse(server.url)
         hasty = ClickHouse(server.url, timeout=1)
         migrate(patient)
@@ -126,7 +126,7 @@ def test_an_answer_that_came_too_late(tmp_path: Path, record: Record) -> None:
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.7, 0.99])
 def test_a_body_that_was_cut_off(tmp_path: Path, share: float, record: Record) -> None:
-    with start_chdb_server(tmp_path / "engine") as server:
+    with start_clickhouse_server(tmp_path / "engine") as server:
         db = ClickHouse(server.url)
         migrate(db)
         zones = TimeZones.from_database(db)

@@ -13,16 +13,16 @@ from pathlib import Path
 from rollups.clickhouse import ClickHouse
 from tests.faults.conftest import Record
 from tests.faults.processes import LONG, Program
-from tests.support.chdb_server import ChdbServer, start_chdb_server
+from tests.support.clickhouse_server import ClickHouseServer, start_clickhouse_server
 
 KILLS = 200 if LONG else 34
 CLICKS = 1500
 
 
 @contextmanager
-def server(directory: Path) -> Iterator[ChdbServer]:
+def server(directory: Path) -> Iterator[ClickHouseServer]:
     with ExitStack() as resources:
-        yield resources.enter_context(start_chdb_server(directory / "engine"))
+        yield resources.enter_context(start_clickhouse_server(directory / "engine"))
 
 
 def nap(dice: random.Random) -> None:
@@ -110,7 +110,7 @@ def test_stop_a_worker_in_its_tracks(tmp_path: Path, record: Record) -> None:
     record("a worker stopped anywhere and woken after its successor claimed", stops)
 
 
-def empty(engine: ChdbServer) -> None:
+def empty(engine: ClickHouseServer) -> None:
     """Empties the database for the next world."""
     db = ClickHouse(engine.url)
     for table in ("rollup", "seen"):

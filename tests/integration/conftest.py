@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.chdb_server import start_chdb_server
+from tests.support.clickhouse_server import start_clickhouse_server
 from tests.support.docker_servers import docker_missing_reason, docker_servers
 from tests.support.kafka_broker import KafkaBroker, missing_reason, require
 from tests.support.stack import Stack, embedded_stack, separate_stack
@@ -23,7 +23,7 @@ def _embedded(directory: Path, _servers: ExitStack) -> Stack:
 def _kafka(directory: Path, servers: ExitStack) -> Stack:
     require(missing_reason())
     broker = servers.enter_context(KafkaBroker(directory / "kafka"))
-    engine = servers.enter_context(start_chdb_server(directory / "engine"))
+    engine = servers.enter_context(start_clickhouse_server(directory / "engine"))
     return separate_stack(directory, broker.bootstrap, engine.url, workers=2)
 
 

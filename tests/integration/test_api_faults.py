@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import resource
+import shutil
 import signal
 import socket
 import threading
@@ -12,6 +13,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -23,24 +25,26 @@ from deploy.cli import main
 from rollups.clickhouse import ClickHouse
 from rollups.migrations.migrate import migrate
 from tests.support import free_port
-from tests.support.chdb_server import ChdbServer, start_chdb_server
+from tests.support.clickhouse_server import ClickHouseServer, start_clickhouse_server
 from tests.support.redis_server import RedisServer
 from tests.support.seed import Daily, insert_daily
-from tests.support.stack import ADMIN_KEY, Process, wait_until
+from tests.support.stack import ADMIN_KEY, ROOT, Process, wait_until
 
 CLICKS = "/api/v1/clicks?start_date=2026-03-01&end_date=2026-03-31"
 ADMIN = {"X-Api-Key": ADMIN_KEY}
+READER = "clickmill_read:read"
 IDLE = 10_000
 SLOW, SLOW_ROWS = 666, 6
 
 
 class Api:
-    """A running `clickmill api` over the HTTP server around chDB."""
+    """A running `clickmill api` that reads with the user of `deploy/clickhouse`."""
 
-    def __init__(self, directory: Path, engine: ChdbServer, **environment: str) -> None:
+    def __init__(self, directory: Path, engine: ClickHouseServer, **environment: str) -> None:
         self.engine, self.port = engine, free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        settings = {"CLICKHOUSE_URL": engine.url, "ADMIN_KEY": ADMIN_KEY, "LOG_LEVEL": "DEBUG", **environment}
+        urls = {"CLICKHOUSE_URL": database_url(engine), "CLICKHOUSE_READ_URL": database_url(engine, READER)}
+        settings = {**urls, "ADMIN_KEY": ADMIN_KEY, "LOG_LEVEL": "DEBUG", **environment}
         named = {f"CLICKMILL_{name}": value for name, value in settings.items()}
         self.process = Process(directory / f"api-{self.port}.log", named, "api", "--port", str(self.port))
         wait_until(self.ready, 30)
@@ -57,10 +61,26 @@ class Api:
         return answer, time.monotonic() - began
 
 
+def database_url(engine: ClickHouseServer, credentials: str = "") -> str:
+    """The URL of the database `clickmill`, by default with all rights."""
+    credentials = credentials or f"{engine.user}:{engine.password}"
+    return f"clickhouse://{credentials}@127.0.0.1:{engine.port}/clickmill"
+
+
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChdbServer]:
-    with start_chdb_server(tmp_path_factory.mktemp("faults") / "engine") as server:
-        db = ClickHouse(server.url)
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseServer]:
+    directory = tmp_path_factory.mktemp("faults") / "engine"
+    (directory / "users.d").mkdir(parents=True)
+    shutil.copy(ROOT / "deploy" / "clickhouse" / "clickmill_read.xml", directory / "users.d")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("CLICKMILL_READ_PASSWORD_SHA256", sha256(b"read").hexdigest())
+        yield from migrated(directory)
+
+
+def migrated(directory: Path) -> Iterator[ClickHouseServer]:
+    with start_clickhouse_server(directory) as server:
+        ClickHouse(server.url).command("CREATE DATABASE clickmill")
+        db = ClickHouse(database_url(server))
         migrate(db)
         insert_daily(db, [Daily("2026-03-05", clicks=3)])
         db.command(
@@ -72,7 +92,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChdbServer]:
 
 
 @pytest.fixture(scope="module")
-def api(engine: ChdbServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+def api(engine: ClickHouseServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     running = Api(tmp_path_factory.mktemp("api"), engine, RATE_LIMITS="off")
     yield running
     running.process.stop()
@@ -191,9 +211,9 @@ def test_a_question_and_a_stream_of_a_database_that_hangs_are_given_up(api: Api)
 
 
 @contextlib.contextmanager
-def slow_answers(engine: ChdbServer) -> Iterator[ClickHouse]:
+def slow_answers(engine: ClickHouseServer) -> Iterator[ClickHouse]:
     """Listings of SLOW take a second for each of its SLOW_ROWS rows, like very large ones; other requests do not."""
-    db = ClickHouse(engine.url)
+    db = ClickHouse(database_url(engine))
     db.command("RENAME TABLE rollup TO rollup_kept")
     db.command(
         f"CREATE VIEW rollup AS SELECT * FROM rollup_kept WHERE owner != {SLOW} OR sleepEachRow(1) = 0 "
@@ -249,7 +269,7 @@ def test_who_leaves_takes_nothing_from_those_who_stay(api: Api) -> None:
     assert took >= SLOW_ROWS - 1
 
 
-def test_a_question_above_its_time_is_told_so(engine: ChdbServer, tmp_path: Path) -> None:
+def test_a_question_above_its_time_is_told_so(engine: ClickHouseServer, tmp_path: Path) -> None:
     strict = Api(tmp_path, engine, QUERY_SECONDS="1")
     try:
         with slow_answers(engine):
@@ -277,7 +297,7 @@ def open_files(wanted: int) -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (before[0], most))
 
 
-def test_ten_thousand_idle_connections_do_not_stop_it(engine: ChdbServer, tmp_path: Path) -> None:
+def test_ten_thousand_idle_connections_do_not_stop_it(engine: ClickHouseServer, tmp_path: Path) -> None:
     idle: list[socket.socket] = []
     with open_files(IDLE + 1000):
         crowded = Api(tmp_path, engine, RATE_LIMITS="off")
@@ -297,7 +317,7 @@ def test_ten_thousand_idle_connections_do_not_stop_it(engine: ChdbServer, tmp_pa
 # -- several processes ---------------------------------------------------------------------------------------------
 
 
-def test_two_processes_share_limits_and_keys(engine: ChdbServer, tmp_path: Path) -> None:
+def test_two_processes_share_limits_and_keys(engine: ClickHouseServer, tmp_path: Path) -> None:
     with RedisServer(tmp_path) as redis:
         apis = [Api(tmp_path, engine, REDIS_URL=redis.url, REQUESTS_PER_HOUR="1000000") for _ in range(2)]
         try:

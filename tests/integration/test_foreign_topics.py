@@ -13,7 +13,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from tests.integration.test_bad_input import DAY, GOOD, dead_letters, produce
-from tests.support.chdb_server import start_chdb_server
+from tests.support.clickhouse_server import start_clickhouse_server
 from tests.support.kafka_broker import KafkaBroker, missing_reason, require
 from tests.support.stack import Stack, separate_stack
 
@@ -36,7 +36,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with ExitStack() as servers:
         broker = servers.enter_context(KafkaBroker(directory / "kafka"))
         asyncio.run(create(broker.bootstrap))
-        engine = servers.enter_context(start_chdb_server(directory / "engine"))
+        engine = servers.enter_context(start_clickhouse_server(directory / "engine"))
         stack = separate_stack(directory, broker.bootstrap, engine.url)
         try:
             yield stack

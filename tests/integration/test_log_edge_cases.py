@@ -19,7 +19,7 @@ from deploy.settings import Settings
 from ingest.kafka.broker_time import publish_clock_note
 from ingest.kafka.reader import read_ranges, read_topic
 from rollups.delivery.dead_letters import PublishedDeadLetters
-from tests.support.chdb_server import ChdbServer, start_chdb_server
+from tests.support.clickhouse_server import ClickHouseServer, start_clickhouse_server
 from tests.support.embedded_broker import tansu
 from tests.support.kafka_broker import KafkaBroker, missing_reason, require
 from tests.support.stack import Stack, separate_stack, wait_until
@@ -34,7 +34,7 @@ class Servers:
     def __init__(self, directory: Path, resources: ExitStack) -> None:
         self.directory = directory
         self.broker: KafkaBroker = resources.enter_context(KafkaBroker(directory / "kafka"))
-        self.engine: ChdbServer = resources.enter_context(start_chdb_server(directory / "engine"))
+        self.engine: ClickHouseServer = resources.enter_context(start_clickhouse_server(directory / "engine"))
         asyncio.run(create(self.broker, "clicks"))
 
     def settings(self) -> Settings:

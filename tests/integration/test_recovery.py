@@ -11,7 +11,7 @@ import pytest
 
 from tests.integration.conftest import started
 from tests.support import free_port
-from tests.support.chdb_server import ChdbServer, start_chdb_server
+from tests.support.clickhouse_server import ClickHouseServer, start_clickhouse_server
 from tests.support.kafka_broker import KafkaBroker, missing_reason, require
 from tests.support.stack import Stack, embedded_stack, separate_stack, wait_until
 
@@ -56,7 +56,7 @@ class Servers:
     def __init__(self, directory: Path, resources: ExitStack) -> None:
         self.directory = directory
         self.broker: KafkaBroker = resources.enter_context(KafkaBroker(directory / "kafka"))
-        self.engine: ChdbServer = resources.enter_context(start_chdb_server(directory / "engine"))
+        self.engine: ClickHouseServer = resources.enter_context(start_clickhouse_server(directory / "engine"))
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_a_killed_worker_loses_and_doubles_nothing(separate: Stack) -> None:
 def test_everything_away_at_the_start(tmp_path: Path) -> None:
     require(missing_reason())
     broker = KafkaBroker(tmp_path / "kafka")
-    with start_chdb_server(tmp_path / "engine") as engine:
+    with start_clickhouse_server(tmp_path / "engine") as engine:
         engine.stop()
         stack = separate_stack(tmp_path, broker.bootstrap, engine.url, wait=False)
         try:

@@ -44,7 +44,6 @@ def test_configuration_is_merged(tmp_path: Path) -> None:
         "remote_servers": {"two": {"shard": [{"replica": {"host": "a", "port": 9000}}] * 2}},
     }
     with ClickHouseServer(tmp_path / "data", config=config) as server:
-        server.start()
         db = ClickHouse(server.url)
         assert db.query("SELECT getMacro('shard')") == [("7",)]
         assert db.query("SELECT count() FROM system.clusters WHERE cluster = 'two'") == [(2,)]

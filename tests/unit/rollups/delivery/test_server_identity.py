@@ -14,33 +14,33 @@ from rollups.clickhouse import ClickHouse, Row
 from rollups.delivery.server_identity import FEW_CONNECTIONS, MANY_CONNECTIONS, SeveralServers, SingleServerGuard
 from rollups.migrations.migrate import migrate
 from tests.support.balancer import balancer
-from tests.support.chdb_server import ChdbServer, start_chdb_server
+from tests.support.clickhouse_server import ClickHouseServer, start_clickhouse_server
 from tests.support.embedded_broker import tansu
 from tests.support.live_worker import live_worker
 from tests.support.worker import until
 
 
 @pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[ChdbServer]]:
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[ClickHouseServer]]:
     directory = tmp_path_factory.mktemp("servers")
-    with start_chdb_server(directory / "one") as one, start_chdb_server(directory / "two") as two:
+    with start_clickhouse_server(directory / "one") as one, start_clickhouse_server(directory / "two") as two:
         for server in (one, two):
             migrate(ClickHouse(server.url))
         yield [one, two]
 
 
-def through(server: ChdbServer, port: int) -> ClickHouse:
+def through(server: ClickHouseServer, port: int) -> ClickHouse:
     return ClickHouse(server.url.replace(f":{server.port}/", f":{port}/"))
 
 
-def test_one_server_is_taken(servers: list[ChdbServer]) -> None:
+def test_one_server_is_taken(servers: list[ClickHouseServer]) -> None:
     with balancer(servers[0].port) as port:
         guard = SingleServerGuard(through(servers[0], port), "")
         guard.check(MANY_CONNECTIONS)
         guard.check(FEW_CONNECTIONS)
 
 
-def test_a_balancer_before_two_servers_is_refused(servers: list[ChdbServer]) -> None:
+def test_a_balancer_before_two_servers_is_refused(servers: list[ClickHouseServer]) -> None:
     with balancer(*(server.port for server in servers)) as port:
         db = through(servers[0], port)
         with pytest.raises(SeveralServers, match="2 servers answer"):
@@ -50,7 +50,7 @@ def test_a_balancer_before_two_servers_is_refused(servers: list[ChdbServer]) -> 
             SingleServerGuard(db, host).check(MANY_CONNECTIONS)
 
 
-def test_a_worker_says_so_and_counts_nothing(servers: list[ChdbServer], tmp_path: Path) -> None:
+def test_a_worker_says_so_and_counts_nothing(servers: list[ClickHouseServer], tmp_path: Path) -> None:
     async def scenario(settings: Settings, db: ClickHouse) -> None:
         async with live_worker(settings, db, ready=False) as worker:
             await until(lambda: "2 servers answer" in worker.problems()[0], 30)
@@ -61,7 +61,7 @@ def test_a_worker_says_so_and_counts_nothing(servers: list[ChdbServer], tmp_path
     assert ClickHouse(servers[0].url).query("SELECT count() FROM rollup") == [(0,)]
 
 
-def test_the_named_server_and_no_other_is_taken(servers: list[ChdbServer]) -> None:
+def test_the_named_server_and_no_other_is_taken(servers: list[ClickHouseServer]) -> None:
     db = ClickHouse(servers[0].url)
     SingleServerGuard(db, db.query("SELECT hostName()")[0][0]).check(MANY_CONNECTIONS)
     with pytest.raises(SeveralServers, match="not clickhouse-0 of CLICKMILL_CLICKHOUSE_SERVER"):

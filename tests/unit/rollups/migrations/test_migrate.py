@@ -9,7 +9,7 @@ from rollups.audit import audit
 from rollups.clickhouse import ClickHouse
 from rollups.delivery.markers import Markers
 from rollups.migrations.migrate import migrate, migrations, statements
-from tests.support.chdb_server import start_chdb_server
+from tests.support.clickhouse_server import start_clickhouse_server
 from tests.support.memory_log import LOG_TIME_MS, MemoryLog
 from tests.support.worker import SOURCE, harness
 
@@ -41,7 +41,7 @@ async def consumed(db: ClickHouse, log: MemoryLog) -> None:
 
 def test_the_log_is_counted_on_and_what_was_wrong_heals(tmp_path: Path) -> None:
     log = MemoryLog()
-    with start_chdb_server(tmp_path) as server:
+    with start_clickhouse_server(tmp_path) as server:
         db = ClickHouse(server.url)
         filled_by_an_earlier_version(db)
         assert "0006_log.sql" in migrate(db)
