@@ -18,12 +18,16 @@ from api.access.plans import read_plans
 from api.access.rate_limits import RateLimiter
 from api.admin.audit import audit_router
 from api.admin.endpoints import AdminEndpoints
+from api.catalog.callers import Callers
 from api.catalog.catalog import Catalog
 from api.clicks.cursor import Cursors
 from api.clicks.endpoint import ClicksEndpoint
 from api.health import Ready, health_router
 from api.http.middleware import install_middleware
 from api.http.openapi import DocumentedApp, schema_router
+from api.live.endpoint import LiveEndpoint
+from api.live.feed import ChangeFeed
+from api.live.streams import LiveStreams
 from api.mcp.discovery import Discovery
 from api.mcp.endpoint import McpEndpoint
 from api.query.change_detection import ChangeDetector
@@ -60,8 +64,10 @@ def create_app(
     metrics = CollectorRegistry()
     limiter = RateLimiter(settings, metrics)
     authentication = Authentication(settings, keys, limiter)
-    cache = ResponseCache(reader, ChangeDetector(reader, settings.topic), catalog.clear_names, clock)
-    statistics = Statistics(authentication, limiter, catalog, cache)
+    detector = ChangeDetector(reader, settings.topic)
+    cache = ResponseCache(reader, detector, catalog.clear_names, clock)
+    callers = Callers(authentication, limiter, catalog, cache)
+    streams = LiveStreams(ChangeFeed(cache, detector), settings, metrics)
     mcp = McpEndpoint(settings)
 
     @asynccontextmanager
@@ -72,9 +78,10 @@ def create_app(
         await to_thread.run_sync(keys.uses.write)
 
     app = _app_without_routes(settings, lifespan)
-    app.state.metrics = metrics  # served by the process
+    app.state.metrics, app.state.end_streams = metrics, streams.stop  # served and called by the process
     app.include_router(ClicksEndpoint(reader, authentication, catalog, cache, Cursors(settings.admin_key)).router())
-    _include_statistics(app, statistics, ClickCounts(reader, metrics), reader)
+    app.include_router(LiveEndpoint(authentication, callers, streams).router())
+    _include_statistics(app, Statistics(authentication, limiter, callers, cache), ClickCounts(reader, metrics), reader)
     app.include_router(Discovery(app.openapi).router())
     app.router.routes.append(Route("/mcp", mcp))
     app.include_router(AdminEndpoints(authentication, keys, catalog, cache).router())

@@ -46,6 +46,14 @@ class Settings(rollups.settings.Settings):
     requests_per_hour: int = Field(
         10_000, ge=1, description="Requests an hour for a key of the Clicks API that has no limit of its own."
     )
+    live_streams_per_key: int = Field(
+        4,
+        ge=1,
+        description="Streams of `/api/v1/live` that a key may have open at a process; above it the answer is 429.",
+    )
+    live_streams: int = Field(
+        200, ge=1, description="Streams of `/api/v1/live` that a process may have open; above it the answer is 503."
+    )
     redis_url: str = Field(
         "",
         description="`redis://host:6379/0`, where API processes count calls together; default: each for itself.",

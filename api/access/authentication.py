@@ -12,6 +12,7 @@ from api.access.rate_limits import RateLimiter
 from api.http.errors import Forbidden, Unauthorized
 from api.settings import Settings
 from ingest.settings import split_list
+from rollups.clickhouse import ClickHouseUnavailable
 
 _UNKNOWN = "This API key is not known: it was mistyped, has expired or was revoked."
 
@@ -58,6 +59,26 @@ class Authentication:
             raise Unauthorized(message)
         return principal.account_id
 
+    async def data_caller(self, request: Request) -> Principal:
+        """The admin, publisher or account of a call that serves them alike, and takes its key in a header only.
+
+        The call of an account is not counted yet.
+        """
+        principal = await self._resolve(key_in_any_form(request.headers, {}), "X-Api-Key")
+        if principal.role != "account":
+            await self._limiter.count_key(request, principal.key_id, principal.requests_per_hour)
+        if principal.role != "admin" and not (principal.publisher_id or principal.account_id):
+            raise Forbidden(f"A key with role {principal.role} that names nobody has no clicks to see.")
+        return principal
+
+    async def still_valid(self, request: Request, principal: Principal) -> bool:
+        """Whether the key of `data_caller` still stands for this caller. True while the database cannot tell."""
+        try:
+            now = await self._keys.resolve(key_in_any_form(request.headers, {}))
+        except ClickHouseUnavailable:
+            return True
+        return now is not None and _identity(now) == _identity(principal)
+
     async def _resolve(self, key: str | None, form: str) -> Principal:
         """Only a caller without a key is told how to send one."""
         principal = await self._keys.resolve(key)
@@ -73,6 +94,18 @@ def presented_key(headers: Mapping[str, str], query: Mapping[str, str]) -> str |
     if (authorization := headers.get("authorization")) is not None:
         return scheme_value(authorization, "bearer")
     return query.get("api_key")
+
+
+def key_in_any_form(headers: Mapping[str, str], query: Mapping[str, str]) -> str | None:
+    """The key of a request, in a form of any call. The first credential present decides."""
+    if headers.get("x-api-key") is None and (authorization := headers.get("authorization")) is not None:
+        bearer = scheme_value(authorization, "bearer")
+        return scheme_value(authorization, "apikey") if bearer is None else bearer
+    return presented_key(headers, query)
+
+
+def _identity(principal: Principal) -> tuple[object, ...]:
+    return principal.role, principal.publisher_id, principal.account_id
 
 
 def scheme_value(authorization: str | None, scheme: str) -> str | None:

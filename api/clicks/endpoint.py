@@ -10,12 +10,13 @@ from api.access.authentication import Authentication
 from api.catalog.catalog import Catalog
 from api.clicks.cursor import Cursors
 from api.clicks.export import Exports
-from api.clicks.formats import FORMATS, preferred_media_type
+from api.clicks.formats import FORMATS
 from api.clicks.openapi import PARAMETERS, RESPONSES, ClickPage
 from api.clicks.parameters import ClicksQuery, clicks_meta, cursor_scope, parse_clicks_query
 from api.clicks.queries import position_after, read_page, read_page_after, with_names
 from api.http.conditional import VARY, JsonBody, as_of_header, conditional_response, day_has_ended
 from api.http.headers import request_id
+from api.http.negotiation import preferred_media_type
 from api.http.openapi import CLICKS_SECURITY, JSON
 from api.query.response_cache import ResponseCache
 from rollups.clickhouse import ClickHouse

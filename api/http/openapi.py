@@ -30,6 +30,7 @@ Responses = dict[int | str, dict[str, Any]]
 JSON = "application/json"
 
 # For `security` in `openapi_extra`: any one of these credentials.
+HEADER_SECURITY: list[dict[str, list[str]]] = [{"X-Api-Key": []}, {"Bearer": []}, {"APIKey": []}]
 CLICKS_SECURITY: list[dict[str, list[str]]] = [{"X-Api-Key": []}, {"Bearer": []}, {"api_key": []}]
 
 _SCHEMES: dict[str, dict[str, str]] = {
@@ -40,7 +41,7 @@ _SCHEMES: dict[str, dict[str, str]] = {
         "type": "apiKey",
         "in": "header",
         "name": "Authorization",
-        "description": "`APIKey KEY`, with the key of an account. A `User-Agent` is required too.",
+        "description": "`APIKey KEY`, with the key of an account. Statistics require a `User-Agent` too.",
     },
 }
 
@@ -83,6 +84,7 @@ _ERRORS: dict[int, tuple[str, str, tuple[str, ...]]] = {
     401: ("The credential is missing or wrong.", "A valid API key is required.", ("WWW-Authenticate",)),
     403: ("The caller is known, or its User-Agent is, and may not ask this.", "This key has no access.", ()),
     404: ("There is no such thing.", "There is no key with this id.", ()),
+    406: ("The call answers with a media type that the caller does not accept.", "This is a stream of events.", ()),
     408: ("The body did not come in time.", "The body did not come in time; send it again.", ()),
     413: ("The body is too large.", "The body is too large; send several.", ()),
     429: ("Over the limit.", "Too many requests: try again in 7 seconds.", ("Retry-After",)),

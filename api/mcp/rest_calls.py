@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
-from api.access.authentication import scheme_value
+from api.access.authentication import key_in_any_form
 from api.dates import parse_day
 from api.http.errors import STATISTICS_PATHS, BadRequest, to_problem
 from api.http.headers import request_id
@@ -74,7 +74,7 @@ async def call_tool(app: ASGIApp, tool: ToolView, arguments: Mapping[str, Any], 
         return _failure(
             {"message": "The answer is no JSON object: ask for it over HTTP."}, response.status_code, forwarded
         )
-    if response.status_code == 401 and connection_key(request.headers, request.query_params) is None:
+    if response.status_code == 401 and key_in_any_form(request.headers, request.query_params) is None:
         body["message"] = NO_KEY  # REST names the header of its own family of calls only
     if response.status_code >= 400 or (call.statistics and body.get("code") != 0):
         return _failure(body, response.status_code, forwarded)
@@ -90,7 +90,7 @@ async def read_document(app: ASGIApp, path: str, request: Request) -> str:
 
 
 async def _send(app: ASGIApp, call: RestCall, request: Request) -> httpx.Response:
-    key = connection_key(request.headers, request.query_params)
+    key = key_in_any_form(request.headers, request.query_params)
     headers = {"accept": "application/json", "x-request-id": request_id(request), **credentials(call, key)}
     if (agent := request.headers.get("user-agent")) is not None:
         headers["user-agent"] = agent
@@ -103,16 +103,6 @@ async def _send(app: ASGIApp, call: RestCall, request: Request) -> httpx.Respons
     response = await transport.handle_async_request(httpx.Request("GET", url, headers=raw))
     await response.aread()
     return response
-
-
-def connection_key(headers: Mapping[str, str], query: Mapping[str, str]) -> str | None:
-    """The key of an MCP connection, in any form that REST accepts. The first credential present decides."""
-    if (key := headers.get("x-api-key")) is not None:
-        return key
-    if (authorization := headers.get("authorization")) is not None:
-        bearer = scheme_value(authorization, "bearer")
-        return scheme_value(authorization, "apikey") if bearer is None else bearer
-    return query.get("api_key")
 
 
 def credentials(call: RestCall, key: str | None) -> dict[str, str]:

@@ -1,16 +1,17 @@
-"""Change detection: which responses may have changed since the last poll of the database, and the data watermark."""
+"""Change detection: what may have changed between two polls of the database, and the data watermark."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date
+from typing import Literal, get_args
 
 from rollups.clickhouse import ClickHouse
 
 _AS_OF = """
-SELECT toUnixTimestamp64Milli(min(as_of)) FROM watermarks
+SELECT toUnixTimestamp64Milli(min(as_of)), sum(next) FROM watermarks
 WHERE source = (
     SELECT source FROM sources FINAL WHERE topic = {topic:String}
     ORDER BY first_seen DESC, source DESC LIMIT 1
@@ -31,6 +32,23 @@ _CHANGED_DAYS = """
 SELECT max(toInt64(splitByChar('_', _part)[3])), min(day) FROM rollup
 WHERE toInt64(splitByChar('_', _part)[3]) > {block:Int64} AND grain IN ('link_hour', 'account_hour', 'affiliate_day')
 """
+_CHANGED_OWNERS = """
+SELECT grain::String, owner, min(day) FROM rollup
+WHERE toInt64(splitByChar('_', _part)[3]) > {block:Int64}
+  AND (grain = 'account_hour' AND owner IN {account_hour:Array(UInt64)}
+    OR grain = 'affiliate_day' AND owner IN {affiliate_day:Array(UInt64)})
+GROUP BY grain, owner
+"""
+
+Grain = Literal["account_hour", "affiliate_day"]
+
+
+@dataclass(frozen=True, slots=True)
+class ClickOwner:
+    """Whose clicks, by the grain that has all of them: an account's by hour, a publisher's by day."""
+
+    grain: Grain
+    id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +64,7 @@ class Snapshot:
     all_changed: bool = False  # or cannot be told
     catalog_changed: bool = False
     block: int = 0
+    position: int = 0  # the records of the log that are counted, over all partitions
     catalog: Mapping[str, int] = field(default_factory=dict)
 
     def invalidates(self, last_day: date | None) -> bool:
@@ -64,17 +83,43 @@ class ChangeDetector:
 
     def poll(self, before: Snapshot | None) -> Snapshot:
         # The time first: later queries see at least the clicks up to it.
-        milliseconds = self._db.query(_AS_OF, {"topic": self._topic})[0][0]
+        [(milliseconds, position)] = self._db.query(_AS_OF, {"topic": self._topic})
         as_of = min(milliseconds / 1000, time.time()) if milliseconds else None
         parts = {table: (content, block) for table, content, block in self._db.query(_PARTS)}
         _, block = parts.pop("rollup", (0, 0))
         catalog = {table: content for table, (content, _) in parts.items()}
         catalog_changed = before is None or catalog != before.catalog
+        found = Snapshot(as_of, block=block, position=position, catalog=catalog)
         # An empty, Distributed or Replicated table has no block number.
         if before is None or catalog_changed or not before.block or not block:
-            return Snapshot(as_of, all_changed=True, catalog_changed=catalog_changed, block=block, catalog=catalog)
+            return replace(found, all_changed=True, catalog_changed=catalog_changed)
         if block <= before.block:
-            return Snapshot(as_of, block=before.block, catalog=catalog)
+            return replace(found, block=before.block)
         latest, day = self._db.query(_CHANGED_DAYS, {"block": before.block})[0]
         # No rows: the parts hold markers only.
-        return Snapshot(as_of, changed_from=day if latest else None, block=latest or block, catalog=catalog)
+        return replace(found, changed_from=day if latest else None, block=latest or block)
+
+    def changed_owners(
+        self, before: Snapshot, after: Snapshot, owners: Collection[ClickOwner | None]
+    ) -> dict[ClickOwner | None, date | None]:
+        """Those of the owners whose clicks may have changed between two snapshots, with the first day that did.
+
+        None among the owners stands for all of them, and None in the place of a day for any day, the catalogue
+        included.
+        """
+        if after.catalog != before.catalog:
+            return dict.fromkeys(owners)
+        if not before.block or not after.block:  # no part tells what is new
+            moved = (after.block, after.position) != (before.block, before.position)
+            return dict.fromkeys(owners) if moved else {}
+        if after.block == before.block:
+            return {}
+        changed: dict[ClickOwner | None, date | None] = {}
+        if None in owners:
+            latest, day = self._db.query(_CHANGED_DAYS, {"block": before.block})[0]
+            changed |= {None: day} if latest else {}
+        if known := [owner for owner in owners if owner]:
+            ids = {grain: [owner.id for owner in known if owner.grain == grain] for grain in get_args(Grain)}
+            rows = self._db.query(_CHANGED_OWNERS, {"block": before.block, **ids})
+            changed |= {ClickOwner(grain, owner): day for grain, owner, day in rows}
+        return changed

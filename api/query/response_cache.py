@@ -106,7 +106,17 @@ class ResponseCache:
 
     async def as_of(self) -> float | None:
         """The `as_of` that holds for queries from now on, for a response that is not cached."""
-        return (await self._current_poll()).snapshot.as_of
+        return (await self.snapshot()).as_of
+
+    async def snapshot(self) -> Snapshot:
+        """That of the last poll, which began at most `POLL_SECONDS` ago: no older response is cached."""
+        return (await self._current_poll()).snapshot
+
+    async def poll(self) -> Snapshot:
+        """That of a poll which begins now or is under way: no response from before what it found is cached."""
+        async with database_timeout(self._db, "answer"):
+            await asyncio.shield(self._task("poll", self._poll))
+        return self._polls[-1].snapshot
 
     async def _share(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, Value]]) -> Value:
         """The result of the task of this key, which is cancelled when its last waiter leaves."""
@@ -127,8 +137,7 @@ class ResponseCache:
         """A poll that began at most `POLL_SECONDS` ago. Traffic renews it earlier, in the background."""
         arrived = self._clock()
         while self._stale or not self._polls or arrived - self._polls[-1].at >= POLL_SECONDS:
-            async with database_timeout(self._db, "answer"):
-                await asyncio.shield(self._task("poll", self._poll))
+            await self.poll()
         if arrived - self._polls[-1].at >= POLL_SECONDS / 2:
             self._task("poll", self._poll)
         return self._polls[-1]

@@ -15,13 +15,11 @@ from fastapi.security import APIKeyHeader
 from api.access.authentication import Authentication
 from api.access.plans import Plan
 from api.access.rate_limits import RateLimiter
-from api.catalog.catalog import Catalog
+from api.catalog.callers import Callers
 from api.http.conditional import JsonBody, conditional_response, day_has_ended
 from api.http.errors import StatisticsCode, StatisticsError
 from api.http.openapi import Responses, success_responses
 from api.query.response_cache import ResponseCache
-
-_ACCOUNT_BYTES = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +42,11 @@ class Statistics:
     """Admits requests and responds to them. For one event loop."""
 
     def __init__(
-        self, authentication: Authentication, limiter: RateLimiter, catalog: Catalog, cache: ResponseCache
+        self, authentication: Authentication, limiter: RateLimiter, callers: Callers, cache: ResponseCache
     ) -> None:
         self._authentication = authentication
         self._limiter = limiter
-        self._catalog = catalog
+        self._callers = callers
         self.cache = cache
 
     @asynccontextmanager
@@ -72,9 +70,7 @@ class Statistics:
 
     async def _resolve(self, request: Request) -> Caller:
         account_id = await self._authentication.statistics_caller(request)
-        account, _ = await self.cache.get(
-            self._catalog.account, account_id, last_day=None, size=lambda _: _ACCOUNT_BYTES
-        )
+        account = await self._callers.account(account_id)
         return Caller(account_id, account.plan, account.zone)
 
     async def respond(

@@ -6,7 +6,7 @@ import contextlib
 import gc
 import resource
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import uvicorn
 from fastapi import FastAPI
@@ -37,10 +37,16 @@ class HttpServer(uvicorn.Server):
             )
         )
         self._socket = bound or bind(host, port)
+        self._end_streams: Callable[[], None] = getattr(app.state, "end_streams", lambda: None)
 
     @property
     def port(self) -> int:
         return int(self._socket.getsockname()[1])
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Ends the application's streams first, for which uvicorn would wait in vain."""
+        self._end_streams()
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -89,6 +89,7 @@ TAKING_DATA = [
     for method, path in OPERATIONS
     if {"parameters", "requestBody"} & DOCUMENT["paths"][path][method.lower()].keys()
 ]
+STREAMS = ["/api/v1/live"]  # refused here, since they do not end: see live/test_endpoint.py
 PLAN_NAMES = [plan.name for plan in DEFAULTS]
 tried: Counter[tuple[str, str]] = Counter()
 
@@ -170,6 +171,7 @@ def test_nothing_is_answered_outside_the_document(served: Served, method: str, p
     def conforms(case: Any, caller: str, accept: str, plausible: dict[str, Any]) -> None:
         tried[method, path] += 1
         case.query = {name: value for name, value in {**(case.query or {}), **plausible}.items() if value is not None}
+        accept = "application/json" if path in STREAMS else accept
         headers = {"Accept": accept, **served.callers[caller]}
         case.call_and_validate(session=served.session, headers=headers, checks=CHECKS)
 

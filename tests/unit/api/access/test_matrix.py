@@ -37,6 +37,7 @@ THEIR_NAME = "nobody-elses-business"
 # What a call asks of its caller. The first is let in, the second known and refused, anybody else unknown.
 ANYBODY = (set(ROLES), set[str]())
 CLICKS = ({"settings", "admin", "publisher"}, {"account", "ingest"})
+DATA = ({"settings", "admin", "publisher", "account"}, {"ingest"})
 STATISTICS = ({"account"}, set[str]())  # with any other key a caller is nobody there
 ADMIN = ({"settings", "admin"}, {"publisher", "account", "ingest"})
 INGEST = ({"settings", "admin", "ingest"}, {"publisher", "account"})
@@ -51,6 +52,7 @@ CALLS = {
     ("GET", "/mcp"): ANYBODY,
     ("POST", "/mcp"): ANYBODY,  # it lists what there is; its tools are the calls above, see mcp/test_tools.py
     ("GET", "/api/v1/clicks"): CLICKS,
+    ("GET", "/api/v1/live"): DATA,
     ("GET", "/api/statistics/v1/clicks-by-hour"): STATISTICS,
     ("GET", "/api/statistics/v2/clicks-by-hour"): STATISTICS,
     ("GET", "/api/statistics/v3/clicks-by-hour"): STATISTICS,
@@ -114,7 +116,7 @@ class Everybody:
 
     def call(self, role: str, method: str, path: str, parameters: dict[str, Any] | None = None) -> Any:
         key = self.keys[role]
-        headers = {"Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json", "Accept": "application/json"}  # or the live stream would not end
         if key is not None:
             header = "Authorization" if path in OF_ACCOUNTS else "X-Api-Key"
             headers[header] = f"APIKey {key}" if path in OF_ACCOUNTS else key
