@@ -9,6 +9,7 @@ import click
 from deploy.commands.admin import catalog, keys
 from deploy.commands.audit import audit
 from deploy.commands.dlq import dlq
+from deploy.commands.failover import failover, rejoin
 from deploy.commands.options import read_settings
 from deploy.commands.send_clicks import import_file, simulate
 from deploy.commands.serve import api, collector, migrate, up, worker
@@ -33,5 +34,7 @@ def main() -> None:
         logging.getLogger(reported_by_us).setLevel(logging.CRITICAL)
 
 
-for command in (up, collector, worker, api, migrate, import_file, simulate, catalog, keys, audit, dlq):
+_SERVE = (up, collector, worker, api, migrate)
+_OPERATE = (import_file, simulate, catalog, keys, audit, dlq, failover, rejoin)
+for command in _SERVE + _OPERATE:
     main.add_command(command)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import queue
+import random
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,11 +22,12 @@ from clickhouse_connect.driver.exceptions import ClickHouseError as DriverError
 
 from ingest.errors import ClickmillError, InvalidInput, Unavailable
 from rollups.chdb_readback import NotWritten, ReadBack
-from rollups.clickhouse_codes import IMPAIRED, TOO_LARGE, TOO_MUCH
+from rollups.clickhouse_codes import IMPAIRED, TOO_LARGE, TOO_MUCH, Away
 
 Row = tuple[Any, ...]
 Made = TypeVar("Made")
 
+_TURN_SECONDS = 10.0
 _LIST_ITEMS = 1000  # per query: ClickHouse accepts no parameter above 128 KiB
 
 # A session allows one query at a time; without sessions the clients of the pool run in parallel.
@@ -118,6 +121,7 @@ class ClickHouse:
             self._slots.put(None)
         self._read_back: dict[str, ReadBack] = {}
         self._closed = False
+        self.insert_settings: Mapping[str, Any] = {}  # for inserts from now on, those of single calls take precedence
 
     @property
     def embedded(self) -> bool:
@@ -175,21 +179,38 @@ class ClickHouse:
         with self._client() as client:
             return client.query_arrow(sql, dict(parameters), use_strings=True)
 
-    def command(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
+    def command(
+        self, sql: str, parameters: Mapping[str, Any] | None = None, settings: dict[str, Any] | None = None
+    ) -> None:
         with self._client() as client:
-            client.command(sql, parameters=dict(parameters or {}))
+            client.command(sql, parameters=dict(parameters or {}), settings=settings)
 
     def insert(self, table: str, rows: Sequence[Sequence[Any]], columns: Sequence[str]) -> None:
         """Inserts a few rows, synchronously. Not for `landing`: a truncated body could be applied in part."""
         if table == "landing":
             raise ValueError("landing accepts Arrow bodies only, which ClickHouse applies whole or not at all")
-        with self._verified_insert(table), self._client() as client:
-            client.insert(table, rows, column_names=columns, settings={"async_insert": 0})
+        settings = {**self.insert_settings, "async_insert": 0}
+        with self._verified_insert(table):
+            self._insert_in_turn(lambda client: client.insert(table, rows, column_names=columns, settings=settings))
 
     def insert_arrow(self, table: str, batch: pa.Table, settings: dict[str, Any]) -> None:
         """Inserts one Arrow body, which ClickHouse applies whole or not at all."""
-        with self._verified_insert(table), self._client() as client:
-            client.insert_arrow(table, batch, settings=settings)
+        settings = {**self.insert_settings, **settings}
+        with self._verified_insert(table):
+            self._insert_in_turn(lambda client: client.insert_arrow(table, batch, settings=settings))
+
+    def _insert_in_turn(self, insert: Callable[[Client], object]) -> None:
+        """Inserts that wait for a quorum take turns in each table: ClickHouse refuses a second one whole."""
+        deadline = time.monotonic() + _TURN_SECONDS
+        while True:
+            try:
+                with self._client() as client:
+                    insert(client)
+                return
+            except ClickHouseError as error:
+                if error.code != Away.UNSATISFIED_QUORUM_FOR_PREVIOUS_WRITE or time.monotonic() > deadline:
+                    raise
+            time.sleep(random.uniform(0.005, 0.05))
 
     def check(self, table: str, part: str = "") -> dict[str, str]:
         """What is wrong with the parts of a table, or with one part, by name; sound parts are absent."""

@@ -29,6 +29,7 @@ _REPORT_EVERY = 5.0
 _ZONES_EVERY = 10.0
 _FORGET_EVERY = 60.0
 _SOURCE_EVERY = 5.0
+_REPLICA_EVERY = 5.0
 _CLOCK_EVERY = 3600.0
 _STOP_SECONDS = 10.0
 
@@ -83,6 +84,7 @@ class Session:
                     "zones": every(_ZONES_EVERY, self._refresh_zones),
                     "forget": every(_FORGET_EVERY, self._forget),
                     "source": every(_SOURCE_EVERY, self._components.log.check_source),
+                    "replica": every(_REPLICA_EVERY, self._refresh_replica),
                     "clock": every(_CLOCK_EVERY, self._clock.learn),
                 }.items()
             ]
@@ -137,6 +139,9 @@ class Session:
 
     async def _refresh_zones(self) -> None:
         await asyncio.to_thread(self._components.zones.refresh)
+
+    async def _refresh_replica(self) -> None:
+        await asyncio.to_thread(self._components.fences.replica.refresh)
 
     async def _forget(self) -> None:
         await reclaim_future_watermarks(self.leases, self._components.markers, self._clock.now_ms)

@@ -44,6 +44,7 @@ class WorkerComponents(Generic[AnyLog]):
     log: AnyLog
     zones: TimeZones
     markers: Markers
+    fences: Fences
     seen: Seen
     transformer: BatchTransformer
     reporter: Reporter
@@ -85,13 +86,15 @@ def build_worker_components(
         confirm=confirm,
         publish_dead_letters=kafka_log.publish_dead_letters,
     )
-    claims = Claims(leases, Fences(db, source), markers, kafka_log, pipeline)
+    fences = Fences(db, source)
+    claims = Claims(leases, fences, markers, kafka_log, pipeline)
     return WorkerComponents(
         leases=leases,
         intake=intake,
         log=kafka_log,
         zones=zones,
         markers=markers,
+        fences=fences,
         seen=seen,
         transformer=transformer,
         reporter=reporter,
