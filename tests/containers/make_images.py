@@ -31,6 +31,7 @@ PACKAGES: dict[str, Callable[[], list[Path]]] = {
         clickhouse_server.library().parents[1] / "chdb.libs",
     ],
 }
+BASE = RECIPES / "debian"
 DEBIAN = "clickmill-debian:bookworm"
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 LABEL = "clickmill.recipe"
@@ -74,7 +75,7 @@ def label(image: str) -> str | None:
 def state(image: str) -> str:
     """Changes with the files that the image is built from."""
     digest = hashlib.sha256(image.encode())
-    for file in files(image):
+    for file in [*sorted(BASE.iterdir()), *(files(image) if image != DEBIAN else ())]:
         digest.update(file.read_bytes() if file.is_relative_to(RECIPES.parents[1]) else os.fsencode(file))
     return digest.hexdigest()
 
@@ -103,7 +104,7 @@ def pull(image: str) -> bool:
 
 def build(image: str) -> None:
     recipe, *others = files(image)
-    if label(DEBIAN) is None:
+    if label(DEBIAN) != state(DEBIAN):
         make_debian()
     with said(image, recipe.read_text().partition("\n")[0].removeprefix("# ")), temporary() as directory:
         archive = directory / "context.tar"
@@ -112,7 +113,7 @@ def build(image: str) -> None:
         options = ["--build-arg", f"BASE={DEBIAN}", "--build-arg", f"VERSION={image.partition(':')[2]}"]
         options += ["--label", f"{LABEL}={state(image)}", "--tag", image]
         with archive.open("rb") as context:
-            run("docker", "build", *options, "-", stdin=context.fileno())
+            run("docker", "build", "--force-rm", *options, "-", stdin=context.fileno())
 
 
 def make_debian() -> None:
@@ -120,13 +121,18 @@ def make_debian() -> None:
     with said(DEBIAN, "made by debootstrap"), temporary() as directory:
         root, archive = directory / "root", directory / "root.tar"
         run("debootstrap", "--variant=minbase", "--include=ca-certificates", "bookworm", str(root))
-        (root / "etc/apt/apt.conf.d/retries").write_text('Acquire::Retries "3";\n')
-        changes = []
+        shutil.copyfile(BASE / "apt.conf", root / "etc/apt/apt.conf.d/images")
+        shutil.copyfile(BASE / "dpkg.cfg", root / "etc/dpkg/dpkg.cfg.d/images")
+        changes = [f"LABEL {LABEL}={state(DEBIAN)}"]
         if certificates := os.environ.get("SSL_CERT_FILE"):
             shutil.copyfile(certificates, f"{root}{CERTIFICATES}")
-            changes = ["--change", f"ENV SSL_CERT_FILE={CERTIFICATES} PIP_CERT={CERTIFICATES}"]
-        run("tar", "--create", "--file", str(archive), "--directory", str(root), ".")
-        run("docker", "import", *changes, str(archive), DEBIAN)
+            changes.append(f"ENV SSL_CERT_FILE={CERTIFICATES} PIP_CERT={CERTIFICATES}")
+        excluded = [line.partition("=")[2] for line in (BASE / "dpkg.cfg").read_text().splitlines()]
+        excluded += ["/var/cache/apt/*", "/var/lib/apt/lists/*"]
+        options = [f"--exclude=.{path}" for path in excluded]
+        run("tar", "--create", "--file", str(archive), *options, "--directory", str(root), ".")
+        options = [f"--change={change}" for change in changes]
+        run("docker", "import", *options, str(archive), DEBIAN)
 
 
 def run(*command: str, stdin: int = subprocess.DEVNULL) -> None:

@@ -28,8 +28,7 @@ def _kafka(directory: Path, servers: ExitStack) -> Stack:
 
 
 def _docker(directory: Path, servers: ExitStack) -> Stack:
-    if reason := docker_missing_reason():
-        pytest.skip(reason)
+    require(docker_missing_reason())
     kafka, clickhouse = servers.enter_context(docker_servers())
     return separate_stack(directory, kafka, clickhouse, workers=2)
 

@@ -84,14 +84,22 @@ class Stack:
         self.processes[name] = Process(log_file, self.environment, *arguments)
 
     def wait_ready(self, *urls: str, seconds: float = 60) -> None:
-        for url in urls:
-            deadline = time.monotonic() + seconds
-            while not self._ready(url):
-                for name, process in self.processes.items():
-                    code = process.child.poll()
-                    assert code is None, f"{name} ended with {code}:\n{process.output[-3000:]}"
-                assert time.monotonic() < deadline, f"{url} is not ready:\n{self.outputs()}"
-                time.sleep(0.1)
+        """Stops what runs if an address does not become ready: the test that fails has no stack to stop."""
+        try:
+            for url in urls:
+                self._wait_until_ready(url, seconds)
+        except AssertionError:
+            self.stop()
+            raise
+
+    def _wait_until_ready(self, url: str, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while not self._ready(url):
+            for name, process in self.processes.items():
+                code = process.child.poll()
+                assert code is None, f"{name} ended with {code}:\n{process.output[-3000:]}"
+            assert time.monotonic() < deadline, f"{url} is not ready:\n{self.outputs()}"
+            time.sleep(0.1)
 
     @staticmethod
     def _ready(url: str) -> bool:

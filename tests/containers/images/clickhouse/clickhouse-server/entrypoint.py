@@ -28,9 +28,9 @@ FIRST_START_SECONDS = 1000.0
 def main() -> None:
     if len(sys.argv) > 1 and not sys.argv[1].startswith("--"):
         os.execvp(sys.argv[1], sys.argv[1:])
+    password = read_password()
     if os.getuid() == 0:
         become_clickhouse()
-    password = read_password()
     write_user(password)
     if not (DATA / "data").exists() and (DATABASE or any(SCRIPTS.iterdir())):
         start_first_time(password)
