@@ -59,7 +59,7 @@ def make(images: Iterable[str]) -> None:
 
 def is_there(image: str) -> bool:
     found = label(image)
-    if found is None or found not in ("", state(image)):
+    if found is None or (found and found != state(image)):
         return False
     print(f"{image}: there already", flush=True)
     return True
@@ -67,7 +67,7 @@ def is_there(image: str) -> bool:
 
 def label(image: str) -> str | None:
     """The state of the recipe that the image was built from; empty if it was pulled, None if there is no image."""
-    template = f'{{{{with .Config.Labels}}}}{{{{index . "{LABEL}"}}}}{{{{end}}}}'
+    template = '{{with .Config.Labels}}{{index . "' + LABEL + '"}}{{end}}'
     done = subprocess.run(["docker", "image", "inspect", "--format", template, image], capture_output=True, text=True)
     return done.stdout.strip() if done.returncode == 0 else None
 
@@ -81,10 +81,8 @@ def state(image: str) -> str:
 
 
 def files(image: str) -> list[Path]:
-    """The files that a build gets, the recipe's first."""
+    """The files that a build gets."""
     repository = image.partition(":")[0]
-    if not (RECIPES / repository / "Dockerfile").exists():
-        raise RuntimeError(f"{image} cannot be pulled, and there is no recipe for it in {RECIPES}")
     return [*sorted((RECIPES / repository).iterdir()), *PACKAGES.get(repository, list)()]
 
 
@@ -98,18 +96,26 @@ def can_pull(image: str) -> bool:
 
 
 def pull(image: str) -> bool:
-    with said(image, "pulling"):
-        return subprocess.run(["docker", "pull", "--quiet", image], timeout=STEP_SECONDS).returncode == 0
+    """False, with the reason printed, if it is to be built instead."""
+    try:
+        with said(image, "pulling"):
+            run("docker", "pull", "--quiet", image)
+    except RuntimeError as error:
+        print(error, flush=True)
+        return False
+    return True
 
 
 def build(image: str) -> None:
-    recipe, *others = files(image)
+    recipe = RECIPES / image.partition(":")[0] / "Dockerfile"
+    if not recipe.exists():
+        raise RuntimeError(f"{image} cannot be pulled, and there is no recipe for it in {RECIPES}")
     if label(DEBIAN) != state(DEBIAN):
         make_debian()
     with said(image, recipe.read_text().partition("\n")[0].removeprefix("# ")), temporary() as directory:
         archive = directory / "context.tar"
-        names = [word for file in (recipe, *others) for word in ("--directory", str(file.parent), file.name)]
-        run("tar", "--create", "--file", str(archive), *names)
+        names = [word for file in files(image) for word in ("--directory", str(file.parent), file.name)]
+        run("tar", "--create", "--file", str(archive), "--mode", "a+rX", *names)
         options = ["--build-arg", f"BASE={DEBIAN}", "--build-arg", f"VERSION={image.partition(':')[2]}"]
         options += ["--label", f"{LABEL}={state(image)}", "--tag", image]
         with archive.open("rb") as context:
