@@ -5,6 +5,7 @@ Fixed windows. While Redis is away each process counts for itself (docs/decision
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import time
@@ -267,7 +268,15 @@ class RateLimiter:
             return
         minute = Window(f"account/{account_id}/statistics", plan.statistics_per_minute, MINUTE)
         slot = Slot(f"statistics/{account_id}", plan.concurrent_statistics)
-        if not await self._hit_account(account_id, plan, minute, slot=slot):
+        counting = asyncio.ensure_future(self._hit_account(account_id, plan, minute, slot=slot))
+        try:
+            held = await asyncio.shield(counting)
+        except asyncio.CancelledError:  # by a client that left: Redis may give the slot all the same
+            await asyncio.wait([counting])
+            if counting.exception() is None and counting.result():
+                await self._storage.release(slot)
+            raise
+        if not held:
             at_once = f"{plan.concurrent_statistics} at once"
             raise RateLimited(f"The {plan.name} plan answers statistics {at_once}; wait for one to end.", 1)
         try:

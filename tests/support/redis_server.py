@@ -43,6 +43,11 @@ class RedisServer:
         if self._process is not None:
             self._process.send_signal(signal.SIGSTOP)
 
+    def resume(self) -> None:
+        """Ends `freeze`: Redis executes what it was sent meanwhile."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+
     def kill(self) -> None:
         if self._process is not None:
             self._process.kill()

@@ -15,6 +15,7 @@ from fastapi.testclient import TestClient
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
+from api.access import rate_limits
 from api.access.keys import KeyRing
 from api.access.plans import DEFAULTS, Plan, Plans
 from api.access.rate_limits import (
@@ -328,6 +329,34 @@ def test_a_slot_is_free_again_when_its_call_is_cancelled(redis: bool, tmp_path: 
 
 
 # -- Redis ------------------------------------------------------------------------------------------------------
+
+
+def test_a_slot_is_free_again_when_its_call_is_cancelled_on_the_way_to_redis(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rate_limits, "REDIS_TIMEOUT_SECONDS", 20.0)
+    plan = Plans().named("Personal")  # one at once
+
+    async def main(redis: RedisServer) -> None:
+        limiter = RateLimiter(Settings(redis_url=redis.url))
+
+        async def call() -> None:
+            async with limiter.statistics(1, plan):
+                pass
+
+        await call()  # connects
+        redis.freeze()
+        leaving = asyncio.ensure_future(call())
+        await asyncio.sleep(0.1)  # sent, without a reply
+        leaving.cancel()
+        redis.resume()
+        await asyncio.wait([leaving])
+        assert leaving.cancelled()
+        await call()
+        await limiter.close()
+
+    with RedisServer(tmp_path) as redis:
+        asyncio.run(main(redis))
 
 
 def counted(redis_url: str, test: Callable[[RateLimiter, RateLimiter], Awaitable[None]]) -> CollectorRegistry:
