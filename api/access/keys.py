@@ -233,8 +233,8 @@ class KeyUses:
     def note(self, key_id: str) -> bool:
         """Notes a use. True if a `write` is due; only the first caller is told."""
         now = self._clock()
-        self._noted[key_id] = int(now)
         with self._lock:
+            self._noted[key_id] = int(now)
             due = not 0 <= now - self._written_at < USES_SECONDS
             if due:
                 self._written_at = now
@@ -242,18 +242,21 @@ class KeyUses:
 
     def write(self) -> None:
         """Writes the uses since the last time, and keeps them on an error. Blocks."""
-        noted, self._noted = self._noted, {}
+        with self._lock:
+            noted, self._noted = self._noted, {}
         try:
             if noted:
                 self._db.insert("key_uses", list(noted.items()), ["id", "used_at"])
         except ClickHouseError as error:
             log.warning("the last uses of %d keys could not be written: %s", len(noted), error)
-            self._noted = {**noted, **self._noted}
+            with self._lock:
+                self._noted = {**noted, **self._noted}
 
     def read(self) -> dict[str, int]:
         """Seconds since 1970 by key id, including those of this process that are not written yet. Blocks."""
         rows = self._db.query("SELECT id, toUnixTimestamp(max(used_at)) FROM key_uses GROUP BY id")
-        return {**dict(rows), **self._noted}
+        with self._lock:
+            return {**dict(rows), **self._noted}
 
 
 def _expired(principal: Principal, now: float) -> bool:

@@ -428,6 +428,21 @@ def test_uses_that_cannot_be_written_are_kept(db: ClickHouse, ring: KeyRing, clo
     assert uses_written(db) == 1
 
 
+def test_a_use_that_is_noted_during_a_write_is_not_lost(ring: KeyRing) -> None:
+    class SlowToNote(str):
+        def __hash__(self) -> int:
+            if writer.ident is None:
+                writer.start()
+                writer.join(0.2)  # it ends here, or waits until the use is noted
+            return super().__hash__()
+
+    writer = threading.Thread(target=ring.uses.write)
+    ring.uses.note("first")
+    ring.uses.note(SlowToNote("second"))
+    writer.join()
+    assert ring.uses.read().keys() == {"first", "second"}
+
+
 def test_the_key_of_the_settings_and_strangers_leave_no_use(ring: KeyRing) -> None:
     async def use() -> None:
         for key in ("root-of-the-key-tests", UNKNOWN_KEY, None):
