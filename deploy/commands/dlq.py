@@ -105,8 +105,7 @@ async def _replay(
     """Publishes the events of a letter, then a note. If interrupted between, they are sent twice and count once."""
     letters = await _letters(settings, reasons)
     replayed, left = 0, Counter[str]()
-    notes = await connect_producer(settings, 30.0)
-    async with ClickProducer(settings) as producer:
+    async with await connect_producer(settings, 30.0) as notes, ClickProducer(settings) as producer:
         for letter in letters:
             events = _countable(corrected.get(letter.id, letter.raw), settings)
             if isinstance(events, str):
@@ -119,7 +118,6 @@ async def _replay(
             note = [(REPLAYED, letter.id.encode())]
             await notes.producer.send_and_wait(settings.dead_topic, key=letter.id.encode(), headers=note)
             replayed += 1
-    await notes.close()
     return replayed, left
 
 

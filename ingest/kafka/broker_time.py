@@ -18,11 +18,8 @@ async def publish_clock_note(settings: Settings, seconds: float = 5.0) -> int | 
     `seconds`.
     """
     try:
-        notes = await connect_producer(settings, seconds)
-        try:
+        async with await connect_producer(settings, seconds) as notes:
             written = await notes.producer.send_and_wait(settings.dead_topic, b"", headers=[(CLOCK, b"")])
-        finally:
-            await notes.close()
     except KafkaError as error:
         raise ConnectionError(
             f"Kafka at {settings.kafka_url} takes no note into {settings.dead_topic}: {error}"

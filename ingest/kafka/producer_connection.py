@@ -26,7 +26,7 @@ _FLUSH_TIMEOUT = 1.0
 
 @dataclass(frozen=True, slots=True)
 class ProducerConnection:
-    """A started producer. If idempotent, its internal retries cannot repeat a record."""
+    """A started producer, closed at the end of a `with` block. If idempotent, its retries cannot repeat a record."""
 
     producer: AIOKafkaProducer
     idempotent: bool
@@ -34,6 +34,12 @@ class ProducerConnection:
     def partitions(self, topic: str) -> int:
         """Number of partitions of the topic."""
         return len(self.producer.client.cluster.partitions_for_topic(topic))
+
+    async def __aenter__(self) -> ProducerConnection:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     async def close(self) -> None:
         """Flushes within a second and stops; aiokafka alone would wait forever without a broker."""
