@@ -102,11 +102,15 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
             app = self.consumer.app
             self.parent_loop.call_soon_threadsafe(app.leases.reclaim_out_of_range, {tp.partition for tp in refused})
             return {}
-        return {tp: [self._batch(consumer, tp, records)] for tp, [records] in fetched.items() if tp in self._positions}
+        return {
+            tp: [self._batch(tp, records, state.position)]
+            for tp, [records] in fetched.items()
+            if tp in self._positions and (state := _state(consumer, tp))
+        }
 
-    def _batch(self, consumer: Any, tp: TP, records: Records) -> FetchedBatch:
+    def _batch(self, tp: TP, records: Records, end: int) -> FetchedBatch:
         position = self._positions[tp]
-        start, position.offset = position.offset, _state(consumer, tp).position
+        start, position.offset = position.offset, end
         return FetchedBatch(tp.partition, position, start, position.offset, records)
 
     async def seek_positions(self, positions: Mapping[TP, FetchPosition]) -> None:
@@ -163,6 +167,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
 
 
 def _state(consumer: Any, tp: TP) -> Any:
+    """What aiokafka knows of an assigned partition, None if it is assigned no longer."""
     assignment = consumer._subscription.subscription.assignment
     return assignment.state_value(tp) if assignment is not None and tp in assignment.tps else None
 
