@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -40,7 +40,7 @@ ACKNOWLEDGE_TIMEOUT_SECONDS = 10.0  # then this long for its acknowledgements
 _RETRY_AFTER_SECONDS = "2"
 
 KeyVerdict = Literal["ok", "unknown", "forbidden", "unavailable"]
-Authorize = Callable[[str | None], Awaitable[KeyVerdict]]
+Authorize = Callable[[Mapping[str, str]], Awaitable[KeyVerdict]]
 
 _array = msgspec.json.Decoder(list[msgspec.Raw])
 _any = msgspec.json.Decoder(msgspec.Raw)
@@ -54,7 +54,7 @@ def collector_routes(
     closed: Callable[[], bool],
     clock: Callable[[], float] = time.time,
 ) -> list[Route]:
-    """The collector's routes. `authorize` checks a key; `closed` tells whether events are refused at the moment.
+    """The collector's routes. `authorize` checks the key in the headers; `closed`: whether events are refused now.
 
     The response is 202 if at least one event was accepted, else 400, with `{"accepted", "rejected"}`. After 401, 403,
     413 and 429 nothing was published; after 503 some events may have been, so a retry should carry their ids.
@@ -75,9 +75,7 @@ def collector_routes(
 
 
 async def _authorize(request: Request, authorize: Authorize, closed: Callable[[], bool]) -> None:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    key = request.headers.get("x-api-key") or (token.strip() if scheme.lower() == "bearer" else None)
-    match await authorize(key):
+    match await authorize(request.headers):
         case "unknown":
             raise HttpError(401, "UNAUTHORIZED", "A valid API key is required: send it as X-Api-Key.")
         case "forbidden":

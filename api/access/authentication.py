@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from starlette.requests import Request
 
 from api.access.key_records import Principal
 from api.access.keys import KeyRing
 from api.access.rate_limits import RateLimiter
 from api.http.errors import Forbidden, Unauthorized
+from api.http.headers import ANY_SCHEME, presented_key, scheme_value
 from api.settings import Settings
 from ingest.settings import split_list
 from rollups.clickhouse import ClickHouseUnavailable
@@ -31,7 +30,7 @@ class Authentication:
 
     async def clicks_caller(self, request: Request) -> Principal:
         """The admin or publisher that calls the Clicks API."""
-        principal = await self._resolve(presented_key(request.headers, request.query_params), "X-Api-Key")
+        principal = await self._resolve(presented_key(request.headers, request.query_params, "bearer"), "X-Api-Key")
         await self._limiter.count_key(request, principal.key_id, principal.requests_per_hour)
         if principal.role not in ("admin", "publisher"):
             raise Forbidden(f"A key with role {principal.role} has no access to publisher data.")
@@ -41,7 +40,7 @@ class Authentication:
 
     async def admin_caller(self, request: Request) -> Principal:
         """The admin of an admin call, which takes its key in a header only."""
-        principal = await self._resolve(presented_key(request.headers, {}), "X-Api-Key")
+        principal = await self._resolve(presented_key(request.headers, {}, "bearer"), "X-Api-Key")
         await self._limiter.count_key(request, principal.key_id, principal.requests_per_hour)
         if principal.role != "admin":
             raise Forbidden(f"A key with role {principal.role} has no access to admin calls.")
@@ -64,7 +63,7 @@ class Authentication:
 
         The call of an account is not counted yet.
         """
-        principal = await self._resolve(key_in_any_form(request.headers, {}), "X-Api-Key")
+        principal = await self._resolve(presented_key(request.headers, {}, *ANY_SCHEME), "X-Api-Key")
         if principal.role != "account":
             await self._limiter.count_key(request, principal.key_id, principal.requests_per_hour)
         if principal.role != "admin" and not (principal.publisher_id or principal.account_id):
@@ -74,7 +73,7 @@ class Authentication:
     async def still_valid(self, request: Request, principal: Principal) -> bool:
         """Whether the key of `data_caller` still stands for this caller. True while the database cannot tell."""
         try:
-            now = await self._keys.resolve(key_in_any_form(request.headers, {}))
+            now = await self._keys.resolve(presented_key(request.headers, {}, *ANY_SCHEME))
         except ClickHouseUnavailable:
             return True
         return now is not None and _identity(now) == _identity(principal)
@@ -87,28 +86,5 @@ class Authentication:
         return principal
 
 
-def presented_key(headers: Mapping[str, str], query: Mapping[str, str]) -> str | None:
-    """The key of a request. The first credential present decides, right or wrong."""
-    if (key := headers.get("x-api-key")) is not None:
-        return key
-    if (authorization := headers.get("authorization")) is not None:
-        return scheme_value(authorization, "bearer")
-    return query.get("api_key")
-
-
-def key_in_any_form(headers: Mapping[str, str], query: Mapping[str, str]) -> str | None:
-    """The key of a request, in a form of any call. The first credential present decides."""
-    if headers.get("x-api-key") is None and (authorization := headers.get("authorization")) is not None:
-        bearer = scheme_value(authorization, "bearer")
-        return scheme_value(authorization, "apikey") if bearer is None else bearer
-    return presented_key(headers, query)
-
-
 def _identity(principal: Principal) -> tuple[object, ...]:
     return principal.role, principal.publisher_id, principal.account_id
-
-
-def scheme_value(authorization: str | None, scheme: str) -> str | None:
-    """The credential of an Authorization header with this scheme, None with another one."""
-    name, _, value = (authorization or "").strip().partition(" ")
-    return value.strip() if name.lower() == scheme else None

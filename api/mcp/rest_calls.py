@@ -16,10 +16,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
-from api.access.authentication import key_in_any_form
 from api.dates import parse_day
 from api.http.errors import STATISTICS_PATHS, BadRequest, to_problem
-from api.http.headers import request_id
+from api.http.headers import ANY_SCHEME, presented_key, request_id
 from api.mcp.tools import API_REQUEST, BY_NAME, HOURS_OF_A_DAY, HOURS_WITH_STATUS, ToolView
 
 NO_KEY = "No API key came with this connection: give it the header X-Api-Key: KEY, or Authorization: Bearer KEY."
@@ -74,7 +73,7 @@ async def call_tool(app: ASGIApp, tool: ToolView, arguments: Mapping[str, Any], 
         return _failure(
             {"message": "The answer is no JSON object: ask for it over HTTP."}, response.status_code, forwarded
         )
-    if response.status_code == 401 and key_in_any_form(request.headers, request.query_params) is None:
+    if response.status_code == 401 and presented_key(request.headers, request.query_params, *ANY_SCHEME) is None:
         body["message"] = NO_KEY  # REST names the header of its own family of calls only
     if response.status_code >= 400 or (call.statistics and body.get("code") != 0):
         return _failure(body, response.status_code, forwarded)
@@ -90,7 +89,7 @@ async def read_document(app: ASGIApp, path: str, request: Request) -> str:
 
 
 async def _send(app: ASGIApp, call: RestCall, request: Request) -> httpx.Response:
-    key = key_in_any_form(request.headers, request.query_params)
+    key = presented_key(request.headers, request.query_params, *ANY_SCHEME)
     headers = {"accept": "application/json", "x-request-id": request_id(request), **credentials(call, key)}
     if (agent := request.headers.get("user-agent")) is not None:
         headers["user-agent"] = agent

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI
 
 from api.access.keys import KeyRing
 from api.health import health_router
+from api.http.headers import presented_key
 from api.http.middleware import install_middleware
 from deploy.processes.http_server import HttpServer
 from deploy.processes.lifecycle import serve_until, stop_on_signals
 from deploy.processes.metrics_listener import MetricsListener
 from deploy.settings import Settings
 from ingest.backoff import Backoff
-from ingest.collector import KeyVerdict, collector_routes
+from ingest.collector import Authorize, KeyVerdict, collector_routes
 from ingest.kafka.admin import KafkaError, ensure_topics, wait_for_broker
 from ingest.producer import ClickProducer
 from rollups.clickhouse import ClickHouse, ClickHouseError
@@ -80,12 +81,12 @@ class CollectorService:
         return True
 
 
-def key_authorizer(keys: KeyRing, role: str) -> Callable[[str | None], Awaitable[KeyVerdict]]:
-    """A check of keys against a role, for the collector, which knows no keys itself."""
+def key_authorizer(keys: KeyRing, role: str) -> Authorize:
+    """Checks the key in the headers of a request against a role, for the collector, which knows no keys itself."""
 
-    async def authorize(key: str | None) -> KeyVerdict:
+    async def authorize(headers: Mapping[str, str]) -> KeyVerdict:
         try:
-            principal = await keys.resolve(key)
+            principal = await keys.resolve(presented_key(headers, {}, "bearer"))
         except ClickHouseError as error:
             log.warning("%s", error)
             return "unavailable"

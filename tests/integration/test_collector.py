@@ -6,7 +6,7 @@ import asyncio
 import gzip
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from starlette.applications import Starlette
 
+from api.http.headers import presented_key
 from deploy.settings import Settings
 from ingest import collector
 from ingest.collector import MAX_BODY_BYTES, KeyVerdict, collector_routes
@@ -46,8 +47,8 @@ class Collector:
 
 @asynccontextmanager
 async def collecting(settings: Settings) -> AsyncIterator[Collector]:
-    async def authorize(key: str | None) -> KeyVerdict:
-        return VERDICTS.get(key, "unknown")
+    async def authorize(headers: Mapping[str, str]) -> KeyVerdict:
+        return VERDICTS.get(presented_key(headers, {}, "bearer"), "unknown")
 
     async with ClickProducer(settings, delivery_timeout=3) as producer:
         routes = collector_routes(producer, authorize, settings, closed=lambda: running.closed, clock=lambda: NOW)

@@ -14,8 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from api.access.authentication import key_in_any_form
 from api.http.errors import BadRequest
+from api.http.headers import ANY_SCHEME, presented_key
 from api.mcp.rest_calls import RestCall, call_tool, credentials, rest_call
 from api.mcp.tools import API_REQUEST, ToolView
 
@@ -264,7 +264,7 @@ def test_an_encoded_segment_is_passed_on_as_it_came(name: str) -> None:
 def test_the_first_credential_of_the_connection_decides(
     headers: dict[str, str], query: dict[str, str], key: str | None
 ) -> None:
-    assert key_in_any_form(headers, query) == key
+    assert presented_key(headers, query, *ANY_SCHEME) == key
 
 
 def test_the_key_takes_the_form_that_the_call_wants() -> None:

@@ -1,10 +1,10 @@
-"""The collector's responses when publishing fails: 503 for an outage, 500 for a bug, each logged."""
+"""The collector's keys, and its responses when publishing fails: 503 for an outage, 500 for a bug, each logged."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ from ingest.producer import BufferFull, ClickProducer, DeliveryFailed, ProducerC
 from tests.support.seed import ADMIN_KEY, Away
 
 CLICK = {"clicked_at": 1767225600000, "account_id": 1, "domain": "vvd.bz", "link_id": "a"}
+WITH_KEY = {"X-Api-Key": ADMIN_KEY}
 
 
 class FailingProducer(ClickProducer):
@@ -35,13 +36,27 @@ class FailingProducer(ClickProducer):
         return [future]
 
 
-def posted(error: Exception, *, acknowledged: bool) -> tuple[int, str]:
+def posted(error: Exception, *, acknowledged: bool, headers: Mapping[str, str] = WITH_KEY) -> tuple[int, str]:
     settings = Settings(admin_key=ADMIN_KEY)
     service = CollectorService(settings)
     service.producer, service.open = FailingProducer(settings, error, acknowledged=acknowledged), True
     client = TestClient(collector_app(Away(), settings, service), raise_server_exceptions=False)
-    response = client.post("/ingest/events", json=CLICK, headers={"X-Api-Key": ADMIN_KEY})
+    response = client.post("/ingest/events", json=CLICK, headers=headers)
     return response.status_code, response.json()["error"]["code"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        pytest.param({"X-Api-Key": ADMIN_KEY}, 429, id="header"),
+        pytest.param({"Authorization": f"Bearer  {ADMIN_KEY}"}, 429, id="bearer"),
+        pytest.param({"X-Api-Key": "", "Authorization": f"Bearer {ADMIN_KEY}"}, 401, id="header-empty-no-fall-through"),
+        pytest.param({"Authorization": f"APIKey {ADMIN_KEY}"}, 401, id="other-scheme"),
+        pytest.param({}, 401, id="none"),
+    ],
+)
+def test_the_first_credential_decides_as_in_the_api(headers: dict[str, str], status: int) -> None:
+    assert posted(BufferFull("full"), acknowledged=False, headers=headers)[0] == status
 
 
 def logged(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
