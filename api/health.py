@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
 from anyio import to_thread
@@ -35,18 +35,13 @@ _AWAY: Readiness = {"status": "away", "parts": {"store": False}, "away": ["store
 def health_router(db: ClickHouse, ready: Ready | None, reader: ClickHouse | None = None) -> APIRouter:
     """`reader` is the client of the read-only user, if queries have one; then both must be ready."""
     router = APIRouter(tags=["health"])
-    databases = [DatabaseHealth(each) for each in {db, reader or db}]
-
-    @router.get(
+    router.get(
         "/healthz",
         operation_id="isAlive",
         summary="Whether the process is alive",
         responses=example_response(200, {"status": "ok"}),
-    )
-    async def healthz() -> dict[str, str]:
-        return {"status": "ok"}
-
-    @router.get(
+    )(healthz)
+    router.get(
         "/readyz",
         operation_id="isReady",
         summary="Whether every part answers",
@@ -55,10 +50,24 @@ def health_router(db: ClickHouse, ready: Ready | None, reader: ClickHouse | None
             **example_response(200, _READY),
             503: {"model": Readiness, "description": "A part is away", **example_response(503, _AWAY)[503]},
         },
-    )
-    async def readyz() -> JSONResponse:
-        others = await to_thread.run_sync(ready) if ready else {}
-        troubles = await asyncio.gather(*(health.check() for health in databases))
+    )(ReadinessCheck({db, reader or db}, ready).readyz)
+    return router
+
+
+async def healthz() -> dict[str, str]:
+    return {"status": "ok"}
+
+
+class ReadinessCheck:
+    """Probes the databases, and asks the other parts."""
+
+    def __init__(self, databases: Iterable[ClickHouse], ready: Ready | None) -> None:
+        self._databases = [DatabaseHealth(db) for db in databases]
+        self._ready = ready
+
+    async def readyz(self) -> JSONResponse:
+        others = await to_thread.run_sync(self._ready) if self._ready else {}
+        troubles = await asyncio.gather(*(health.check() for health in self._databases))
         for trouble in filter(None, troubles):
             log.info("not ready: %s", trouble)
         parts = {"store": not any(troubles), **{name: answer is True for name, answer in others.items()}}
@@ -66,5 +75,3 @@ def health_router(db: ClickHouse, ready: Ready | None, reader: ClickHouse | None
         away = [name for name, answers in parts.items() if not answers]
         body: Readiness = {"status": "away" if away else "ok", "parts": parts, "away": away, "reasons": reasons}
         return JSONResponse(body, 503 if away else 200)
-
-    return router

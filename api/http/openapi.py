@@ -136,8 +136,7 @@ class DocumentedApp(FastAPI):
 
 def schema_router() -> APIRouter:
     router = APIRouter(tags=["discovery"])
-
-    @router.get(
+    router.get(
         "/api/v1/schema",
         operation_id="getSchema",
         summary="This OpenAPI document",
@@ -145,11 +144,12 @@ def schema_router() -> APIRouter:
         responses=example_response(
             200, {"openapi": "3.1.0", "info": {"title": "Clickmill", "version": "1"}, "paths": {}}
         ),
-    )
-    def get_schema(request: Request) -> JSONResponse:
-        return JSONResponse(request.app.openapi())
-
+    )(get_schema)
     return router
+
+
+def get_schema(request: Request) -> JSONResponse:
+    return JSONResponse(request.app.openapi())
 
 
 def _error_response(status: int, statistics: bool) -> dict[str, Any]:
