@@ -144,5 +144,5 @@ class Lateness:
         found = {}
         for partition, ends in self.ends.items():
             if ends and (age := self._clock() - ends[0][0]) > LATE_SECONDS:
-                found[partition] = f"the log is ahead by records that are there for {age:.0f} s or more"
+                found[partition] = f"its oldest unapplied record has waited for at least {age:.0f} s"
         return found

@@ -38,7 +38,7 @@ def test_ready(db: ClickHouse, parts: dict[str, bool] | None, away: list[str]) -
 
 
 def test_not_ready_with_the_reason(db: ClickHouse) -> None:
-    reason = "worker: partition 3 is not counted: the log is ahead by records that are there for 90 s or more"
+    reason = "worker: partition 3 is not counted: its oldest unapplied record has waited for at least 90 s"
     answer = TestClient(create_app(db, Settings(), ready=lambda: {"worker": reason, "collector": False})).get("/readyz")
     assert (answer.status_code, answer.json()["away"]) == (503, ["worker", "collector"])
     assert answer.json()["reasons"] == [reason]
