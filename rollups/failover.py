@@ -29,7 +29,7 @@ SELECT source, partition, sum(records) AS counted, maxIf(next, grain = 'watermar
 FROM rollup WHERE grain IN ('watermark', 'ledger')
 GROUP BY source, partition HAVING counted != watermark ORDER BY ALL
 """
-_MOST_PARTS = 5
+_MAX_PARTS = 5
 
 
 class FailoverRefused(OperatorError):
@@ -105,7 +105,7 @@ class Failover:
             if not parts:
                 raise
             raise FailoverRefused(
-                f"{len(parts)} parts of {table} are on no server that runs ({', '.join(parts[:_MOST_PARTS])}): start "
+                f"{len(parts)} parts of {table} are on no server that runs ({', '.join(parts[:_MAX_PARTS])}): start "
                 f"the server that has them, {self._old} or another replica of the shard, and wait until they are copied"
             ) from error
 
