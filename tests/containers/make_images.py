@@ -29,6 +29,7 @@ PACKAGES: dict[str, Callable[[], list[Path]]] = {
         clickhouse_server.PROGRAM,
         clickhouse_server.library(),
         clickhouse_server.library().parents[1] / "chdb.libs",
+        clickhouse_server.refused_writes(),
     ],
 }
 BASE = RECIPES / "debian"

@@ -1,13 +1,15 @@
 """The real ClickHouse server for tests, as a child process that can be stopped, killed and restarted.
 
-It comes out of a release of chDB whose library holds the server too (`tests/support/clickhouse`); only its Keeper is
-missing. A start takes half a second.
+It comes out of a release of chDB whose library holds the server too (`tests/support/clickhouse`). Two things are
+missing: Keeper, and the errors of writes that the disk refuses, which are put back. A start takes half a second.
 """
 
 from __future__ import annotations
 
 import atexit
 import functools
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -38,10 +40,22 @@ def library() -> Path:
 
 
 @functools.cache
+def refused_writes() -> Path:
+    """A library to preload: without it, the server hides that the disk refused a write. Raises RuntimeError."""
+    if not shutil.which("gcc"):
+        raise RuntimeError("A library for the ClickHouse server is compiled with gcc, which is not installed")
+    source = _HERE / "refused_writes.c"
+    compile_it = ["gcc", "-shared", "-fPIC", "-fexceptions", "-O2", str(source), "-o"]
+    name = "refused_writes.so"
+    return downloaded("refused-writes", source, lambda target: [*compile_it, str(target / name)]) / name
+
+
+@functools.cache
 def missing_reason() -> str | None:
     """Why the server cannot run here, or None."""
     try:
         library()
+        refused_writes()
     except RuntimeError as error:
         return str(error)
     return None
@@ -60,6 +74,7 @@ class ClickHouseServer:
         self.port = free_port()
         self.log = self.path.parent / f"{path.name}.log"
         self.process: subprocess.Popen[bytes] | None = None
+        self.environment = {"LD_PRELOAD": str(refused_writes())}
         self._config = config or {}
         atexit.register(self.kill)
 
@@ -73,7 +88,7 @@ class ClickHouseServer:
         """Starts the process and waits until it responds. Blocks."""
         program = [sys.executable, str(PROGRAM), str(library()), "Server", "--config-file", str(self._configure())]
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(program, stdout=log, stderr=log)
+            self.process = subprocess.Popen(program, stdout=log, stderr=log, env=os.environ | self.environment)
         deadline = time.monotonic() + START_SECONDS
         while not self._responds():
             if self.process.poll() is not None or time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""Programs that tests download once for a machine: Kafka, ZooKeeper and the ClickHouse server."""
+"""Programs that tests download or compile once for a machine: Kafka, ZooKeeper and the ClickHouse server."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FETCH_SECONDS = 900.0
 
 
 def downloaded(name: str, pinned_by: Path, fetch: Callable[[Path], list[str]]) -> Path:
-    """A directory of the user's cache, made by the command that `fetch` returns for a directory.
+    """A directory of the user's cache, filled by the command that `fetch` returns for an empty directory.
 
     A new content of the file `pinned_by` means a new download. Blocks; processes that ask at once wait for one
     download. Raises RuntimeError with the command's output if it fails.
@@ -26,6 +26,7 @@ def downloaded(name: str, pinned_by: Path, fetch: Callable[[Path], list[str]]) -
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not target.exists():
             with tempfile.TemporaryDirectory(dir=cache) as scratch:
+                Path(scratch, name).mkdir()
                 _run(name, fetch(Path(scratch, name)))
                 Path(scratch, name).rename(target)
     return target

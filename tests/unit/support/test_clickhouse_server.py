@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,31 @@ def test_a_failed_download_is_a_reason(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(RuntimeError, match="download of clickhouse failed"):
         clickhouse_server.library.__wrapped__()
     assert not [path for path in (tmp_path / "clickmill").iterdir() if path.is_dir()]
+
+
+def fill_a_table_above_a_limit(server: ClickHouseServer) -> None:
+    """Inserts 800 kB where no file may have 100 kB."""
+    db = ClickHouse(server.url)
+    db.command("CREATE TABLE t (x UInt64) ENGINE = MergeTree ORDER BY x")
+    assert server.process is not None
+    resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (100_000, 100_000))
+    try:
+        db.command("INSERT INTO t SELECT rand64() FROM numbers(100000)")
+    finally:
+        db.close()
+
+
+def test_a_write_that_the_disk_refuses_fails_the_insert(tmp_path: Path) -> None:
+    with (
+        start_clickhouse_server(tmp_path / "data") as server,
+        pytest.raises(ClickHouseError, match="CANNOT_WRITE_TO_FILE_DESCRIPTOR"),
+    ):
+        fill_a_table_above_a_limit(server)
+
+
+def test_without_the_preloaded_library_nothing_is_said(tmp_path: Path) -> None:
+    """As long as this holds, the library is needed."""
+    server = ClickHouseServer(tmp_path / "data")
+    server.environment.clear()
+    with server:
+        fill_a_table_above_a_limit(server)
