@@ -6,7 +6,7 @@ PEERS ?= .venv-peers
 COMPILE := $(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url \
            --no-emit-find-links --no-emit-trusted-host
 
-.PHONY: run test faults images containers lint bench install lock
+.PHONY: run test faults images containers lint bench install lock vendor
 
 run: install        ## the whole pipeline on this machine, with demo traffic
 	$(BIN)/clickmill up --demo
@@ -54,3 +54,6 @@ lock:               ## pin the newest versions that fit, without naming a regist
 	$(COMPILE) pyproject.toml --extra embedded --extra dev --extra bench --constraint requirements-dev.lock \
 		--output-file requirements-bench.lock
 	$(COMPILE) pyproject.toml --extra embedded --extra peers --output-file requirements-peers.lock
+
+vendor:             ## fetch the browser libraries again and check them
+	$(PYTHON) api/web/vendor/fetch.py

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from anyio import to_thread
@@ -20,6 +20,7 @@ from api.admin.audit import audit_router
 from api.admin.endpoints import AdminEndpoints
 from api.catalog.callers import Callers
 from api.catalog.catalog import Catalog
+from api.catalog.own_key import OwnKeyEndpoint
 from api.clicks.cursor import Cursors
 from api.clicks.endpoint import ClicksEndpoint
 from api.health import Ready, health_router
@@ -39,6 +40,7 @@ from api.statistics.clicks_by_hour import ClicksByHour
 from api.statistics.common import Statistics
 from api.statistics.group_list import GroupList
 from api.statistics.queries import ClickCounts
+from api.web.pages import WebPages
 from rollups.clickhouse import ClickHouse
 
 
@@ -50,12 +52,14 @@ def create_app(
     keys: KeyRing | None = None,
     reader: ClickHouse | None = None,
     clock: Callable[[], float] = time.monotonic,
+    demo_keys: Mapping[str, str] | None = None,
 ) -> FastAPI:
     """The application over a migrated database.
 
     `ready` tells `/readyz` which other parts of the process are ready; it is called in a thread and must not block for
     long. `keys` is for a process whose other parts share the key ring. Queries of the calls go to `reader`, by default
-    to `db` (see `read_only_client`). `clock`, in seconds, is that of the response cache.
+    to `db` (see `read_only_client`). `clock`, in seconds, is that of the response cache. `demo_keys`, by role, are
+    offered on the first page.
     Raises OperatorError if `CLICKMILL_PLANS` is wrong.
     """
     keys = keys or KeyRing(db, settings)
@@ -82,12 +86,13 @@ def create_app(
     app.include_router(ClicksEndpoint(reader, authentication, catalog, cache, Cursors(settings.admin_key)).router())
     app.include_router(LiveEndpoint(authentication, callers, streams).router())
     _include_statistics(app, Statistics(authentication, limiter, callers, cache), ClickCounts(reader, metrics), reader)
-    app.include_router(Discovery(app.openapi).router())
+    _include_discovery(app, OwnKeyEndpoint(authentication, catalog))
     app.router.routes.append(Route("/mcp", mcp))
     app.include_router(AdminEndpoints(authentication, keys, catalog, cache).router())
     app.include_router(audit_router(db, authentication))
     app.include_router(health_router(db, ready, reader))
-    app.include_router(schema_router())
+    if settings.web == "on":
+        WebPages({} if demo_keys is None else demo_keys).install(app)
     return app
 
 
@@ -104,6 +109,12 @@ def _app_without_routes(settings: Settings, lifespan: Lifespan[FastAPI]) -> Fast
     )
     install_middleware(app, settings)
     return app
+
+
+def _include_discovery(app: FastAPI, own_key: OwnKeyEndpoint) -> None:
+    app.include_router(own_key.router())
+    app.include_router(Discovery(app.openapi).router())
+    app.include_router(schema_router())
 
 
 def _include_statistics(app: FastAPI, statistics: Statistics, counts: ClickCounts, reader: ClickHouse) -> None:

@@ -65,6 +65,7 @@ class Settings(rollups.settings.Settings):
         description="Comma-separated origins, such as `https://app.example`, whose pages may call the API, "
         "`/mcp` included; `*` for all; default: none.",
     )
+    web: Literal["on", "off"] = Field("on", description="`off` serves no pages for browsers, only the API.")
 
     @model_validator(mode="after")
     def _complete_read_and_redis_url(self) -> Self:

@@ -38,6 +38,12 @@ class Authentication:
             raise Forbidden("This key names no publisher, so that it sees nobody's data: make another one.")
         return principal
 
+    async def any_caller(self, request: Request) -> Principal:
+        """The caller of a call that keys of every role may make."""
+        principal = await self._resolve(presented_key(request.headers, request.query_params), "X-Api-Key")
+        await self._limiter.count_key(request, principal.key_id, principal.requests_per_hour)
+        return principal
+
     async def admin_caller(self, request: Request) -> Principal:
         """The admin of an admin call, which takes its key in a header only."""
         principal = await self._resolve(presented_key(request.headers, {}, "bearer"), "X-Api-Key")

@@ -37,7 +37,8 @@ async def print_banner(stack: RunningStack) -> None:
     """Prints addresses and paths."""
     data_dir = stack.data_dir.path
     console.print(
-        f"\n[bold]Clickmill is ready[/bold] at {stack.url}; Kafka at {stack.settings.kafka_url}; data in {data_dir}"
+        f"\n[bold]Clickmill is ready[/bold] at {stack.url} (open it in a browser); "
+        f"Kafka at {stack.settings.kafka_url}; data in {data_dir}"
     )
     console.print(f"The admin key is in {data_dir / 'secrets.json'}. Stop with Ctrl-C; a second one ends it at once.\n")
 
@@ -53,6 +54,7 @@ async def serve_demo(stack: RunningStack) -> None:
         account = await _key(stack, "account", account_id=1)
         publisher = await _key(stack, "publisher", publisher_id=1)
         ingest = await _key(stack, "ingest")
+        stack.demo_keys.update(account=account, publisher=publisher)
         if first_start:
             await _send_past(stack)
         seconds = await _probe(client, ingest, stack)

@@ -50,6 +50,7 @@ class RunningStack:
     collector: CollectorService
     data_dir: DataDir
     url: str
+    demo_keys: dict[str, str]  # offered on the first page
 
 
 async def run_up(settings: Settings, host: str, port: int, kafka_port: int | None, on_ready: OnReady) -> None:
@@ -113,18 +114,20 @@ async def _run_stack(
     try:
         await asyncio.to_thread(migrate, db, retention_days=settings.rollup_retention_days)
         keys, collector, worker = KeyRing(db, settings), CollectorService(settings), Worker(settings, db)
+        demo_keys: dict[str, str] = {}
         app = create_app(
             db,
             settings,
             ready=lambda: {"broker": collector.open, **worker_readiness(worker)},
             keys=keys,
             reader=read_only_client(settings),
+            demo_keys=demo_keys,
         )
         app.router.routes.extend(collector.routes(keys))
         server = HttpServer(app, settings, host, bound.getsockname()[1], bound)
         url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{server.port}"
         data_dir.publish_addresses(Addresses(os.getpid(), settings.kafka_url, url))
-        stack = RunningStack(settings, keys, collector, data_dir, url)
+        stack = RunningStack(settings, keys, collector, data_dir, url, demo_keys)
         serving = _run_parts(server, collector, worker, broker, stop, lambda: _call_when_ready(stack, worker, on_ready))
         await metrics.serve_during(serving, worker_registry(worker), app.state.metrics)
         if broker and broker.running():

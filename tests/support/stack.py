@@ -183,13 +183,13 @@ class Stack:
             time.sleep(0.2)
 
 
-def embedded_stack(directory: Path) -> Stack:
+def embedded_stack(directory: Path, *options: str) -> Stack:
     """`clickmill up` in one process."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     environment = {"CLICKMILL_ADMIN_KEY": ADMIN_KEY, "CLICKMILL_DATA_DIR": str(directory), **LIMITLESS}
     stack = Stack(directory, environment, url, url)
-    stack.start("up", "up", "--port", str(port))
+    stack.start("up", "up", "--port", str(port), *options)
     stack.wait_ready(url)
     return stack
 

@@ -35,6 +35,7 @@ ROOMS: dict[str, set[str]] = {
     "api/statistics": {"access", "catalog", "http", "query"},
     "api/live": {"access", "catalog", "http", "query"},
     "api/mcp": {"access", "http"},
+    "api/web": {"http"},
     "deploy/embedded": set(),
     "deploy/processes": {"embedded"},
     "deploy/commands": {"embedded", "processes"},

@@ -36,6 +36,7 @@ THEIR_NAME = "nobody-elses-business"
 
 # What a call asks of its caller. The first is let in, the second known and refused, anybody else unknown.
 ANYBODY = (set(ROLES), set[str]())
+ANY_KEY = ({"settings", "admin", "publisher", "account", "ingest"}, set[str]())
 CLICKS = ({"settings", "admin", "publisher"}, {"account", "ingest"})
 DATA = ({"settings", "admin", "publisher", "account"}, {"ingest"})
 STATISTICS = ({"account"}, set[str]())  # with any other key a caller is nobody there
@@ -51,6 +52,10 @@ CALLS = {
     ("GET", "/llms.txt"): ANYBODY,
     ("GET", "/mcp"): ANYBODY,
     ("POST", "/mcp"): ANYBODY,  # it lists what there is; its tools are the calls above, see mcp/test_tools.py
+    ("GET", "/"): ANYBODY,
+    ("GET", "/assets/{name:path}"): ANYBODY,
+    ("GET", "/demo-keys"): ANYBODY,  # none but in a demonstration
+    ("GET", "/api/v1/key"): ANY_KEY,
     ("GET", "/api/v1/clicks"): CLICKS,
     ("GET", "/api/v1/live"): DATA,
     ("GET", "/api/statistics/v1/clicks-by-hour"): STATISTICS,

@@ -1,0 +1,1 @@
+"""The pages: static files served by the API process, without a build step and without another origin."""

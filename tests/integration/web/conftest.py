@@ -1,0 +1,26 @@
+"""One browser and one demonstration for all tests of the pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.support.browser import chromium, require_chromium
+from tests.support.stack import Stack, embedded_stack
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    require_chromium()
+    stack = embedded_stack(tmp_path_factory.mktemp("demo"), "--demo")
+    stack.wait_for_output("up", "From event sent to number served")
+    yield stack
+    stack.stop()
