@@ -1,4 +1,4 @@
-"""One real engine for the whole test process (chDB opens one directory at a time), emptied between tests."""
+"""Real engines for the whole test process (chDB opens one directory at a time), emptied between tests."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 from rollups.clickhouse import ClickHouse
 from rollups.migrations.migrate import migrate
+from tests.support.clickhouse_server import start_clickhouse_server
 from tests.support.kafka_broker import KafkaBroker, missing_reason, require
 
 hypothesis.settings.register_profile("tests", deadline=None)  # two test processes share the machine
@@ -25,9 +26,20 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]:
     db.close()
 
 
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]:
+    with start_clickhouse_server(tmp_path_factory.mktemp("server") / "data") as running:
+        db = ClickHouse(running.url)
+        migrate(db)
+        yield db
+        db.close()
+
+
 @pytest.fixture
-def db(engine: ClickHouse) -> ClickHouse:
-    return emptied(engine)
+def db(request: pytest.FixtureRequest) -> ClickHouse:
+    """The migrated database with empty tables: chDB's, or that of the kind in the parameter (`BOTH_ENGINES`)."""
+    fixture = {"chDB": "engine", "server": "server"}[getattr(request, "param", "chDB")]
+    return emptied(request.getfixturevalue(fixture))
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +51,7 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
 
 
 def emptied(engine: ClickHouse) -> ClickHouse:
-    """The migrated database with empty tables, except those that `migrate` fills."""
+    """Empties the tables, except those that `migrate` fills."""
     tables = engine.query(
         "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree' "
         "AND name NOT IN ('schema_migrations', 'installation')"

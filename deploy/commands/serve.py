@@ -14,6 +14,7 @@ from deploy.commands.options import listen_options, read_settings, require_setti
 from ingest.kafka.admin import ensure_topics
 from rollups.clickhouse import ClickHouse
 from rollups.migrations.cluster import cluster_ddl, migrate_cluster
+from rollups.migrations.engine_version import untested_version
 from rollups.migrations.migrate import migrate as migrate_database
 
 _MIGRATE_SECONDS = 240.0  # for one statement; a cluster waits 180 s for a node that does not respond
@@ -103,6 +104,8 @@ def migrate(cluster: str | None, only_print: bool) -> None:
     db, days = ClickHouse(settings.clickhouse_url, timeout=_MIGRATE_SECONDS), settings.rollup_retention_days
 
     async def migrate_all() -> None:
+        if warning := await asyncio.to_thread(untested_version, db):
+            click.echo(f"warning: {warning}", err=True)
         if cluster:
             nodes = await asyncio.to_thread(migrate_cluster, db, cluster, retention_days=days)
             click.echo(f"the {nodes} nodes of cluster {cluster} are up to date")

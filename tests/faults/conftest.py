@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.faults.engines import ENGINES
+
 Record = Callable[[str, int], None]
 
 
@@ -14,10 +16,12 @@ Record = Callable[[str, int], None]
 def record(request: pytest.FixtureRequest) -> Record:
     """Records how often a fault was injected. A failed test has no line and counts as wrong."""
     since = [time.monotonic()]
+    params = request.node.callspec.params.values() if hasattr(request.node, "callspec") else ()
+    engine = "".join(f" [{param}]" for param in params if param in ENGINES)
 
     def note(fault: str, times: int) -> None:
         since.append(time.monotonic())
-        request.node.user_properties.append((fault, [times, since[-1] - since[-2]]))
+        request.node.user_properties.append((fault + engine, [times, since[-1] - since[-2]]))
 
     return note
 
@@ -31,7 +35,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         return
     failed = sum(len(terminalreporter.stats.get(kind, [])) for kind in ("failed", "error"))
     terminalreporter.section("faults")
-    terminalreporter.write_line(f"{'fault':<72}{'times':>8}{'seconds':>9}")
+    terminalreporter.write_line(f"{'fault':<80}{'times':>8}{'seconds':>9}")
     for fault, (times, seconds) in sorted(rows.items()):
-        terminalreporter.write_line(f"{fault:<72}{times:>8.0f}{seconds:>9.0f}")
+        terminalreporter.write_line(f"{fault:<80}{times:>8.0f}{seconds:>9.0f}")
     terminalreporter.write_line(f"wrong: {failed} experiments, see above" if failed else "wrong: none")

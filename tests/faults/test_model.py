@@ -19,6 +19,7 @@ from rollups.transform.batch_transformer import PreparedBatch
 from tests.faults.conftest import Record
 from tests.faults.processes import LONG
 from tests.faults.world import differences, served_counts, truth
+from tests.support.clickhouse_server import BOTH_ENGINES
 from tests.support.memory_log import LOG_TIME_MS, MemoryLog
 from tests.support.worker import SOURCE, Harness
 
@@ -105,9 +106,10 @@ def click(event: int, visitor: int, second: int) -> dict[str, Any]:
     }
 
 
+@BOTH_ENGINES
 def test_random_schedules_count_what_the_model_counts(db: ClickHouse, record: Record) -> None:
     Schedules.db = db
-    examples = 300 if LONG else 40
+    examples = 150 if LONG else 20
     run_state_machine_as_test(
         Schedules,
         settings=settings(

@@ -16,9 +16,11 @@ from rollups.delivery.fences import Fences
 from rollups.delivery.markers import Markers
 from rollups.transform.timezones import TimeZones
 from tests.faults.conftest import Record
+from tests.faults.engines import ENGINES
 from tests.faults.processes import ROOT, Strace, needs_strace
 from tests.faults.test_protocol import claim
 from tests.faults.views import NO_COMPARE, NO_FENCE, SLOW, changed_view
+from tests.support.clickhouse_server import BOTH_ENGINES
 from tests.unit.rollups.delivery.test_batch_insert import SOURCE, table, total, zones
 
 __all__ = ["zones"]
@@ -26,6 +28,7 @@ __all__ = ["zones"]
 WRONG = "control: {} taken out, counts must be wrong"
 
 
+@BOTH_ENGINES
 def test_without_the_compare_a_batch_counts_twice(db: ClickHouse, zones: TimeZones, record: Record) -> None:
     with changed_view(db, NO_COMPARE):
         epoch, start, _ = claim(db)
@@ -35,6 +38,7 @@ def test_without_the_compare_a_batch_counts_twice(db: ClickHouse, zones: TimeZon
     record(WRONG.format("the compare"), 1)
 
 
+@BOTH_ENGINES
 def test_without_the_fence_a_zombie_and_its_successor_count_the_same(
     db: ClickHouse, zones: TimeZones, record: Record
 ) -> None:
@@ -50,6 +54,7 @@ def test_without_the_fence_a_zombie_and_its_successor_count_the_same(
     record(WRONG.format("the fence"), 1)
 
 
+@BOTH_ENGINES
 def test_without_the_drain_an_insert_under_way_counts_again(
     db: ClickHouse, zones: TimeZones, monkeypatch: pytest.MonkeyPatch, record: Record
 ) -> None:
@@ -65,6 +70,7 @@ def test_without_the_drain_an_insert_under_way_counts_again(
     record(WRONG.format("the drain"), 1)
 
 
+@BOTH_ENGINES
 def test_without_the_pinned_sizes_a_batch_is_several_parts(db: ClickHouse, zones: TimeZones, record: Record) -> None:
     """As with a profile of small blocks: marker and clicks commit separately, and a crash comes between them."""
     epoch, start, _ = claim(db)
@@ -88,7 +94,7 @@ _TOKENS = """
 import sys
 from rollups.clickhouse import ClickHouse, ClickHouseError
 import pyarrow as pa
-db = ClickHouse(f"chdb://{sys.argv[1]}")
+db = ClickHouse(sys.argv[1])
 db.command("CREATE TABLE IF NOT EXISTS clicks (n UInt64) ENGINE = MergeTree ORDER BY n "
               "SETTINGS non_replicated_deduplication_window = 1000")
 settings = {"insert_deduplication_token": "clicks:0:0-99", "async_insert": 0}
@@ -101,17 +107,23 @@ print(db.query("SELECT count() FROM clicks")[0][0], flush=True)
 """
 
 
-def test_with_deduplication_tokens_instead_a_batch_is_lost(tmp_path: Path, record: Record) -> None:
+@pytest.mark.parametrize("kind", ENGINES)
+def test_with_deduplication_tokens_instead_a_batch_is_lost(tmp_path: Path, kind: str, record: Record) -> None:
     """The engine records the token before it renames the part into place, so the retry succeeds without the data."""
     needs_strace()
-    command = [sys.executable, "-c", _TOKENS, str(tmp_path / "engine")]
+    engine = ENGINES[kind](tmp_path / "engine")
+    engine.start()
+    command = [sys.executable, "-c", _TOKENS, engine.url]
     victim = subprocess.Popen([*command, "pause"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert victim.stdout is not None
     assert victim.stdout.readline().strip() == "go?"
-    strace = Strace(victim.pid, "/^rename", tmp_path / "strace", "error=EIO:signal=KILL:when=1")
+    strace = Strace(engine.pid(victim), "/^rename", tmp_path / "strace", "error=EIO:signal=KILL:when=1")
     victim.communicate("go\n")
+    assert victim.returncode != 0
     strace.stop()
-    assert victim.returncode == -9
+    engine.kill()
+    engine.start()
     retried = subprocess.run([*command, "retry"], cwd=ROOT, capture_output=True, text=True, check=True)
+    engine.kill()
     assert retried.stdout.strip() == "0", "a batch of 100 was confirmed and is missing"
     record("control: tokens instead, a batch must be lost", 1)

@@ -15,6 +15,16 @@ NO_COMPARE = (COMPARE, "")
 NO_FENCE = (FENCE, "1")
 
 
+def markers_read_while(inserts: int) -> tuple[str, str]:
+    """Throws unless that many inserts are under way before the markers are read, and sleeps at each reading."""
+    markers = """SELECT maxMap(map(source * 131072 + partition * 2 + (grain = 'fence'), next))
+        FROM rollup
+        WHERE grain IN ('watermark', 'fence')"""
+    under_way = "SELECT count() FROM system.processes WHERE startsWith(Settings['log_comment'], 'clickmill insert')"
+    so = f"throwIf(({under_way}) != {inserts}, 'NOT SO') = 0"
+    return markers, f"SELECT * FROM ({markers}) WHERE {so} AND sleepEachRow(0.001) = 0"
+
+
 @contextmanager
 def changed_view(db: ClickHouse, *changes: tuple[str, str]) -> Iterator[None]:
     """Replaces parts of the view's SQL; every replacement must hit."""

@@ -21,12 +21,16 @@ from typing import Any
 from urllib.parse import quote
 from xml.etree import ElementTree
 
+import pytest
+
 from tests.support import free_port
 from tests.support.downloads import downloaded
 from tests.support.kafka_broker import require
 
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
+BOTH_ENGINES = pytest.mark.parametrize("db", ["chDB", "server"], indirect=True)
+SERVER = pytest.mark.parametrize("db", ["server"], indirect=True)
 _HERE = Path(__file__).resolve().parent / "clickhouse"
 PROGRAM = _HERE / "program.py"
 

@@ -15,6 +15,7 @@ from rollups.transform.decode import decode
 from rollups.transform.identity import IdentityHasher
 from rollups.transform.landing import to_landing_table
 from rollups.transform.timezones import TimeZones
+from tests.support.clickhouse_server import BOTH_ENGINES
 from tests.support.memory_log import LOG_TIME_MS, Record
 
 SOURCE = 9
@@ -99,6 +100,7 @@ def test_another_source_has_markers_of_its_own(db: ClickHouse, zones: TimeZones)
     assert Markers(db, SOURCE).read()[0].next == 10
 
 
+@BOTH_ENGINES
 @pytest.mark.parametrize(("count", "links"), [(1, 1), (5_000, 1), (200_000, 100_000)])
 def test_an_insert_is_one_part_whatever_its_size(db: ClickHouse, zones: TimeZones, count: int, links: int) -> None:
     epoch = claimed(db, 0)[0]
