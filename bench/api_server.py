@@ -20,10 +20,10 @@ import clickhouse_connect
 
 from api.access.keys import KeyRing
 from api.app import create_app
+from api.catalog.scopes import AccountScope, LinkScope
 from api.clicks.parameters import ClicksQuery
 from api.clicks.queries import read_page
 from api.http.errors import StatisticsError
-from api.statistics.parameters import AccountScope, LinkScope
 from api.statistics.queries import ClickCounts
 from bench.data.api_data import (
     ADVERTISERS,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from zoneinfo import ZoneInfo
 
 from starlette.requests import Request
 
@@ -44,6 +45,17 @@ class Callers:
             self._catalog.account, account_id, last_day=None, size=lambda _: _ACCOUNT_BYTES
         )
         return account
+
+    async def zone(self, owner: ClickOwner | None) -> ZoneInfo:
+        """The zone that the clicks of an owner are counted in; UTC for those of all publishers."""
+        if owner is None:
+            return ZoneInfo("UTC")
+        if owner.grain == "account_hour":
+            return (await self.account(owner.id)).zone
+        zone, _ = await self._cache.get(
+            self._catalog.publisher_zone, owner.id, last_day=None, size=lambda _: _ACCOUNT_BYTES
+        )
+        return zone
 
 
 def owner_asked_for(principal: Principal, query: Mapping[str, str]) -> ClickOwner | None:

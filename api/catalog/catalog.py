@@ -89,6 +89,14 @@ class Catalog:
         plan, zone = rows[0] if rows else (DEFAULT_PLAN, "UTC")
         return Account(self._plans.named(plan), ZoneInfo(zone))
 
+    def publisher_zone(self, publisher_id: int) -> ZoneInfo:
+        """The zone of a publisher; UTC without an entry."""
+        rows = self._reader.query(
+            "SELECT time_zone FROM publishers FINAL WHERE publisher_id = {publisher:UInt64}",
+            {"publisher": publisher_id},
+        )
+        return ZoneInfo(rows[0][0] if rows else "UTC")
+
     def names(self, publishers: Iterable[int], advertisers: Iterable[int], networks: Iterable[int]) -> Names:
         known = self._names
         asked = {"publisher": set(publishers), "advertiser": set(advertisers), "network": set(networks)}

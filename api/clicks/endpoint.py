@@ -14,7 +14,7 @@ from api.clicks.formats import FORMATS
 from api.clicks.openapi import PARAMETERS, RESPONSES, ClickPage
 from api.clicks.parameters import ClicksQuery, clicks_meta, cursor_scope, parse_clicks_query
 from api.clicks.queries import position_after, read_page, read_page_after, with_names
-from api.http.conditional import VARY, JsonBody, as_of_header, conditional_response, day_has_ended
+from api.http.conditional import VARY, ResponseBody, as_of_header, conditional_response, day_has_ended
 from api.http.headers import request_id
 from api.http.negotiation import preferred_media_type
 from api.http.openapi import CLICKS_SECURITY, JSON
@@ -60,8 +60,8 @@ class ClicksEndpoint:
         body, as_of = await self._cache.get(self._encoded_page, query, last_day=query.end, size=lambda body: body.size)
         return conditional_response(request, body, as_of, closed=day_has_ended(query.end, _LAST_ZONE))
 
-    def _encoded_page(self, query: ClicksQuery) -> JsonBody:
-        return JsonBody.of(self._page(query))
+    def _encoded_page(self, query: ClicksQuery) -> ResponseBody:
+        return ResponseBody.of(self._page(query))
 
     def _page(self, query: ClicksQuery) -> ClickPage:
         if query.after is None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import io
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from operator import itemgetter
 from typing import Any, Protocol
 
@@ -13,12 +12,9 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from api.clicks.queries import ClickRow
+from api.http.tabular import CSV, CSV_CONTENT_TYPE, csv_header, csv_line
 
 COLUMNS = tuple(ClickRow.__annotations__)
-
-# Spreadsheets run a cell that begins with one of these as a formula; a leading apostrophe makes it text. A spreadsheet
-# set to another separator also begins a cell after a semicolon, tab, bar or line break inside our quotes.
-_FORMULA = re.compile(r'^(?=[\t\r\n])|(^|[;|\t\r\n])([ "]*)(?=[=+\-@＝＋－＠])')
 
 _SCHEMA = pa.schema(
     [
@@ -44,13 +40,13 @@ class Format(Protocol):
 
 
 class Csv:
-    """RFC 4180 in UTF-8 with a header line. Texts are quoted; null is an empty field without quotes."""
+    """With a header line."""
 
     def begin(self) -> bytes:
-        return f"{','.join(COLUMNS)}\r\n".encode()
+        return csv_header(COLUMNS)
 
     def rows(self, rows: list[ClickRow]) -> bytes:
-        return b"".join(_line(_values(row)) for row in rows)
+        return b"".join(csv_line(_values(row)) for row in rows)
 
     def end(self) -> bytes:
         return b""
@@ -92,24 +88,13 @@ class Parquet:
 
 
 FORMATS: dict[str, Callable[[], Format]] = {
-    "text/csv": Csv,
+    CSV: Csv,
     "application/x-ndjson": Ndjson,
     "application/vnd.apache.parquet": Parquet,
 }
-CONTENT_TYPES = {"text/csv": "text/csv; charset=utf-8; header=present"}  # where it differs from the media type
+CONTENT_TYPES = {CSV: CSV_CONTENT_TYPE}  # where it differs from the media type
 
 _values: Callable[[ClickRow], tuple[str | int | None, ...]] = itemgetter(*COLUMNS)
-
-
-def _line(values: Iterable[str | int | None]) -> bytes:
-    return f"{','.join(map(_field, values))}\r\n".encode()
-
-
-def _field(value: str | int | None) -> str:
-    if isinstance(value, str):
-        quoted = _FORMULA.sub(r"\1\2'", value).replace('"', '""')
-        return f'"{quoted}"'
-    return "" if value is None else str(value)
 
 
 class _DrainedFile(io.RawIOBase):

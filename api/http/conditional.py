@@ -1,4 +1,4 @@
-"""JSON responses with a validator, and 304 where the client has them already (RFC 9110, 9111)."""
+"""Responses with a validator, and 304 where the client has them already (RFC 9110, 9111)."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ VARY = "Accept, X-Api-Key, Authorization"
 
 
 @dataclass(frozen=True, slots=True)
-class JsonBody:
-    """A JSON body and its strong validator."""
+class ResponseBody:
+    """A body, of JSON unless it says otherwise, and its validator."""
 
     content: bytes
     etag: str
+    media_type: str = "application/json"
 
     @classmethod
-    def of(cls, value: Any) -> JsonBody:
+    def of(cls, value: Any) -> ResponseBody:
         content = msgspec.json.encode(value)
-        return cls(content, f'"{blake2b(content, digest_size=12).hexdigest()}"')
+        return cls(content, strong_etag(content))
 
     @property
     def size(self) -> int:
@@ -44,7 +45,7 @@ def as_of_header(as_of: float | None) -> dict[str, str]:
     return {} if as_of is None else {"X-Data-As-Of": iso_utc(as_of)}
 
 
-def conditional_response(request: Request, body: JsonBody, as_of: float | None, *, closed: bool) -> Response:
+def conditional_response(request: Request, body: ResponseBody, as_of: float | None, *, closed: bool) -> Response:
     """The body, or 304 if `If-None-Match` names its validator. `closed`: its days have ended, so few clicks follow."""
     headers = {
         **as_of_header(as_of),
@@ -54,10 +55,14 @@ def conditional_response(request: Request, body: JsonBody, as_of: float | None, 
     }
     if _names(request.headers.getlist("if-none-match"), body.etag):
         return Response(status_code=304, headers=headers)
-    return Response(body.content, headers=headers, media_type="application/json")
+    return Response(body.content, headers={**headers, "Content-Type": body.media_type})
+
+
+def strong_etag(content: bytes) -> str:
+    return f'"{blake2b(content, digest_size=12).hexdigest()}"'
 
 
 def _names(if_none_match: list[str], etag: str) -> bool:
     """Weak comparison (RFC 9110, 13.1.2). Our validators hold no comma, so splitting at commas is enough."""
     named = [name.strip() for line in if_none_match for name in line.split(",")]
-    return "*" in named or any(name.removeprefix("W/") == etag for name in named)
+    return "*" in named or any(name.removeprefix("W/") == etag.removeprefix("W/") for name in named)

@@ -16,6 +16,8 @@ from api.mcp.tools import Json, ToolList, ToolView, tool_list
 _CREDENTIALS = """\
 - Clicks API (`/api/v1/…`): `X-Api-Key: KEY`, or `Authorization: Bearer KEY`, or `?api_key=KEY`; the key of a \
 publisher or an admin.
+- Live and insights (`/api/v1/live`, `/api/insights/…`): any of these headers, with the key of an account, a \
+publisher or an admin.
 - Statistics (all other calls below): `Authorization: APIKey KEY` and a User-Agent; the key of an account."""
 _RULES = """\
 - A refusal is `{"error": {"code", "message", …}}` with its HTTP status. Statistics answer \

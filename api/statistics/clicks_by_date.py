@@ -7,6 +7,7 @@ from datetime import date
 from fastapi import APIRouter, Request, Response
 from typing_extensions import TypedDict
 
+from api.catalog.scopes import LinkScope, Scope
 from api.http.errors import StatisticsCode
 from api.local_hours import local_hours
 from api.statistics.common import Caller, Statistics, documented_responses, statistics_router
@@ -16,8 +17,6 @@ from api.statistics.parameters import (
     RANGE,
     SCOPE,
     Days,
-    LinkScope,
-    Scope,
     parse_days,
     parse_fill,
     parse_link,

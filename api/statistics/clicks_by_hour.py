@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Request, Response
 from typing_extensions import TypedDict
 
-from api.http.conditional import JsonBody, conditional_response, day_has_ended
+from api.catalog.scopes import LinkScope, Scope
+from api.http.conditional import ResponseBody, conditional_response, day_has_ended
 from api.http.errors import StatisticsCode
 from api.local_hours import local_hours
 from api.statistics.common import Caller, Statistics, documented_responses, envelope, statistics_router
@@ -21,8 +22,6 @@ from api.statistics.parameters import (
     SCOPE,
     YMD,
     Days,
-    LinkScope,
-    Scope,
     parse_days,
     parse_fill,
     parse_link,
@@ -159,7 +158,7 @@ class ClicksByHour:
             for day, hour, count in hours
         ]
         closed = day_has_ended(days.last, caller.zone) and all(row["status"] == "final" for row in rows)
-        return conditional_response(request, JsonBody.of(envelope(rows)), as_of, closed=closed)
+        return conditional_response(request, ResponseBody.of(envelope(rows)), as_of, closed=closed)
 
     def _rows(self, caller: Caller, scope: Scope, days: Days, fill: bool) -> list[HourRow]:
         return [_row(*hour) for hour in self._hours(caller, scope, days, fill)]

@@ -16,7 +16,7 @@ from api.access.authentication import Authentication
 from api.access.plans import Plan
 from api.access.rate_limits import RateLimiter
 from api.catalog.callers import Callers
-from api.http.conditional import JsonBody, conditional_response, day_has_ended
+from api.http.conditional import ResponseBody, conditional_response, day_has_ended
 from api.http.errors import StatisticsCode, StatisticsError
 from api.http.openapi import Responses, success_responses
 from api.query.response_cache import ResponseCache
@@ -88,8 +88,8 @@ class Statistics:
         return conditional_response(request, body, as_of, closed=closed)
 
 
-def _encoded(read: Callable[..., Any], *arguments: Hashable) -> JsonBody:
-    return JsonBody.of(envelope(read(*arguments)))
+def _encoded(read: Callable[..., Any], *arguments: Hashable) -> ResponseBody:
+    return ResponseBody.of(envelope(read(*arguments)))
 
 
 def envelope(result: Any) -> dict[str, Any]:

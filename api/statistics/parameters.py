@@ -12,6 +12,7 @@ from datetime import date, timedelta
 from starlette.datastructures import QueryParams
 
 from api.access.plans import Plan
+from api.catalog.scopes import AccountScope, GroupScope, LinkScope, Scope
 from api.dates import parse_day
 from api.http.errors import StatisticsCode, StatisticsError
 from api.http.parameters import parse_integer, query_parameter
@@ -29,27 +30,6 @@ class Days:
 
     def all(self) -> list[date]:
         return [self.first + timedelta(days=number) for number in range((self.last - self.first).days + 1)]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LinkScope:
-    domain: str
-    link_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class GroupScope:
-    """The links that are in the group now."""
-
-    grp_idx: int
-
-
-@dataclass(frozen=True, slots=True)
-class AccountScope:
-    pass
-
-
-Scope = LinkScope | GroupScope | AccountScope
 
 
 def single_value(parameters: QueryParams, name: str) -> str | None:

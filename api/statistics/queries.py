@@ -10,16 +10,15 @@ from typing import Any, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter
 
+from api.catalog.scopes import LinkScope, Scope, scope_condition, scope_exists
 from api.dates import stored_range
-from api.statistics.parameters import AccountScope, GroupScope, LinkScope, Scope, not_found
+from api.statistics.parameters import not_found
 from rollups.clickhouse import ClickHouse, Row
 
 log = logging.getLogger(__name__)
 
 _EXACT_USERS = 65_536  # up to here `uniq` is exact or too low; above it is an estimate
 _ESTIMATE_ERROR = 0.01
-
-_IN_GROUP = "account_id = {account:UInt64} AND grp_idx = {group:UInt64}"
 
 _BY_GROUP = """
 SELECT grp_idx, sum(clicks) AS click_count, uniqMerge(users)
@@ -101,7 +100,7 @@ class ClickCounts:
         if days is None:
             ensure_exists(self._db, account_id, scope)
             return []
-        rows, parameters = _scope_condition(scope)
+        rows, parameters = scope_condition(scope)
         found = self._db.query(
             f"SELECT {by}, sum(clicks) AS click_count, uniqMerge(users) FROM rollup "
             f"WHERE {rows} AND owner = {{account:UInt64}} AND day BETWEEN {{first:Date}} AND {{last:Date}} "
@@ -131,44 +130,10 @@ class ClickCounts:
         return ClickCount(clicks=clicks, users=clicks)
 
 
-def _scope_condition(scope: Scope) -> tuple[str, dict[str, Any]]:
-    """The SQL condition on rollup rows of a scope, and its parameters besides `account`."""
-    match scope:
-        case LinkScope(domain=domain, link_id=link_id):
-            condition = "grain = 'link_hour' AND domain = {domain:String} AND link_id = {link:String}"
-            return condition, {"domain": domain, "link": link_id}
-        case GroupScope(grp_idx):
-            members = f"SELECT domain, link_id FROM links FINAL WHERE {_IN_GROUP}"
-            return f"grain = 'link_hour' AND (domain, link_id) IN ({members})", {"group": grp_idx}
-        case AccountScope():
-            return "grain = 'account_hour'", {}
-
-
 def ensure_exists(db: ClickHouse, account_id: int, scope: Scope) -> None:
     """Raises StatisticsError 1004 if the account has no such link or group. Blocks."""
-    if not _exists(db, account_id, scope):
+    if not scope_exists(db, account_id, scope):
         raise not_found("link" if isinstance(scope, LinkScope) else "group")
-
-
-def _exists(db: ClickHouse, account_id: int, scope: Scope) -> bool:
-    """A link exists if it is in the catalogue or was ever clicked, a group if it has a name or a link."""
-    match scope:
-        case LinkScope():
-            link = "account_id = {account:UInt64} AND domain = {domain:String} AND link_id = {link:String}"
-            rows, parameters = _scope_condition(scope)
-            sql = (
-                f"SELECT 1 FROM links WHERE {link} LIMIT 1 UNION ALL "
-                f"SELECT 1 FROM rollup WHERE {rows} AND owner = {{account:UInt64}} LIMIT 1"
-            )
-            return bool(db.query(sql, {"account": account_id, **parameters}))
-        case GroupScope(grp_idx):
-            sql = (
-                f"SELECT 1 FROM groups WHERE {_IN_GROUP} LIMIT 1 UNION ALL "
-                f"SELECT 1 FROM links FINAL WHERE {_IN_GROUP} LIMIT 1"
-            )
-            return bool(db.query(sql, {"account": account_id, "group": grp_idx}))
-        case AccountScope():
-            return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,6 +33,7 @@ ROOMS: dict[str, set[str]] = {
     "api/admin": {"access", "catalog", "http", "query"},
     "api/clicks": {"access", "catalog", "http", "query"},
     "api/statistics": {"access", "catalog", "http", "query"},
+    "api/insights": {"access", "catalog", "http", "query"},
     "api/live": {"access", "catalog", "http", "query"},
     "api/mcp": {"access", "http"},
     "api/web": {"http"},

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from api.clicks.parameters import ClicksQuery
-from api.http.conditional import JsonBody
+from api.http.conditional import ResponseBody
 from api.query import response_cache as cache_module
 from api.query.change_detection import ChangeDetector, Snapshot
 from api.query.response_cache import ENTRY_BYTES, ENTRY_SECONDS, POLL_SECONDS, ResponseCache
@@ -332,8 +332,8 @@ def test_the_size_is_bounded(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> N
     assert ([key for key in range(9) if (seven, key) in cache], cache.size) == ([7, 8], 8 + 2 * ENTRY_BYTES)
 
 
-def empty_page(_query: ClicksQuery) -> JsonBody:
-    return JsonBody.of({"data": [], "meta": {}})
+def empty_page(_query: ClicksQuery) -> ResponseBody:
+    return ResponseBody.of({"data": [], "meta": {}})
 
 
 def test_the_size_is_about_the_memory_taken(clock: Clock) -> None:

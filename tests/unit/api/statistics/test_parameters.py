@@ -8,13 +8,10 @@ import pytest
 from starlette.datastructures import QueryParams
 
 from api.access.plans import DEFAULTS, Plan
+from api.catalog.scopes import AccountScope, GroupScope, LinkScope, Scope
 from api.http.errors import StatisticsError
 from api.statistics.parameters import (
-    AccountScope,
     Days,
-    GroupScope,
-    LinkScope,
-    Scope,
     parse_days,
     parse_groups,
     parse_link,

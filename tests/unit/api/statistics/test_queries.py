@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 from prometheus_client import CollectorRegistry
 
-from api.statistics.parameters import AccountScope
+from api.catalog.scopes import AccountScope
 from api.statistics.queries import ClickCount, ClickCounts
 from deploy.processes.metrics_listener import metrics_app
 from deploy.settings import Settings
