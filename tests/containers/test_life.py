@@ -25,7 +25,7 @@ from tests.support import free_port
 from tests.support.compose_file import ROOT
 from tests.support.kafka_broker import require
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]  # the first one may build the image
 
 DISK_MB = 400
 COUNTED_SECONDS = 90

@@ -19,6 +19,8 @@ from click.testing import CliRunner
 from api.query.executor import read_limits
 from deploy.cli import main
 from deploy.settings import Settings
+from tests.support.kafka_broker import require
+from tests.support.npm import node, npm_missing_reason
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("", ".override", ".secrets")
@@ -177,3 +179,31 @@ def test_compose_names_a_secret_that_is_missing(version: str, missing: str) -> N
 @pytest.mark.parametrize("version", COMPOSES)
 def test_what_runs_can_be_stopped_without_the_secrets(version: str) -> None:
     assert compose(version, "-f", "docker-compose.yml", "config", "--quiet").returncode == 0
+
+
+def test_the_dockerfile_has_no_findings() -> None:
+    linter = Path(sys.executable).with_name("hadolint")
+    done = subprocess.run([linter, "Dockerfile"], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip()) == (0, "")
+
+
+# They ask for an order of keys, for a name, which old Compose refuses, and for an address, which the variable has.
+MATTERS_OF_STYLE = (
+    "require-project-name-field",
+    "require-quotes-in-ports",
+    "no-unbound-port-interfaces",
+    "service-dependencies-alphabetical-order",
+    "service-keys-order",
+    "services-alphabetical-order",
+    "top-level-properties-order",
+)
+
+
+@pytest.mark.parametrize("file", [f"docker-compose{part}.yml" for part in PARTS])
+def test_the_compose_files_have_no_findings(file: str) -> None:
+    linter = ROOT / "tests" / "support" / "compose_linter"
+    require(npm_missing_reason(linter))
+    disabled = [word for rule in MATTERS_OF_STYLE for word in ("--disable-rule", rule)]
+    script = linter / "node_modules" / "dclint" / "bin" / "dclint.cjs"
+    done = node(ROOT, script, file, "--max-warnings", "0", *disabled)
+    assert (done.returncode, done.stdout.strip()) == (0, "")
