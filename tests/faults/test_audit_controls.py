@@ -63,9 +63,12 @@ async def red(settings: Settings, db: ClickHouse, *parts: str, recount: bool = T
         await asyncio.sleep(0.5)
 
 
-async def green(settings: Settings, db: ClickHouse, *, recount: bool = True) -> None:
-    problems, _ = await audited(settings, db, recount=recount)
-    assert problems == []
+async def green(settings: Settings, db: ClickHouse, *, recount: bool = True, seconds: float = 30) -> None:
+    """The audit reports nothing, now or soon: workers report every five seconds that a partition has recovered."""
+    deadline = time.monotonic() + seconds
+    while (problems := (await audited(settings, db, recount=recount))[0]) != []:
+        assert time.monotonic() < deadline, problems
+        await asyncio.sleep(0.5)
 
 
 # -- a batch that is tried again for ever ----------------------------------------------------------------------------
