@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 from prometheus_client import CollectorRegistry, Gauge
-from prometheus_client import Counter as Metric
+from prometheus_client import Counter as PrometheusCounter
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -42,9 +42,11 @@ class LiveStreams:
         self._of_keys: Counter[str] = Counter()
         self._stopping = False
         self._open = Gauge("clickmill_live_streams", "Open live streams", registry=registry)
-        self._ended = Metric("clickmill_live_streams_ended", "Live streams that have ended", ["why"], registry=registry)
-        for why in ("client", "key", "shutdown"):
-            self._ended.labels(why)
+        self._ended = PrometheusCounter(
+            "clickmill_live_streams_ended", "Live streams that have ended", ["reason"], registry=registry
+        )
+        for reason in ("client", "key", "shutdown"):
+            self._ended.labels(reason)
 
     def stop(self) -> None:
         """Ends all streams, and those that come later after their first event."""
@@ -68,23 +70,23 @@ class LiveStreams:
 
     async def parts(self, subscription: Subscription, valid: Valid) -> AsyncGenerator[bytes]:
         """The parts of a stream, the last of which says why it ends."""
-        clock, why = asyncio.get_running_loop().time, "client"
+        clock, reason = asyncio.get_running_loop().time, "client"
         try:
             yield _BEGIN
             sent = clock()
             while not self._stopping:
                 change = await subscription.next(min(KEY_CHECK_SECONDS, sent + HEARTBEAT_SECONDS - clock()))
                 if not await valid():
-                    why = "key"
+                    reason = "key"
                     break
                 if change or clock() >= sent + HEARTBEAT_SECONDS:
                     yield _as_of(change) if change else COMMENT
                     sent = clock()
             else:
-                why = "shutdown"
-            yield _event("end", {"reason": why})
+                reason = "shutdown"
+            yield _event("end", {"reason": reason})
         finally:
-            self._ended.labels(why).inc()
+            self._ended.labels(reason).inc()
 
 
 class LiveResponse(Response):

@@ -17,7 +17,7 @@ Config = Mapping[str, str]  # Kafka's names and values; those that the broker do
 
 _DAY_MS = 24 * 3_600_000
 _UNLIMITED = -1
-_LEAST_BYTES = 1 << 30  # of a partition: some millions of clicks
+_MIN_BYTES = 1 << 30  # of a partition: some millions of clicks
 
 _logged: set[str] = set()  # in this process
 
@@ -49,10 +49,10 @@ def _retention(config: Config) -> Iterable[str]:
             "workers; set it to 86400000 or more"
         )
     size = _number(config, "retention.bytes")
-    if size is not None and size != _UNLIMITED and size < _LEAST_BYTES:
+    if size is not None and size != _UNLIMITED and size < _MIN_BYTES:
         yield (
             f"retention.bytes is {size}, so under load records are removed however young they are, counted or not; "
-            f"set it to {_LEAST_BYTES} or more, or to -1 and watch the disk"
+            f"set it to {_MIN_BYTES} or more, or to -1 and watch the disk"
         )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import tokenize
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -24,6 +25,7 @@ NAMES = """
 RETIRED = frozenset(NAMES.split())
 
 
+@cache
 def identifiers(path: Path) -> set[str]:
     """The names in a Python file, and the name of the file."""
     with path.open("rb") as source:
@@ -43,6 +45,12 @@ def words_of_code(page: str) -> set[str]:
 def test_code_has_no_retired_name() -> None:
     found = {str(path.relative_to(ROOT)): identifiers(path) & RETIRED for path in CODE}
     assert len(found) > 200
+    assert not {path: names for path, names in found.items() if names}
+
+
+def test_constants_of_limits_begin_with_max_or_min() -> None:
+    other = re.compile(r"_?(MOST|LONGEST|LEAST|SHORTEST)(_[A-Z_]+)?")
+    found = {str(path.relative_to(ROOT)): list(filter(other.fullmatch, identifiers(path))) for path in CODE}
     assert not {path: names for path, names in found.items() if names}
 
 

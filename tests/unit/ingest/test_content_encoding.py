@@ -16,31 +16,31 @@ import pytest
 from ingest.content_encoding import decompress
 from ingest.errors import HttpError
 
-MOST = 1_000_000
+MAX_SIZE = 1_000_000
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,
     "x-gzip": gzip.compress,
     "GZip": gzip.compress,
     "zstd": lambda body: bytes(cramjam.zstd.compress(body)),
 }
-BODIES = [b"{}", os.urandom(MOST), b"0" * MOST]
+BODIES = [b"{}", os.urandom(MAX_SIZE), b"0" * MAX_SIZE]
 
 
 @pytest.mark.parametrize("coding", PACKERS)
 @pytest.mark.parametrize("body", BODIES, ids=["small", "random", "largest"])
 def test_a_packed_body_is_unpacked(coding: str, body: bytes) -> None:
-    assert decompress(PACKERS[coding](body), [f" {coding} "], MOST) == body
+    assert decompress(PACKERS[coding](body), [f" {coding} "], MAX_SIZE) == body
 
 
 @pytest.mark.parametrize("coding", ["gzip", "zstd"])
 def test_members_one_behind_the_other_are_one_body(coding: str) -> None:
     pack = PACKERS[coding]
-    assert decompress(pack(b"[1,") + pack(b"2]"), [coding], MOST) == b"[1,2]"
+    assert decompress(pack(b"[1,") + pack(b"2]"), [coding], MAX_SIZE) == b"[1,2]"
 
 
 @pytest.mark.parametrize("encodings", [[], [""], ["identity"], [" Identity"]])
 def test_an_unpacked_body_is_what_it_is(encodings: list[str]) -> None:
-    assert decompress(b"\x1f\x8b", encodings, MOST) == b"\x1f\x8b"
+    assert decompress(b"\x1f\x8b", encodings, MAX_SIZE) == b"\x1f\x8b"
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_an_unpacked_body_is_what_it_is(encodings: list[str]) -> None:
 )
 def test_another_coding_is_415(encodings: list[str]) -> None:
     with pytest.raises(HttpError, match="gzip, zstd") as refused:
-        decompress(gzip.compress(b"{}"), encodings, MOST)
+        decompress(gzip.compress(b"{}"), encodings, MAX_SIZE)
     assert refused.value.status == 415
 
 
@@ -59,7 +59,7 @@ def test_what_is_not_of_its_coding_is_400(coding: str) -> None:
     half, garbage = packed[: len(packed) // 2], packed + b"garbage"
     for bad in (b"", b"{}", other, half, packed[:-1], garbage, b"\0" * 100):
         with pytest.raises(HttpError) as refused:
-            decompress(bad, [coding], MOST)
+            decompress(bad, [coding], MAX_SIZE)
         assert refused.value.status == 400
 
 
@@ -67,14 +67,14 @@ def test_a_gzip_whose_checksum_is_wrong_is_400() -> None:
     packed = bytearray(gzip.compress(b"[1, 2, 3]"))
     packed[-6] ^= 1
     with pytest.raises(HttpError) as refused:
-        decompress(bytes(packed), ["gzip"], MOST)
+        decompress(bytes(packed), ["gzip"], MAX_SIZE)
     assert refused.value.status == 400
 
 
 @pytest.mark.parametrize("coding", ["gzip", "zstd"])
 def test_a_byte_more_than_the_limit_is_413(coding: str) -> None:
     with pytest.raises(HttpError) as refused:
-        decompress(PACKERS[coding](b"0" * (MOST + 1)), [coding], MOST)
+        decompress(PACKERS[coding](b"0" * (MAX_SIZE + 1)), [coding], MAX_SIZE)
     assert refused.value.status == 413
 
 
@@ -90,10 +90,10 @@ def test_a_bomb_takes_time_and_memory_of_the_limit_only(coding: str) -> None:
     began, before = time.process_time(), pa.total_allocated_bytes()
     for _ in range(20):
         with pytest.raises(HttpError) as refused:
-            decompress(packed, [coding], MOST)
+            decompress(packed, [coding], MAX_SIZE)
         assert refused.value.status == 413
     assert time.process_time() - began < 1.0
-    assert pa.total_allocated_bytes() - before < 10 * MOST
+    assert pa.total_allocated_bytes() - before < 10 * MAX_SIZE
 
 
 def test_a_bomb_with_a_large_window_touches_no_more_memory() -> None:
@@ -106,7 +106,7 @@ def test_a_bomb_with_a_large_window_touches_no_more_memory() -> None:
         f"body = {head!r} + {block!r} * 40_000\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "try:\n"
-        f"    decompress(body, ['zstd'], {MOST})\n"
+        f"    decompress(body, ['zstd'], {MAX_SIZE})\n"
         "except HttpError as error:\n"
         "    print(error.status, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
     )

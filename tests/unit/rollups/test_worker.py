@@ -12,7 +12,7 @@ from rollups import worker
 from rollups.clickhouse import ClickHouse
 from rollups.settings import Settings
 
-FIRST, LONGEST = 0.1, 0.4  # seconds
+FIRST_PAUSE, MAX_PAUSE = 0.1, 0.4  # seconds
 
 
 class FailingSession:
@@ -45,7 +45,7 @@ def test_the_pause_grows_until_a_session_lasts(
     async def run() -> None:
         stop = asyncio.Event()
         monkeypatch.setattr(worker, "Session", FailingSession(seconds, stop))
-        await worker.Worker(Settings(), cast(ClickHouse, None), pauses=(FIRST, LONGEST)).run_worker(stop)
+        await worker.Worker(Settings(), cast(ClickHouse, None), pauses=(FIRST_PAUSE, MAX_PAUSE)).run_worker(stop)
 
     monkeypatch.setattr(worker, "wait_for_broker", ready)
     monkeypatch.setattr(worker, "wait_for_clickhouse", ready)

@@ -163,7 +163,7 @@ def test_a_client_that_leaves_frees_its_slot_at_once(url: str, api: Callers) -> 
         for _ in range(4):
             opened.enter_context(event_stream(url, api.keys["publisher"]))
     assert wait_for_streams(api, 0) < 0.5
-    assert metric(api, "clickmill_live_streams_ended_total", why="client") == 4
+    assert metric(api, "clickmill_live_streams_ended_total", reason="client") == 4
 
 
 def test_a_client_that_does_not_read_frees_its_slot_too(
@@ -197,7 +197,7 @@ def test_a_revoked_key_ends_its_streams(url: str, api: Callers, db: ClickHouse) 
             events.next()
         insert_daily(db, [Daily(DAY)])
         assert other.next()[0] == "as_of", "others go on"
-    assert metric(api, "clickmill_live_streams_ended_total", why="key") == 1
+    assert metric(api, "clickmill_live_streams_ended_total", reason="key") == 1
 
 
 def test_a_stop_ends_all_streams_at_once(api: Callers) -> None:
@@ -208,7 +208,7 @@ def test_a_stop_ends_all_streams_at_once(api: Callers) -> None:
         server.close()
         assert time.monotonic() - started < 1.5
         assert [each.next() for each in events] == [("end", {"reason": "shutdown"})] * 4
-    assert metric(api, "clickmill_live_streams_ended_total", why="shutdown") == 4
+    assert metric(api, "clickmill_live_streams_ended_total", reason="shutdown") == 4
 
 
 @pytest.mark.parametrize("accept", ["application/json", "text/html"])

@@ -129,11 +129,11 @@ def test_a_day_that_is_none_is_1001_and_named(name: str, ymd: str | None) -> Non
     assert name in str(refused.value)
 
 
-LONGEST = {PERSONAL: 7, PREMIUM: 14} | dict.fromkeys((BUSINESS, *ABOVE), 31)
+MAX_DAYS = {PERSONAL: 7, PREMIUM: 14} | dict.fromkeys((BUSINESS, *ABOVE), 31)
 
 
 @pytest.mark.parametrize(
-    ("plan", "most"), [pytest.param(*item, id=f"{item[0].name}-{item[1]}") for item in LONGEST.items()]
+    ("plan", "most"), [pytest.param(*item, id=f"{item[0].name}-{item[1]}") for item in MAX_DAYS.items()]
 )
 def test_a_range_is_as_long_as_the_plan_allows_and_not_a_day_longer(plan: Plan, most: int) -> None:
     for length in (1, most):
