@@ -83,7 +83,7 @@ class Stack:
         log_file = self.directory / f"{name}.log"
         self.processes[name] = Process(log_file, self.environment, *arguments)
 
-    def wait_ready(self, *urls: str, seconds: float = 60) -> None:
+    def wait_ready(self, *urls: str, seconds: float = 120) -> None:
         """Stops what runs if an address does not become ready: the test that fails has no stack to stop."""
         try:
             for url in urls:
