@@ -23,6 +23,9 @@ WHERE database = currentDatabase() AND table = {table:String} AND type IN ('GET_
 _TO_COPY = """
 SELECT queue_size FROM system.replicas WHERE database = currentDatabase() AND table = {table:String}
 """
+_CREATE = """
+SELECT create_table_query FROM system.tables WHERE database = currentDatabase() AND name = {table:String}
+"""
 _REGISTERED = "SELECT name FROM system.zookeeper WHERE path = {path:String}"
 _GAPS = """
 SELECT source, partition, sum(records) AS counted, maxIf(next, grain = 'watermark') AS watermark
@@ -120,29 +123,41 @@ class Failover:
 def rejoin(db: ClickHouse, progress: Callable[[str], None]) -> list[str]:
     """Makes tables anew whose replica was dropped, from the other replicas; returns their names. Blocks.
 
-    What only this server has is deleted: since the fail-over it is counted elsewhere.
+    What only this server has is deleted: since the fail-over it is counted elsewhere. A table has another name until it
+    is complete, so that nobody reads half of it. What was cut off is continued.
     """
-    made = []
-    for table in TABLES:
-        state = replica_state(db, table)
-        if state is None:
-            raise FailoverRefused(f"ClickHouse at {db.address} has no replicated table {table}: `clickmill migrate`")
-        if not _was_dropped(db, state):
-            continue
-        [(create,)] = db.query(
-            "SELECT create_table_query FROM system.tables WHERE database = currentDatabase() AND name = {table:String}",
-            {"table": table},
-        )
-        progress(f"{table}: deleting the copy that was dropped, and making a new one")
-        db.command(f"DROP TABLE {table} SYNC", settings={"max_table_size_to_drop": 0, "max_partition_size_to_drop": 0})
-        db.command(create)
-        made.append(table)
+    made = [table for table in TABLES if _exists(db, _copy(table)) or _start_copy(db, table, progress)]
     for table in made:
-        while not _is_complete(db, table):
-            [(left,)] = db.query(_TO_COPY, {"table": table})
+        while not _is_complete(db, _copy(table)):
+            [(left,)] = db.query(_TO_COPY, {"table": _copy(table)})
             progress(f"{table}: {left} parts to be copied")
             time.sleep(1)
+        db.command(f"RENAME TABLE {_copy(table)} TO {table}")
     return made
+
+
+def _copy(table: str) -> str:
+    return f"{table}_copy"
+
+
+def _exists(db: ClickHouse, table: str) -> bool:
+    return db.query(f"EXISTS TABLE {table}") == [(1,)]
+
+
+def _start_copy(db: ClickHouse, table: str, progress: Callable[[str], None]) -> bool:
+    """Replaces the table by an empty copy with another name, if it was dropped; whether it was."""
+    state = replica_state(db, table)
+    if state is None:
+        raise FailoverRefused(
+            f"ClickHouse at {db.address} has no replicated table {table}: `clickmill migrate --cluster` makes it"
+        )
+    if not _was_dropped(db, state):
+        return False
+    [(create,)] = db.query(_CREATE, {"table": table})
+    progress(f"{table}: deleting what was dropped, and copying it anew")
+    db.command(f"DROP TABLE {table} SYNC", settings={"max_table_size_to_drop": 0, "max_partition_size_to_drop": 0})
+    db.command(create.replace(f".{table} ", f".{_copy(table)} ", 1))
+    return True
 
 
 def _was_dropped(db: ClickHouse, state: ReplicaState) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 from ingest.event.addresses import AddressHasher
 
+WORKERS, READERS = "clickmill", "clickmill_api"  # the databases of a cluster
 LATE_SECONDS = 60.0  # behind by more than this, a partition is late
 LOG_APPEND_TIME = 1  # timestamp_type of a record if the broker sets the time
 

@@ -16,6 +16,7 @@ from rollups.consumer.topic import Topic
 from rollups.delivery.leases import Leases
 from rollups.delivery.markers import note_empty_tails, reclaim_future_watermarks
 from rollups.delivery.server_identity import MANY_CONNECTIONS, SingleServerGuard
+from rollups.delivery.shard import shard_of
 from rollups.kafka_log.broker_clock import BrokerClock
 from rollups.pipeline import Intake, WorkerStats
 from rollups.settings import Settings
@@ -54,12 +55,13 @@ class Session:
         await ensure_topics(settings)
         guard = SingleServerGuard(db, settings.clickhouse_server)
         await asyncio.to_thread(guard.check, MANY_CONNECTIONS)
+        shard = await asyncio.to_thread(shard_of, db)
         hasher = await asyncio.to_thread(IdentityHasher.from_database, db, settings.visitor_secret)
         topic = await Topic.open(settings, db)
         clock = BrokerClock(partial(publish_clock_note, settings), db)
 
         def connect(leases: Leases, intake: Intake) -> FaustLog:
-            return FaustLog(settings, build_app(settings, leases, intake), guard, topic)
+            return FaustLog(settings, build_app(settings, leases, intake, shard), guard, topic)
 
         components = build_worker_components(
             settings, db, topic.source, hasher, connect, now_ms=clock.now_ms, stats=stats

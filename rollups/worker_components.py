@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
@@ -69,9 +70,11 @@ def build_worker_components(
     zones, markers, seen = TimeZones.from_database(db), Markers(db, source), Seen(db, source, settings.topic)
     transformer = BatchTransformer(settings, source, zones, seen, hasher, now_ms)
     reporter = Reporter(db, source, leases, transformer.isolation.under_way)
+    fences = Fences(db, source)
 
     async def confirm(batches: list[PreparedBatch]) -> None:
         await kafka_log.confirm(batches)
+        await asyncio.to_thread(fences.replica.refresh)  # a replica that has come back counts for the quorum at once
         reporter.about_to_apply(batch.fetched for batch in batches)
 
     pipeline = Pipeline(
@@ -86,8 +89,6 @@ def build_worker_components(
         confirm=confirm,
         publish_dead_letters=kafka_log.publish_dead_letters,
     )
-    fences = Fences(db, source)
-    claims = Claims(leases, fences, markers, kafka_log, pipeline)
     return WorkerComponents(
         leases=leases,
         intake=intake,
@@ -99,5 +100,5 @@ def build_worker_components(
         transformer=transformer,
         reporter=reporter,
         pipeline=pipeline,
-        claims=claims,
+        claims=Claims(leases, fences, markers, kafka_log, pipeline),
     )

@@ -21,6 +21,7 @@ from rollups.consumer.topic import Topic
 from rollups.delivery.dead_letters import RecordTooLarge, publish_dead_letters
 from rollups.delivery.leases import Leases
 from rollups.delivery.server_identity import FEW_CONNECTIONS, SingleServerGuard
+from rollups.delivery.shard import Shard
 from rollups.kafka_log.tail import fingerprint
 from rollups.model import DeadLetter, FetchPosition
 from rollups.pipeline import Intake
@@ -32,12 +33,13 @@ _METADATA_MS = 5000  # within this time the group assigns partitions that were a
 _READ_BACK_SECONDS, _MAX_READ_BACK_SECONDS = 3.0, 60.0  # at first, and for a distant or slow broker
 
 
-def build_app(settings: Settings, leases: Leases, intake: Intake) -> ClickApp:
+def build_app(settings: Settings, leases: Leases, intake: Intake, shard: Shard) -> ClickApp:
     """Faust handles group membership, rebalancing and supervision; its agent passes batches to the intake."""
     app = ClickApp(
-        settings.group,
+        shard.group(settings.group),
         clicks_topic=settings.topic,
         leases=leases,
+        shard=shard,
         broker=";".join(f"kafka://{host}" for host in settings.kafka_url.split(",")),
         broker_credentials=_credentials(settings),
         consumer_auto_offset_reset="none",  # positions come from ClickHouse; a lost one must be an error, not a reset

@@ -20,6 +20,7 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, T
 from faust.types import TP, ConsumerMessage
 
 from rollups.delivery.leases import Leases
+from rollups.delivery.shard import Shard
 from rollups.kafka_log.broker_clock import wall_ms
 from rollups.model import FetchedBatch, FetchPosition, Records
 
@@ -195,7 +196,7 @@ class BatchConsumer(Consumer):  # type: ignore[misc]
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Faust calls this after an assignment. Positions come from claims, so none is known yet."""
-        self.app.leases.assign({tp.partition for tp in self.assignment()})
+        self.app.leases.assign({tp.partition for tp in self.assignment() if self.app.shard.holds(tp.partition)})
         return {}
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterable[TP]:
@@ -210,12 +211,13 @@ class BatchTransport(Transport):  # type: ignore[misc]
 
 
 class ClickApp(App):  # type: ignore[misc]
-    """A Faust app over the batch transport, for the partitions of one topic."""
+    """A Faust app over the batch transport, for the partitions of one topic that belong to one shard."""
 
-    def __init__(self, name: str, *, clicks_topic: str, leases: Leases, **options: Any) -> None:
+    def __init__(self, name: str, *, clicks_topic: str, leases: Leases, shard: Shard, **options: Any) -> None:
         super().__init__(name, **options)
         self.clicks_topic = clicks_topic
         self.leases = leases
+        self.shard = shard
 
     def _create_directories(self) -> None:
         """None: Faust's are for tables, which a worker does not have, and the working directory may be read-only."""

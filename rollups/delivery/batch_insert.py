@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from enum import Enum
 
 import pyarrow as pa
 
-from rollups.clickhouse import ClickHouse, ClickHouseError
-from rollups.clickhouse_codes import FUNCTION_THROW_IF_VALUE_IS_NON_ZERO
+from rollups.clickhouse import TURN_SECONDS, ClickHouse, ClickHouseError
+from rollups.clickhouse_codes import FUNCTION_THROW_IF_VALUE_IS_NON_ZERO, Away
+from rollups.delivery.replica import sync_replica
 
 # Part of the delivery protocol: a block of any size becomes exactly one part, in one thread, before the response, and a
 # failing view fails the insert.
@@ -33,11 +35,19 @@ class Outcome(Enum):
 def insert_batch(db: ClickHouse, source: int, partitions: Iterable[int], batch: pa.Table) -> tuple[Outcome, str]:
     """Applies a batch whole or not at all; returns the outcome and, if not applied, the error message. Blocks."""
     settings = {**PINNED, "log_comment": insert_comment(source, partitions)}
-    try:
-        db.insert_arrow("landing", batch, settings)
-    except ClickHouseError as error:
-        return _classify(error), str(error)
-    return Outcome.APPLIED, ""
+    deadline = time.monotonic() + TURN_SECONDS
+    while True:
+        try:
+            db.insert_arrow("landing", batch, settings)
+            return Outcome.APPLIED, ""
+        except ClickHouseError as error:
+            if error.code != Away.UNSATISFIED_QUORUM_FOR_PREVIOUS_WRITE or time.monotonic() > deadline:
+                return _classify(error), str(error)
+        # Not blindly: what waits for its quorum may be this batch, committed and not known to the server yet.
+        try:
+            sync_replica(db, "rollup")
+        except ClickHouseError as error:
+            return Outcome.UNKNOWN, str(error)
 
 
 def _classify(error: ClickHouseError) -> Outcome:

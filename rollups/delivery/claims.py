@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from ingest.backoff import Backoff
+from ingest.errors import ClickmillError
 from rollups.clickhouse import ClickHouseError, ClickHouseUnavailable
 from rollups.delivery.fences import Fences
 from rollups.delivery.leases import Leases
@@ -82,9 +83,8 @@ class Claims:
                 raise
             except Exception as error:
                 level = logging.WARNING if isinstance(error, ClickHouseError) else logging.ERROR
-                log.log(
-                    level, "claiming failed, trying again in %.1f s: %s", backoff.seconds, error, exc_info=level > 30
-                )
+                bug = not isinstance(error, ClickmillError)
+                log.log(level, "claiming failed, trying again in %.1f s: %s", backoff.seconds, error, exc_info=bug)
                 await backoff.wait()
             self._leases.wake()  # for leases that are still being claimed
 
@@ -136,7 +136,7 @@ class Claims:
 
     def _fence(self, partitions: list[int]) -> tuple[dict[int, int], dict[int, Marker]]:
         epochs = self._fences.raise_fences(partitions)
-        self._fences.kill_inflight_inserts(partitions)
+        self._fences.end_inflight_inserts(partitions)
         return epochs, self._markers.read()
 
     async def _halt_replaced_logs(

@@ -1,15 +1,21 @@
-"""Writes fences, so that inserts of earlier claims are refused, and kills those that are in flight."""
+"""Writes fences, so that inserts of earlier claims are refused, and ends those that are in flight."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Iterable
+import time
+from collections.abc import Collection
 
-from rollups.clickhouse import ClickHouse
+from rollups.clickhouse import ClickHouse, ClickHouseUnavailable
 from rollups.delivery.batch_insert import comment_prefix
 from rollups.delivery.markers import Marker, Markers
 from rollups.delivery.replica import Replica
 
+_DRAIN_SECONDS = 30.0
+_IN_FLIGHT = """
+startsWith(Settings['log_comment'], {prefix:String})
+AND arrayExists(partition -> position(Settings['log_comment'], partition) > 0, {partitions:Array(String)})
+"""
 _RANDOM_BITS = 32  # low bits, so that two claimers with the same counter differ
 
 
@@ -36,14 +42,20 @@ class Fences:
         )
         return epochs
 
-    def kill_inflight_inserts(self, partitions: Iterable[int]) -> None:
-        """Kills inserts in flight that contain any of the partitions; returns once their outcome is settled. Blocks."""
-        for partition in partitions:
-            self._db.command(
-                "KILL QUERY WHERE startsWith(Settings['log_comment'], {prefix:String}) "
-                "AND position(Settings['log_comment'], {partition:String}) > 0 SYNC",
-                {"prefix": comment_prefix(self._source), "partition": f",{partition},"},
-            )
+    def end_inflight_inserts(self, partitions: Collection[int]) -> None:
+        """Returns once no insert in flight contains any of the partitions, and the outcome of each is settled. Blocks.
+
+        They are killed, except on replicated tables: there a killed one may be committed on the other replicas alone.
+        """
+        found = {"prefix": comment_prefix(self._source), "partitions": [f",{partition}," for partition in partitions]}
+        if self.replica.alone:
+            self._db.command(f"KILL QUERY WHERE {_IN_FLIGHT} SYNC", found)
+            return
+        deadline = time.monotonic() + _DRAIN_SECONDS
+        while self._db.query(f"SELECT count() FROM system.processes WHERE {_IN_FLIGHT}", found) != [(0,)]:
+            if time.monotonic() > deadline:
+                raise ClickHouseUnavailable("an insert of an earlier claim is still in flight")
+            time.sleep(0.05)
         self.replica.settle()
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from ingest.errors import OperatorError
 from rollups.clickhouse import ClickHouse, ClickHouseUnavailable
+from rollups.delivery.shard import shard_of
+from rollups.model import READERS
 
 # Not in parallel: ClickHouse merges a part that waits for its quorum only with `insert_quorum_parallel`, and a merged
 # part that dies with its server would take acknowledged ones with it.
@@ -27,6 +29,11 @@ _UNKNOWN_PARTS = """
 SELECT name FROM system.parts WHERE database = currentDatabase() AND table = 'rollup' AND active
 AND name NOT IN (SELECT name FROM system.zookeeper WHERE path = {path:String})
 """
+_ON_OTHER_SHARDS = f"""
+SELECT partition, max(next) FROM {READERS}.rollup WHERE grain = 'watermark' AND source = {{source:UInt32}}
+AND partition IN {{partitions:Array(UInt16)}} GROUP BY partition HAVING max(next) > 0 ORDER BY partition
+"""
+_COUNTED = "SELECT DISTINCT partition FROM rollup WHERE grain = 'watermark' AND source = {source:UInt32}"
 _LAST_CLAIMED_ON = """
 SELECT partition, argMax(domain, next) FROM rollup WHERE grain = 'fence' AND source = {source:UInt32} GROUP BY partition
 """
@@ -67,11 +74,13 @@ class Replica:
     def __init__(self, db: ClickHouse, source: int) -> None:
         self._db = db
         self._source = source
+        self.alone = False  # known since the first `refresh`: the tables are not replicated
 
     def refresh(self) -> ReplicaState | None:
         """Lets inserts wait for a second replica, if one is registered. Raises ClickHouseUnavailable. Blocks."""
-        state = replica_state(self._db)
+        state = None if self.alone else replica_state(self._db)
         if state is None:
+            self.alone = True
             return None
         if not state.usable:
             raise ClickHouseUnavailable(f"ClickHouse at {self._db.address} is not connected to Keeper as a replica")
@@ -81,7 +90,8 @@ class Replica:
     def begin_claim(self, partitions: Collection[int]) -> str:
         """Brings the server up to date; returns its name as a replica, empty if it is none.
 
-        Raises NotTheIngestReplica if the last claim was on another replica, which could still commit. Blocks.
+        Raises NotTheIngestReplica if the last claim was on another replica, which could still commit, or on another
+        shard. Blocks.
         """
         state = self.refresh()
         if state is None:
@@ -94,7 +104,20 @@ class Replica:
                     f"{state.name}: let CLICKMILL_CLICKHOUSE_URL name {name}; `clickmill failover {name}` is the way "
                     f"to move to {state.name}"
                 )
+        self._refuse_partitions_of_other_shards(partitions)
         return state.name
+
+    def _refuse_partitions_of_other_shards(self, partitions: Collection[int]) -> None:
+        """What was never counted here may have been, if the number of shards has changed."""
+        counted = {partition for (partition,) in self._db.query(_COUNTED, {"source": self._source})}
+        new = sorted({*partitions} - counted)
+        if not new or shard_of(self._db).count == 1:
+            return
+        for partition, watermark in self._db.query(_ON_OTHER_SHARDS, {"source": self._source, "partitions": new}):
+            raise NotTheIngestReplica(
+                f"partition {partition} is counted up to {watermark} on another shard: has the number of shards "
+                "changed? Partitions of a topic stay on their shards; a topic of another name may use the new ones"
+            )
 
     def settle(self) -> None:
         """Returns once every part on the server is committed and every committed one is there. Blocks.

@@ -10,8 +10,7 @@ from ingest.errors import OperatorError
 from rollups.clickhouse import ClickHouse
 from rollups.installation import EVENT_ID_KEY, ensure_event_id_key, new_key
 from rollups.migrations.migrate import migrations, retention_statements, statements
-
-WORKERS, API = "clickmill", "clickmill_api"
+from rollups.model import READERS, WORKERS
 
 _SHARDED = ("rollup", "seen")
 _OF_WORKERS = (*_SHARDED, "sources", "installation", "topic_partitions", "partition_states", "log_marks")
@@ -77,7 +76,7 @@ def cluster_ddl(cluster: str) -> list[str]:
 
 
 def _tables(cluster: str) -> list[str]:
-    made = [f"CREATE DATABASE IF NOT EXISTS {database} ON CLUSTER '{cluster}'" for database in (WORKERS, API)]
+    made = [f"CREATE DATABASE IF NOT EXISTS {database} ON CLUSTER '{cluster}'" for database in (WORKERS, READERS)]
     for statement in _newest(statement for _, _, file in migrations() for statement in statements(file)):
         made += _on_cluster(statement, cluster)
     return made
@@ -105,18 +104,18 @@ def _event_id_key() -> str:
 
 def _on_cluster(statement: str, cluster: str) -> list[str]:
     if altered := _ALTER.match(statement):  # the table that holds the rows, and the distributed one
-        databases = (WORKERS,) if altered[1] in _ON_WORKERS_ONLY else (WORKERS, API)
+        databases = (WORKERS,) if altered[1] in _ON_WORKERS_ONLY else (WORKERS, READERS)
         return [_placed(statement, altered, database, cluster) for database in databases]
     found = _OBJECT.match(statement)
     if found is None:
         raise ValueError(f"no rule for the cluster: {statement[:60]}")
     kind, name = found.groups()
     if kind == "VIEW":  # over all shards for people, over its own for a worker
-        return [_placed(statement, found, database, cluster) for database in (WORKERS, API)]
+        return [_placed(statement, found, database, cluster) for database in (WORKERS, READERS)]
     if kind == "MATERIALIZED VIEW" or "ENGINE = Null" in statement:
         return [_placed(statement, found, WORKERS, cluster)]
     sharded = name in _SHARDED
-    home, other = (WORKERS, API) if name in _OF_WORKERS else (API, WORKERS)
+    home, other = (WORKERS, READERS) if name in _OF_WORKERS else (READERS, WORKERS)
     table = _placed(_replicated(statement, home, name, sharded), found, home, cluster)
     reach = cluster if sharded else f"{cluster}_all"
     distributed = f"ENGINE = Distributed('{reach}', '{home}', '{name}')"

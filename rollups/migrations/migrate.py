@@ -7,6 +7,7 @@ from importlib.resources import files
 
 from rollups.clickhouse import ClickHouse
 from rollups.installation import ensure_event_id_key
+from rollups.model import READERS, WORKERS
 
 _COMMENT = re.compile(r"^\s*--.*$", re.MULTILINE)
 
@@ -58,7 +59,6 @@ def retention_statements(db: ClickHouse, table: str, days: int) -> list[str]:
 
 def has_retention(db: ClickHouse) -> bool:
     """Whether old clicks are deleted from the rollups."""
-    [(engine,)] = db.query(
-        "SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = 'rollup'"
-    )
-    return "TTL" in engine
+    holders = f"(currentDatabase(), if(currentDatabase() = '{READERS}', '{WORKERS}', ''))"
+    rows = db.query(f"SELECT engine_full FROM system.tables WHERE database IN {holders} AND name = 'rollup'")
+    return any("TTL" in engine for (engine,) in rows)

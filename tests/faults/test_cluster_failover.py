@@ -25,6 +25,11 @@ from tests.unit.rollups.delivery.test_batch_insert import SOURCE, table, total
 
 __all__ = ["cluster", "migrated"]
 
+COMMIT_IS_UNCERTAIN = (
+    "replicated_merge_tree_commit_zk_fail_after_op",
+    "replicated_merge_tree_commit_zk_fail_when_recovering_from_hw_fault",
+)
+
 
 @dataclass
 class Shard:
@@ -95,6 +100,33 @@ def test_a_claim_on_a_replicated_table_ends_inserts_or_sees_them(shard: Shard, r
             )
     shard.check(watermark)
     record("cluster: a zombie's insert in flight while its successor claims", times)
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_an_insert_that_lost_keeper_while_it_committed_counts_once_unless_it_is_killed(
+    shard: Shard, killed: bool, record: Record
+) -> None:
+    """Keeper has committed it and the other replica has it, but its server does not know and asks again and again."""
+    epoch, _, _ = claim(shard.on_a)
+    hasty = ClickHouse(shard.a.url, timeout=5)
+    hasty.insert_settings = shard.on_a.insert_settings
+    for failpoint in COMMIT_IS_UNCERTAIN:
+        shard.on_a.command(f"SYSTEM ENABLE FAILPOINT {failpoint}")
+    assert shard.insert(hasty, epoch, 0) is Outcome.UNKNOWN
+    assert (total(shard.on_a), total(shard.on_b)) == (0, 20)
+    if killed:
+        shard.on_a.command("KILL QUERY WHERE startsWith(Settings['log_comment'], 'clickmill insert') SYNC")
+    for failpoint in COMMIT_IS_UNCERTAIN:
+        shard.on_a.command(f"SYSTEM DISABLE FAILPOINT {failpoint}")
+    watermark = shard.counted(shard.on_a)
+    hasty.close()
+    if not killed:
+        assert watermark == 40
+        shard.check(40)
+        record("cluster: Keeper lost during a commit", 1)
+        return
+    assert (watermark, total(shard.on_a), total(shard.on_b)) == (20, 20, 40)
+    record("cluster, control: killed instead of waited for, counts must be wrong", 1)
 
 
 def test_an_old_replica_that_lives_is_not_replaced_and_a_dead_one_is(shard: Shard, record: Record) -> None:

@@ -49,7 +49,7 @@ class Schedules(RuleBasedStateMachine):
     def claim(self, number: int) -> None:
         worker, fences = self.workers[number], Fences(self.db, SOURCE)
         epoch = fences.raise_fences([0])[0]
-        fences.kill_inflight_inserts([0])
+        fences.end_inflight_inserts([0])
         start = Markers(self.db, SOURCE).read()[0].next
         lease = Lease(0, State.READY, epoch, start, start, FetchPosition(start))
         worker.leases.held = {0: lease}

@@ -64,7 +64,7 @@ def test_without_the_fence_a_zombie_and_its_successor_count_the_same(
 def test_without_the_drain_an_insert_under_way_counts_again(
     db: ClickHouse, zones: TimeZones, monkeypatch: pytest.MonkeyPatch, record: Record
 ) -> None:
-    monkeypatch.setattr(Fences, "kill_inflight_inserts", lambda *_: None)
+    monkeypatch.setattr(Fences, "end_inflight_inserts", lambda *_: None)
     with changed_view(db, SLOW), ThreadPoolExecutor(1) as threads:
         for _ in range(TRIES):
             epoch, start, _ = claim(db)

@@ -34,7 +34,7 @@ def claim(db: ClickHouse, partition: int = 0) -> tuple[int, int, bool]:
     """(epoch, watermark, whether the claim is ours), by the steps of rollups/delivery/claims.py."""
     fences = Fences(db, SOURCE)
     epoch = fences.raise_fences([partition])[partition]
-    fences.kill_inflight_inserts([partition])
+    fences.end_inflight_inserts([partition])
     marker = Markers(db, SOURCE).read()[partition]
     return epoch, marker.next, marker.epoch == epoch
 

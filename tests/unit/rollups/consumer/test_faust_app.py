@@ -13,6 +13,7 @@ from faust.types import TP
 
 from rollups.consumer.faust_app import build_app
 from rollups.delivery.leases import Leases
+from rollups.delivery.shard import Shard
 from rollups.model import FetchPosition, Records
 from rollups.pipeline import Intake
 from rollups.settings import Settings
@@ -20,7 +21,7 @@ from rollups.settings import Settings
 
 def test_the_consumer_waits_shortly_and_leaves_out_what_was_aborted() -> None:
     async def made() -> tuple[Any, Any]:
-        app = build_app(Settings(kafka_url="127.0.0.1:1"), Leases(), cast(Intake, None))
+        app = build_app(Settings(kafka_url="127.0.0.1:1"), Leases(), cast(Intake, None), Shard())
         consumer = app.consumer._thread._create_worker_consumer(app.transport)
         plain = AIOKafkaConsumer(fetch_max_wait_ms=7, isolation_level="read_committed")
         await asyncio.gather(consumer.stop(), plain.stop())
@@ -37,7 +38,7 @@ def test_records_of_a_partition_that_was_taken_away_during_the_fetch_are_left_ou
         return await work(*arguments, **options)
 
     async def fetched(tp: TP) -> Any:
-        thread = build_app(Settings(kafka_url="127.0.0.1:1"), Leases(), cast(Intake, None)).consumer._thread
+        thread = build_app(Settings(kafka_url="127.0.0.1:1"), Leases(), cast(Intake, None), Shard()).consumer._thread
         consumer = MagicMock()
         consumer.assignment.return_value = {tp}
         consumer._fetcher.fetched_records = AsyncMock(return_value={tp: [Records()]})
@@ -51,7 +52,7 @@ def test_records_of_a_partition_that_was_taken_away_during_the_fetch_are_left_ou
 
 def test_an_app_needs_no_directory_that_it_can_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def start() -> None:
-        await build_app(Settings(kafka_url="127.0.0.1:1"), Leases(), cast(Intake, None)).on_first_start()
+        await build_app(Settings(kafka_url="127.0.0.1:1"), Leases(), cast(Intake, None), Shard()).on_first_start()
 
     monkeypatch.chdir(tmp_path)
     asyncio.run(start())
