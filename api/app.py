@@ -87,7 +87,7 @@ def create_app(
     app.state.metrics, app.state.end_streams = metrics, streams.stop  # served and called by the process
     app.include_router(ClicksEndpoint(reader, authentication, catalog, cache, Cursors(settings.admin_key)).router())
     _include_insights(app, Insights(callers, cache), reader, LiveEndpoint(authentication, callers, streams))
-    _include_statistics(app, Statistics(authentication, limiter, callers, cache), ClickCounts(reader, metrics), reader)
+    _include_statistics(app, Statistics(authentication, limiter, catalog, cache), ClickCounts(reader, metrics), reader)
     _include_discovery(app, OwnKeyEndpoint(authentication, catalog))
     app.router.routes.append(Route("/mcp", mcp))
     app.include_router(AdminEndpoints(authentication, keys, catalog, cache).router())

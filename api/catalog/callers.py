@@ -17,8 +17,6 @@ from api.query.change_detection import ClickOwner
 from api.query.response_cache import ResponseCache
 from ingest.event import MAX_ID
 
-_ACCOUNT_BYTES = 500
-
 
 class Callers:
     """Admits callers, within the limits of their key or plan. For one event loop."""
@@ -41,9 +39,7 @@ class Callers:
 
     async def account(self, account_id: int) -> Account:
         """Plan and zone of an account, from the cache."""
-        account, _ = await self._cache.get(
-            self._catalog.account, account_id, last_day=None, size=lambda _: _ACCOUNT_BYTES
-        )
+        account, _ = await self._cache.get(self._catalog.account, account_id, last_day=None)
         return account
 
     async def zone(self, owner: ClickOwner | None) -> ZoneInfo:
@@ -52,9 +48,7 @@ class Callers:
             return ZoneInfo("UTC")
         if owner.grain == "account_hour":
             return (await self.account(owner.id)).zone
-        zone, _ = await self._cache.get(
-            self._catalog.publisher_zone, owner.id, last_day=None, size=lambda _: _ACCOUNT_BYTES
-        )
+        zone, _ = await self._cache.get(self._catalog.publisher_zone, owner.id, last_day=None)
         return zone
 
 

@@ -20,6 +20,7 @@ POLL_SECONDS = 0.5
 ENTRY_SECONDS = 60.0  # for changes that no poll detects: rows deleted by their age, parts removed by hand
 MAX_BYTES = 64 * 1024 * 1024
 ENTRY_BYTES = 800  # of an entry besides its body
+SMALL_BYTES = 500  # of the facts of an account
 _POLLS = 64  # that are remembered
 
 Value = TypeVar("Value")
@@ -79,13 +80,13 @@ class ResponseCache:
         read: Callable[..., Value],
         *arguments: Hashable,
         last_day: date | None,
-        size: Callable[[Value], int],
+        size: Callable[[Value], int] = lambda _: SMALL_BYTES,
     ) -> tuple[Value, float | None]:
         """`read(*arguments)`, called in a thread or cached, and the `as_of` of `Snapshot` that holds for it.
 
         The function and its arguments are the key, so they determine the value: the scope of the caller is among them,
         and `read` is no lambda made for the call. `last_day` is the last day that the value depends on, None if it
-        depends on the catalogue only; `size` gives its bytes.
+        depends on the catalogue only; `size` gives its bytes, if they are not few.
 
         Raises ClickHouseUnavailable if the database does not respond, and the errors of `read`.
         """

@@ -15,7 +15,7 @@ from fastapi.security import APIKeyHeader
 from api.access.authentication import Authentication
 from api.access.plans import Plan
 from api.access.rate_limits import RateLimiter
-from api.catalog.callers import Callers
+from api.catalog.catalog import Catalog
 from api.http.conditional import ResponseBody, conditional_response, day_has_ended
 from api.http.errors import StatisticsCode, StatisticsError
 from api.http.openapi import Responses, success_responses
@@ -42,11 +42,11 @@ class Statistics:
     """Admits requests and responds to them. For one event loop."""
 
     def __init__(
-        self, authentication: Authentication, limiter: RateLimiter, callers: Callers, cache: ResponseCache
+        self, authentication: Authentication, limiter: RateLimiter, catalog: Catalog, cache: ResponseCache
     ) -> None:
         self._authentication = authentication
         self._limiter = limiter
-        self._callers = callers
+        self._catalog = catalog
         self.cache = cache
 
     @asynccontextmanager
@@ -70,7 +70,7 @@ class Statistics:
 
     async def _resolve(self, request: Request) -> Caller:
         account_id = await self._authentication.statistics_caller(request)
-        account = await self._callers.account(account_id)
+        account, _ = await self.cache.get(self._catalog.account, account_id, last_day=None)
         return Caller(account_id, account.plan, account.zone)
 
     async def respond(
