@@ -86,7 +86,7 @@ class Deployment:
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=200,
+            timeout=400,
         )
         assert not check or done.returncode == 0, f"{arguments}: {done.stdout}\n{done.stderr}\n{self.logs()}"
         return done
@@ -112,7 +112,7 @@ class Deployment:
         [found] = self.containers(service)
         return found
 
-    def wait_healthy(self, *services: str, seconds: float = 120) -> None:
+    def wait_healthy(self, *services: str, seconds: float = 240) -> None:
         deadline = time.monotonic() + seconds
         while states := self.troubled(services or SERVICES):
             assert time.monotonic() < deadline, f"not healthy after {seconds:.0f} s: {states}\n{self.logs()}"
