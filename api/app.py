@@ -28,6 +28,7 @@ from api.http.middleware import install_middleware
 from api.http.openapi import DocumentedApp, schema_router
 from api.insights.common import Insights
 from api.insights.series import SeriesEndpoint
+from api.insights.top import TopEndpoint
 from api.live.endpoint import LiveEndpoint
 from api.live.feed import ChangeFeed
 from api.live.streams import LiveStreams
@@ -86,7 +87,7 @@ def create_app(
     app = _app_without_routes(settings, lifespan)
     app.state.metrics, app.state.end_streams = metrics, streams.stop  # served and called by the process
     app.include_router(ClicksEndpoint(reader, authentication, catalog, cache, Cursors(settings.admin_key)).router())
-    _include_insights(app, Insights(callers, cache), reader, LiveEndpoint(authentication, callers, streams))
+    _include_insights(app, LiveEndpoint(authentication, callers, streams), Insights(callers, cache), reader, catalog)
     _include_statistics(app, Statistics(authentication, limiter, catalog, cache), ClickCounts(reader, metrics), reader)
     _include_discovery(app, OwnKeyEndpoint(authentication, catalog))
     app.router.routes.append(Route("/mcp", mcp))
@@ -119,9 +120,12 @@ def _include_discovery(app: FastAPI, own_key: OwnKeyEndpoint) -> None:
     app.include_router(schema_router())
 
 
-def _include_insights(app: FastAPI, insights: Insights, reader: ClickHouse, live: LiveEndpoint) -> None:
-    app.include_router(SeriesEndpoint(reader, insights).router())
+def _include_insights(
+    app: FastAPI, live: LiveEndpoint, insights: Insights, reader: ClickHouse, catalog: Catalog
+) -> None:
     app.include_router(live.router())
+    app.include_router(SeriesEndpoint(reader, insights).router())
+    app.include_router(TopEndpoint(reader, catalog, insights).router())
 
 
 def _include_statistics(app: FastAPI, statistics: Statistics, counts: ClickCounts, reader: ClickHouse) -> None:

@@ -97,6 +97,15 @@ class Catalog:
         )
         return ZoneInfo(rows[0][0] if rows else "UTC")
 
+    def group_names(self, account_id: int, groups: Sequence[int]) -> dict[int, str]:
+        """The names of these groups of an account; one without an entry is missing."""
+        rows = self._reader.query(
+            "SELECT grp_idx, name FROM groups FINAL WHERE account_id = {account:UInt64} "
+            "AND grp_idx IN {groups:Array(UInt64)}",
+            {"account": account_id, "groups": list(groups)},
+        )
+        return dict(rows)
+
     def names(self, publishers: Iterable[int], advertisers: Iterable[int], networks: Iterable[int]) -> Names:
         known = self._names
         asked = {"publisher": set(publishers), "advertiser": set(advertisers), "network": set(networks)}

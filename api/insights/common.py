@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Literal
+from datetime import UTC, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -32,7 +32,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """A selection, its zone, and the time up to which its clicks are counted, in seconds since 1970.
+    """A selection, its zone, and the time up to which its clicks are counted.
 
     `counted_to` is a quarter of an hour, at most the end of the selection, so that a response that time does not
     change can be cached; None: unknown. `cut` is the wall hour at which comparisons are cut, None for a range that
@@ -41,16 +41,12 @@ class Asked:
 
     selection: Selection
     zone: ZoneInfo
-    counted_to: int | None
+    counted_to: datetime | None
     cut: int | None
 
-    def local(self, wall: int) -> str:
-        """When a wall hour begins, as ISO 8601 with the offset of the zone."""
-        return datetime.fromtimestamp(instant(wall, self.zone), self.zone).isoformat()
-
-    def status(self, end: int) -> Literal["final", "open"]:
-        """`final` if all clicks before a wall hour are counted."""
-        return "final" if self.counted_to is not None and instant(end, self.zone) <= self.counted_to else "open"
+    def instant(self, wall: int) -> datetime:
+        """When a wall hour begins, in the zone."""
+        return datetime.fromtimestamp(instant(wall, self.zone), self.zone)
 
     @property
     def end(self) -> int:
@@ -85,9 +81,10 @@ class Insights:
         selection = parse_selection(request.query_params, owner_asked_for(principal, request.query_params))
         zone, as_of = await self._callers.zone(selection.owner), await self._cache.as_of()
         end = instant(wall_hour(selection.last) + 24, zone)
-        counted_to = None if as_of is None else min(int(as_of) // _STEP_SECONDS * _STEP_SECONDS, end)
+        reached = None if as_of is None else min(int(as_of) // _STEP_SECONDS * _STEP_SECONDS, end)
         moment = time.time() if as_of is None else as_of
         cut = cut_hour(selection.last, moment, zone, whole_days=selection.account_id is None)
+        counted_to = None if reached is None else datetime.fromtimestamp(reached, UTC)
         return Asked(selection=selection, zone=zone, counted_to=counted_to, cut=cut)
 
     async def respond(

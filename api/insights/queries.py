@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Any, NamedTuple
 
-from api.catalog.scopes import scope_condition, scope_exists
+from api.catalog.scopes import AccountScope, scope_condition, scope_exists
 from api.dates import stored_range
 from api.http.errors import NotFound
 from api.insights.buckets import Buckets, day_of, wall_hour
@@ -48,10 +48,15 @@ def read_buckets(db: ClickHouse, selection: Selection, wanted: Buckets, *, hourl
     return [found.get(start, nothing) if start < end else nothing for start, end in wanted.pairs()]
 
 
-def selection_condition(selection: Selection) -> tuple[str, dict[str, Any]]:
-    """The SQL condition on rollup rows of a selection, besides its days, and its parameters."""
+def selection_condition(selection: Selection, *, by_link: bool = False) -> tuple[str, dict[str, Any]]:
+    """The SQL condition on rollup rows of a selection, besides its days, and its parameters.
+
+    `by_link`: the rows of each link, also for a whole account.
+    """
     if selection.account_id is not None:
         condition, parameters = scope_condition(selection.scope)
+        if by_link and isinstance(selection.scope, AccountScope):
+            condition = "grain = 'link_hour'"
         return f"{condition} AND owner = {{account:UInt64}}", {"account": selection.account_id, **parameters}
     conditions, parameters = ["grain = 'affiliate_day'"], {}
     publisher_id = selection.owner and selection.owner.id

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from itertools import pairwise
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
@@ -103,24 +105,25 @@ class SeriesEndpoint:
         table = data if before is None else [{**a, **_beside(b)} for a, b in zip(data, before, strict=True)]
         return Answer(
             {"data": data, "compare": before},
-            {"time_zone": asked.zone.key, "cut_at": None if cut is None else asked.local(cut)},
+            {"time_zone": asked.zone.key, "cut_at": None if cut is None else asked.instant(cut).isoformat()},
             table,
             _COLUMNS if before is None else (*_COLUMNS, *_COMPARED),
         )
 
     def _rows(self, asked: Asked, wanted: Buckets, interval: Interval) -> list[SeriesRow]:
         counts = read_buckets(self._db, asked.selection, wanted, hourly=interval == "hour")
-        return [_row(asked, *pair, count) for pair, count in zip(wanted.pairs(), counts, strict=True)]
+        edges = [asked.instant(wall) for wall in (*wanted.starts, wanted.end)]
+        return [_row(asked, *pair, count) for pair, count in zip(pairwise(edges), counts, strict=True)]
 
 
-def _row(asked: Asked, start: int, end: int, count: Counts) -> SeriesRow:
+def _row(asked: Asked, start: datetime, end: datetime, count: Counts) -> SeriesRow:
     return {
-        "start": asked.local(start),
-        "end": asked.local(end),
+        "start": start.isoformat(),
+        "end": end.isoformat(),
         "clicks": count.clicks,
         "users": count.users,
         "bots": count.bots,
-        "status": asked.status(end),
+        "status": "final" if asked.counted_to is not None and end <= asked.counted_to else "open",
     }
 
 

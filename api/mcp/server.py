@@ -23,7 +23,8 @@ log = logging.getLogger(__name__)
 NAME = "clickmill"
 INSTRUCTIONS = (
     "Click counts by day (get_clicks: affiliate side) and by hour or date (get_clicks_by_hour, get_clicks_by_date: "
-    "short links). Days and hours are local to their owner. A failed tool answers `message` and `status`."
+    "short links); for both over time and compared (get_click_series), and ranked (get_top_clicks). Days and hours are "
+    "local to their owner. A failed tool answers `message` and `status`."
 )
 PROMPT = types.Prompt(
     name="write_integration",

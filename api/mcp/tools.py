@@ -68,6 +68,27 @@ REST_TOOLS = (
         ),
         paths=("/api/statistics/v2/clicks-by-date",),
     ),
+    RestTool(
+        name="get_click_series",
+        title="Clicks over time",
+        description=(
+            "Clicks, unique users and bots by hour, day, week or month, over at most 400 days, also against the period "
+            "before, the same weekdays or the year before (compare): of an account, a link (linkId and domain) or a "
+            "group (grpIdx), or of a publisher, whose clicks have no hours and no users. Needs the key of an account "
+            "or a publisher, or of an admin, who names account_id or publisher_id."
+        ),
+        paths=("/api/insights/v1/series",),
+    ),
+    RestTool(
+        name="get_top_clicks",
+        title="What has the most clicks",
+        description=(
+            "Links or groups of an account, or advertisers, networks or publishers on the affiliate side, with the "
+            "most clicks, the largest gain or the largest loss against the period before; at most 400 days. The row "
+            "(other) has the rest. Needs the key of an account, a publisher or an admin."
+        ),
+        paths=("/api/insights/v1/top",),
+    ),
 )
 BY_NAME = {tool.name: tool for tool in REST_TOOLS}
 API_REQUEST = "api_request"

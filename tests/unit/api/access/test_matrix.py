@@ -59,6 +59,7 @@ CALLS = {
     ("GET", "/api/v1/clicks"): CLICKS,
     ("GET", "/api/v1/live"): DATA,
     ("GET", "/api/insights/v1/series"): DATA,
+    ("GET", "/api/insights/v1/top"): DATA,
     ("GET", "/api/statistics/v1/clicks-by-hour"): STATISTICS,
     ("GET", "/api/statistics/v2/clicks-by-hour"): STATISTICS,
     ("GET", "/api/statistics/v3/clicks-by-hour"): STATISTICS,

@@ -18,6 +18,7 @@ from tests.conftest import emptied
 from tests.support import some
 from tests.support.mcp_client import RawMcp
 from tests.support.seed import (
+    ACCOUNT,
     DOMAIN,
     Callers,
     Daily,
@@ -74,10 +75,15 @@ SCOPE = {
 }
 HOURS = st.fixed_dictionaries({}, optional={"ymd": DAYS, **SCOPE, "fill": st.sampled_from([0, "", "x"])})
 DATES = st.fixed_dictionaries({}, optional={"startYmd": DAYS, "endYmd": DAYS, **SCOPE})
+FROM_TO = {"from": DAYS, "to": DAYS, "account_id": st.just(ACCOUNT), **SCOPE}
+SERIES = st.fixed_dictionaries({}, optional={**FROM_TO, "compare": st.sampled_from(["previous", "x"])})
+TOP = st.fixed_dictionaries({"by": st.sampled_from(["link", "network", ""])}, optional={**FROM_TO, "limit": NUMBERS})
 QUESTIONS = st.one_of(
     st.tuples(st.just("get_clicks"), CLICKS),
     st.tuples(st.just("get_clicks_by_hour"), HOURS),
     st.tuples(st.just("get_clicks_by_date"), DATES),
+    st.tuples(st.just("get_click_series"), SERIES),
+    st.tuples(st.just("get_top_clicks"), TOP),
 )
 ROLES = st.sampled_from(["publisher", "admin", "account", "ingest", "unknown", None])
 
@@ -126,6 +132,8 @@ def assert_the_same(api: Callers, mcp: RawMcp, role: str | None, rest: tuple[str
 )
 @example(question=("get_clicks_by_hour", {"ymd": DAY, "grpIdx": 5}), role="account", generic=True)
 @example(question=("get_clicks_by_date", {"startYmd": "2026-03-01", "endYmd": DAY}), role="account", generic=False)
+@example(question=("get_click_series", {"from": "2026-03-01", "to": DAY}), role="account", generic=False)
+@example(question=("get_top_clicks", {"from": DAY, "to": DAY, "by": "advertiser"}), role="admin", generic=False)
 def test_mcp_answers_what_rest_answers(
     api: Callers, mcp: RawMcp, question: tuple[str, dict[str, Any]], role: str | None, generic: bool
 ) -> None:
@@ -282,6 +290,8 @@ def test_answers_fit_the_schemas_that_the_tools_declare(api: Callers, mcp: RawMc
         ("get_clicks_by_hour", "account", {"ymd": DAY}),
         ("get_clicks_by_hour", "account", {"ymd": DAY, "fill": "1"}),
         ("get_clicks_by_date", "account", {"startYmd": "2026-03-01", "endYmd": DAY}),
+        ("get_click_series", "account", {"from": "2026-03-01", "to": DAY, "compare": "year"}),
+        ("get_top_clicks", "publisher", {"by": "advertiser", "from": "2026-03-01", "to": DAY}),
         ("api_request", "publisher", {"path": "/api/v1/clicks", "query": RANGE}),
     ):
         schema = jsonschema.Draft202012Validator(tools[name]["outputSchema"])
