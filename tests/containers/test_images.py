@@ -9,6 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 from testcontainers.core.container import DockerContainer
+from testcontainers.core.wait_strategies import LogMessageWaitStrategy
+from testcontainers.core.waiting_utils import WaitStrategy
 
 from tests.support.compose_file import image
 from tests.support.docker_servers import docker_missing_reason
@@ -21,6 +23,10 @@ START_SECONDS = 120.0
 @pytest.fixture(scope="module", autouse=True)
 def images() -> None:
     require(docker_missing_reason())
+
+
+def logged(message: str) -> WaitStrategy:
+    return LogMessageWaitStrategy(message).with_startup_timeout(int(START_SECONDS))
 
 
 def clickhouse(**environment: str) -> DockerContainer:
@@ -77,7 +83,7 @@ def test_clickhouse_without_a_password_serves_nobody_outside() -> None:
 
 
 def test_redis_serves_other_containers_as_its_own_user() -> None:
-    with DockerContainer(image("redis")) as server:
+    with DockerContainer(image("redis")).waiting_for(logged("Ready to accept connections")) as server:
         address = server.get_docker_client().bridge_ip(server.get_container_id())
         code, output = server.exec(["redis-cli", "-h", address, "ping"])
         assert (code, output) == (0, b"PONG\n")
@@ -85,7 +91,7 @@ def test_redis_serves_other_containers_as_its_own_user() -> None:
 
 
 def test_kafka_serves_with_its_tools_as_its_own_user_and_keeps_its_topics_over_a_restart() -> None:
-    with DockerContainer(image("kafka")) as broker:
+    with DockerContainer(image("kafka")).waiting_for(logged("Kafka Server started")) as broker:
         topics = ["/opt/kafka/bin/kafka-topics.sh", "--bootstrap-server", "localhost:9092"]
         code, output = broker.exec([*topics, "--create", "--topic", "clicks"])
         assert code == 0, output
