@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.support.clickhouse_server import ClickHouseServer, missing_reason
 from tests.support.kafka_broker import require
 
-SECONDS = 120.0
+SECONDS = 300.0
 
 
 class Embedded:
