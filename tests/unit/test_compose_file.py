@@ -81,6 +81,7 @@ def test_a_service_gets_the_same_secrets_as_variables_and_as_files(name: str) ->
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_service_is_confined(name: str) -> None:
     service = SERVICES[name]
+    assert service["init"] is True
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
