@@ -28,7 +28,6 @@ from ingest.event import MAX_ID
 Responses = dict[int | str, dict[str, Any]]
 
 JSON = "application/json"
-HTML = "text/html"
 
 # For `security` in `openapi_extra`: any one of these credentials.
 HEADER_SECURITY: list[dict[str, list[str]]] = [{"X-Api-Key": []}, {"Bearer": []}, {"APIKey": []}]
@@ -92,7 +91,6 @@ _ERRORS: dict[int, tuple[str, str, tuple[str, ...]]] = {
     500: ("A fault of ours.", "Something went wrong on our side; the request id finds it in our log.", ()),
     503: ("The database cannot be reached.", "The database cannot be reached at the moment.", ("Retry-After",)),
 }
-_PAGE = {"schema": {"type": "string"}, "example": "<!doctype html>…"}  # of an error, for a browser
 _OF_EVERY_SECURED_CALL = (401, 403, 429, 503)
 _OF_EVERY_BODY = (408, 413)
 
@@ -162,7 +160,7 @@ def _error_response(status: int, statistics: bool) -> dict[str, Any]:
     return {
         "description": meaning,
         "headers": header_references(headers),
-        "content": {JSON: {"schema": schema, "example": example}, HTML: _PAGE},
+        "content": {JSON: {"schema": schema, "example": example}},
     }
 
 

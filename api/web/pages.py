@@ -23,6 +23,7 @@ _MAIN = "static/app/main.js"
 _THEME = "static/app/theme.js"  # before the first paint, so it is no module
 _ICON = "static/app/icon.svg"
 _FOREVER = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
+_CALLS = ("/api/", "/mcp", "/admin/", "/ingest/")
 _HTML = """\
 <!doctype html>
 <html lang="en">
@@ -99,9 +100,8 @@ class WebPages:
     async def error(self, request: Request, error: Exception) -> Response:
         """A page for a browser that went to an address that fails, the API's own response for any other client."""
         response = await error_response(request, error)
-        headers = request.headers
-        if "text/html" not in headers.get("accept", "") or "x-api-key" in headers or "authorization" in headers:
-            return response  # some clients name HTML by default, but only a browser comes without a header for its key
+        if not _is_for_a_browser(request):
+            return response
         problem = to_problem(error, "Bearer")
         phrase = HTTPStatus(problem.status).phrase
         sign_in = " Sign in there with an API key." if isinstance(error, Unauthorized) else ""
@@ -131,3 +131,9 @@ class WebPages:
 
 
 _OF_THE_BODY = {"content-length", "content-type", "content-security-policy"}
+
+
+def _is_for_a_browser(request: Request) -> bool:
+    """Calls answer in JSON whatever `Accept` says, except to a browser that navigates: some clients name HTML first."""
+    navigates = request.headers.get("sec-fetch-mode") == "navigate"
+    return "text/html" in request.headers.get("accept", "") and (navigates or not request.url.path.startswith(_CALLS))

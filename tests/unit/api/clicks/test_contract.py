@@ -202,7 +202,7 @@ def test_total_pages_is_0_when_empty(api: Callers) -> None:
     assert (meta["total_pages"], meta["total_count"], meta["next_page"], meta["prev_page"]) == (0, 0, None, None)
 
 
-@pytest.mark.parametrize("path", ["/", "/api/v1", "/api/v1/clicks/", "/api/v2/clicks"])
+@pytest.mark.parametrize("path", ["/api/v1", "/api/v1/clicks/", "/api/v2/clicks"])
 def test_errors_404(api: Callers, path: str) -> None:
     assert error(api.client.get(path, headers={"Accept": "text/html"})) == (404, "NOT_FOUND", None)
 
