@@ -70,7 +70,7 @@ def test_the_first_click_of_the_readme(up: Stack, environment: dict[str, str], t
     """The commands print what the page shows, except the hour and the name of the demo's publisher."""
     needed("curl", "bash", "sed")
     [example] = [block for block in examples("../README.md", "sh") if "curl" in block]
-    [shown] = examples("../README.md", "text")
+    shown = examples("../README.md", "text")[0]
     keys = {
         "demo_ingest_key": up.key("ingest"),
         "demo_account_key": up.key("account", account_id=1),

@@ -1,4 +1,4 @@
-"""One browser and one demonstration for all tests of the pages."""
+"""One browser and one demonstration for the tests of a module."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.browser import chromium, require_chromium
 from tests.support.stack import Stack, embedded_stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it is open, an event loop runs in this thread, where others may want theirs
 def browser() -> Iterator[Browser]:
     with chromium() as running:
         yield running
