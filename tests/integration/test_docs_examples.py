@@ -56,7 +56,7 @@ def clicks(up: Stack) -> int:
 
 
 def run(words: list[str | Path], environment: dict[str, str], directory: Path) -> str:
-    done = subprocess.run(words, env=environment, cwd=directory, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(words, env=environment, cwd=directory, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
