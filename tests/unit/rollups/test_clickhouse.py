@@ -14,6 +14,16 @@ def test_codes_have_the_names_of_clickhouse(db: ClickHouse) -> None:
     assert names == [code.name for code in codes]
 
 
+def test_trouble_of_replicas_and_starting_servers_is_not_taken_for_poison(db: ClickHouse) -> None:
+    """Else clicks become dead letters while a server starts."""
+    trouble = "REPLICA|QUORUM|KEEPER|INITIALIZED|ASYNC_LOAD|OVERLOADED|LOCKED|RESTARTED|DROPPED|CANCEL"
+    sql = "SELECT number, errorCodeToName(number) FROM numbers(1100) WHERE match(errorCodeToName(number), {t:String})"
+    found = db.query(sql, {"t": trouble})
+    assert (667, "NOT_INITIALIZED") in found
+    other = {"POSTGRESQL_REPLICATION_INTERNAL_ERROR"}
+    assert not [row for row in found if row[0] not in {*IMPAIRED, *TOO_MUCH} and row[1] not in other]
+
+
 @pytest.mark.parametrize("length", [0, 1, 1000, 1001, 20_000])
 def test_lists_may_be_longer_than_a_parameter(db: ClickHouse, length: int) -> None:
     """20,000 of these numbers are 400 kB, and ClickHouse takes no parameter above 128 KiB."""
