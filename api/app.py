@@ -89,7 +89,7 @@ def create_app(
     app.include_router(ClicksEndpoint(reader, authentication, catalog, cache, Cursors(settings.admin_key)).router())
     _include_insights(app, LiveEndpoint(authentication, callers, streams), Insights(callers, cache), reader, catalog)
     _include_statistics(app, Statistics(authentication, limiter, catalog, cache), ClickCounts(reader, metrics), reader)
-    _include_discovery(app, OwnKeyEndpoint(authentication, catalog))
+    _include_discovery(app, OwnKeyEndpoint(authentication, callers))
     app.router.routes.append(Route("/mcp", mcp))
     app.include_router(AdminEndpoints(authentication, keys, catalog, cache).router())
     app.include_router(audit_router(db, authentication))

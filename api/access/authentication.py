@@ -40,7 +40,8 @@ class Authentication:
 
     async def any_caller(self, request: Request) -> Principal:
         """The caller of a call that keys of every role may make."""
-        principal = await self._resolve(presented_key(request.headers, request.query_params), "X-Api-Key")
+        key = presented_key(request.headers, request.query_params, *ANY_SCHEME)
+        principal = await self._resolve(key, "X-Api-Key")
         await self._limiter.count_key(request, principal.key_id, principal.requests_per_hour)
         return principal
 

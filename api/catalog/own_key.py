@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from anyio import to_thread
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from typing_extensions import TypedDict
 
 from api.access.authentication import Authentication
 from api.access.key_records import Role
-from api.catalog.catalog import Catalog
+from api.catalog.callers import Callers
 from api.dates import iso_utc
-from api.http.openapi import CLICKS_SECURITY, error_responses, example_response
+from api.http.openapi import HEADER_SECURITY, error_responses, example_response
 
 
 class OwnKey(TypedDict):
@@ -40,9 +39,9 @@ _EXAMPLE: OwnKey = {
 class OwnKeyEndpoint:
     """The handler; a key of any role may ask."""
 
-    def __init__(self, authentication: Authentication, catalog: Catalog) -> None:
+    def __init__(self, authentication: Authentication, callers: Callers) -> None:
         self._authentication = authentication
-        self._catalog = catalog
+        self._callers = callers
 
     def router(self) -> APIRouter:
         router = APIRouter(tags=["discovery"])
@@ -52,15 +51,13 @@ class OwnKeyEndpoint:
             summary="Role and scope of the key that asks",
             response_model=OwnKey,
             responses={**example_response(200, _EXAMPLE), **error_responses(401, 429, 503)},
-            openapi_extra={"security": CLICKS_SECURITY},
+            openapi_extra={"security": [*HEADER_SECURITY, {"api_key": []}]},
         )(self.get_own_key)
         return router
 
     async def get_own_key(self, request: Request) -> JSONResponse:
         principal = await self._authentication.any_caller(request)
-        account = None
-        if principal.account_id is not None:
-            account = await to_thread.run_sync(self._catalog.account, principal.account_id)
+        account = None if principal.account_id is None else await self._callers.account(principal.account_id)
         view: OwnKey = {
             "id": principal.key_id,
             "role": principal.role,

@@ -31,6 +31,13 @@ def test_a_key_learns_its_role_and_scope(db: ClickHouse, role: str, known: dict[
     assert asked.keys[role] not in answer.text
 
 
+@pytest.mark.parametrize("header", ["X-Api-Key: {}", "Authorization: Bearer {}", "Authorization: APIKey {}"])
+def test_a_key_is_taken_in_every_header_that_the_document_names(db: ClickHouse, header: str) -> None:
+    asked = callers(db)
+    name, _, value = header.format(asked.keys["account"]).partition(": ")
+    assert asked.client.get("/api/v1/key", headers={name: value}).json()["account_id"] == ACCOUNT
+
+
 def test_it_counts_as_a_call(db: ClickHouse) -> None:
     asked = callers(db, requests_per_hour=1)
     headers = {"X-Api-Key": asked.keys["publisher"]}
