@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import shutil
 import subprocess
@@ -24,8 +25,14 @@ def node(folder: Path, script: Path, *arguments: str, seconds: float = 60) -> su
 def npm_missing_reason(folder: Path) -> str | None:
     """Why what the folder's lock file pins cannot run here, or None. The first call on a machine downloads it."""
     lock, installed = folder / "package-lock.json", folder / "node_modules" / "installed.json"
-    if installed.exists() and installed.read_bytes() == lock.read_bytes():
-        return None
+    with lock.open() as shared:
+        fcntl.flock(shared, fcntl.LOCK_EX)  # several test processes may want it at once
+        if installed.exists() and installed.read_bytes() == lock.read_bytes():
+            return None
+        return _install(folder, lock, installed)
+
+
+def _install(folder: Path, lock: Path, installed: Path) -> str | None:
     options = ("--ignore-scripts", "--omit=optional", "--no-audit", "--no-fund")
     try:
         done = node(folder, _NPM, "ci", *options, seconds=_INSTALL_SECONDS)

@@ -7,6 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Browser, expect
 
+from tests.support.axe import assert_accessible
 from tests.support.browser import open_tab
 from tests.support.stack import ADMIN_KEY, Stack
 
@@ -53,6 +54,23 @@ def test_the_theme_is_that_of_the_system_until_one_is_chosen(browser: Browser, d
         tab.page.reload()
         expect(tab.page.get_by_role("button", name="Light")).to_be_visible()
         assert tab.page.evaluate(ground) == light
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_everybody_can_use_it(browser: Browser, demo: Stack, dark: bool) -> None:
+    with open_tab(browser, dark=dark) as tab:
+        tab.page.goto(demo.api)
+        tab.page.get_by_role("button", name="Sign in as account").click()
+        expect(tab.page.locator("header")).to_contain_text("account 1")
+        assert_accessible(tab.page)
+
+
+def test_a_page_that_cannot_be_read_fails_the_check(browser: Browser, demo: Stack) -> None:
+    with open_tab(browser) as tab:
+        tab.page.goto(demo.api)
+        tab.page.evaluate("document.querySelector('h1').style.color = '#eee'")
+        with pytest.raises(AssertionError, match="color-contrast"):
+            assert_accessible(tab.page)
 
 
 def test_a_wrong_address_leads_to_a_page_with_a_way_back(browser: Browser, demo: Stack) -> None:
