@@ -8,13 +8,13 @@ from typing_extensions import TypedDict
 
 from api.access.authentication import Authentication
 from api.access.key_records import Role
-from api.catalog.callers import Callers
+from api.catalog.callers import Callers, owner_asked_for
 from api.dates import iso_utc
 from api.http.openapi import HEADER_SECURITY, error_responses, example_response
 
 
 class OwnKey(TypedDict):
-    """A key without its text. `plan` and `time_zone` are those of an account."""
+    """A key without its text. `plan` is that of an account, `time_zone` that of an account or publisher."""
 
     id: str
     role: Role
@@ -57,6 +57,8 @@ class OwnKeyEndpoint:
 
     async def get_own_key(self, request: Request) -> JSONResponse:
         principal = await self._authentication.any_caller(request)
+        owner = owner_asked_for(principal, {})
+        zone = None if owner is None else await self._callers.zone(owner)
         account = None if principal.account_id is None else await self._callers.account(principal.account_id)
         view: OwnKey = {
             "id": principal.key_id,
@@ -65,6 +67,6 @@ class OwnKeyEndpoint:
             "account_id": principal.account_id,
             "expires_at": None if principal.expires_at is None else iso_utc(principal.expires_at),
             "plan": account.plan.name if account else None,
-            "time_zone": account.zone.key if account else None,
+            "time_zone": zone.key if zone else None,
         }
         return JSONResponse(view)

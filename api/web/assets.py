@@ -64,6 +64,10 @@ class Assets:
         modules = {f"{PREFIX}{name}": asset.url for name, asset in self._by_name.items() if _is_module(name)}
         return {"imports": {**packages, **modules}}
 
+    def styles(self) -> list[str]:
+        """URLs of all style sheets, in the order of their names: pages change without loading the document again."""
+        return [asset.url for name, asset in self._by_name.items() if name.endswith(".css")]
+
     def modules(self, *entries: str) -> list[str]:
         """URLs of all modules that these load, themselves first: a browser can fetch them at once."""
         found: dict[str, None] = {}

@@ -18,7 +18,6 @@ from starlette.exceptions import HTTPException
 from api.http.errors import ApiError, Unauthorized, error_response, to_problem
 from api.web.assets import PREFIX, Assets
 
-_STYLES = "static/app/style.css"
 _MAIN = "static/app/main.js"
 _THEME = "static/app/theme.js"  # before the first paint, so it is no module
 _ICON = "static/app/icon.svg"
@@ -33,7 +32,7 @@ _HTML = """\
 <meta name="color-scheme" content="light dark">
 <title>{title} · Clickmill</title>
 <link rel="icon" href="{icon}">
-<link rel="stylesheet" href="{styles}">
+{styles}
 <script src="{theme}"></script>
 <script type="importmap">{import_map}</script>
 {preloads}
@@ -120,7 +119,7 @@ class WebPages:
         body = _HTML.format(
             title=escape(title),
             icon=assets[_ICON].url,
-            styles=assets[_STYLES].url,
+            styles="\n".join(f'<link rel="stylesheet" href="{url}">' for url in assets.styles()),
             theme=assets[_THEME].url,
             import_map=self._import_map,
             preloads="\n".join(f'<link rel="modulepreload" href="{url}">' for url in modules),

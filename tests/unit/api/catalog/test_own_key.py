@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rollups.clickhouse import ClickHouse
-from tests.support.seed import ACCOUNT, PUBLISHER, account_on, callers
+from tests.support.seed import ACCOUNT, PUBLISHER, account_on, callers, upsert
 
 NOTHING = {"publisher_id": None, "account_id": None, "expires_at": None, "plan": None, "time_zone": None}
 
@@ -16,13 +16,14 @@ NOTHING = {"publisher_id": None, "account_id": None, "expires_at": None, "plan":
     ("role", "known"),
     [
         ("admin", {}),
-        ("publisher", {"publisher_id": PUBLISHER}),
+        ("publisher", {"publisher_id": PUBLISHER, "time_zone": "Europe/Berlin"}),
         ("account", {"account_id": ACCOUNT, "plan": "Business", "time_zone": "Asia/Seoul"}),
         ("ingest", {}),
     ],
 )
 def test_a_key_learns_its_role_and_scope(db: ClickHouse, role: str, known: dict[str, Any]) -> None:
     account_on(db, "Business", "Asia/Seoul")
+    upsert(db, publishers=[{"publisher_id": PUBLISHER, "name": "Example", "time_zone": "Europe/Berlin"}])
     asked = callers(db)
     answer = asked.client.get("/api/v1/key", headers={"X-Api-Key": asked.keys[role]})
     body = answer.json()
