@@ -15,7 +15,7 @@ test: install       ## every test that this machine can run
 	$(BIN)/pytest --numprocesses 2 --dist loadscope
 
 faults: install     ## crashes, zombies, full disks and broken protections; FAULTS=long for ten times as many
-	$(BIN)/pytest tests/faults --timeout 3600 --numprocesses 2 --dist loadscope
+	$(BIN)/pytest tests/faults --timeout $(if $(FAULTS),6000,600) --numprocesses 2 --dist loadscope
 
 images: install     ## the images that docker-compose.yml names: pulled, else built from packages
 	$(BIN)/python -m tests.containers.make_images

@@ -1,4 +1,4 @@
-"""The cluster of the tests, migrated once for the process, whole and empty at the start of each test."""
+"""The cluster of the tests, migrated once for a module, whole and empty at the start of each test."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.kafka_broker import require
 SETTLE_SECONDS = 60.0
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # four servers and ZooKeeper slow all that runs beside them
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     require(missing_reason())
     with running_cluster(tmp_path_factory.mktemp("cluster")) as cluster:

@@ -1,4 +1,4 @@
-"""The summary at the end of `make faults`."""
+"""The cluster for the modules that want one, and the summary at the end of `make faults`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.faults.clusters import cluster, migrated
 from tests.faults.engines import ENGINES
+
+__all__ = ["cluster", "migrated"]
 
 Record = Callable[[str, int], None]
 

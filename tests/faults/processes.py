@@ -47,7 +47,10 @@ class Program:
 
     def ended(self, seconds: float = 120) -> int:
         """Waits for the end. Returns the exit status; fails the test unless it is done, fenced or killed."""
-        output, _ = self.child.communicate(timeout=seconds)
+        try:
+            output, _ = self.child.communicate(timeout=seconds)
+        finally:
+            self.kill()
         code = self.child.returncode
         assert code in (0, 5, -signal.SIGKILL), f"exit status {code}\n{output[-3000:]}\n{self.log.read_text()[-3000:]}"
         return code
@@ -69,7 +72,10 @@ class Strace:
             pytest.fail(f"strace did not attach: {line}")
         time.sleep(0.1)
 
-    def stop(self) -> None:
+    def __enter__(self) -> Strace:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self.child.terminate()
         self.child.communicate()
 

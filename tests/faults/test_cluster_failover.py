@@ -16,14 +16,12 @@ from rollups.delivery.markers import Markers
 from rollups.delivery.replica import QUORUM, NotTheIngestReplica, Replica, sync_replica
 from rollups.failover import TABLES, Failover, FailoverRefused, rejoin
 from rollups.transform.timezones import TimeZones
-from tests.faults.clusters import cluster, is_usable, migrated, wait_until
+from tests.faults.clusters import is_usable, wait_until
 from tests.faults.conftest import Record
 from tests.faults.test_protocol import claim
 from tests.faults.views import SLOW, changed_view
 from tests.support.clickhouse_cluster import Cluster, Node
 from tests.unit.rollups.delivery.test_batch_insert import SOURCE, table, total
-
-__all__ = ["cluster", "migrated"]
 
 COMMIT_IS_UNCERTAIN = (
     "replicated_merge_tree_commit_zk_fail_after_op",

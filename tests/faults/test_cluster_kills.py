@@ -16,15 +16,13 @@ from api.query.executor import read_limits
 from api.settings import Settings
 from rollups.clickhouse import ClickHouse, ClickHouseError
 from rollups.delivery.replica import sync_replica
-from tests.faults.clusters import cluster, mend, migrated, wait_until
+from tests.faults.clusters import mend, wait_until
 from tests.faults.conftest import Record
 from tests.faults.processes import LONG, Program
 from tests.faults.shard_program import PARTITIONS
 from tests.faults.world import World, differences, served_counts, truth
 from tests.support.clickhouse_cluster import Cluster, Node
 from tests.support.stack import CLICKMILL
-
-__all__ = ["cluster", "migrated"]
 
 CLICKS = 40_000
 TIMES = {

@@ -15,15 +15,13 @@ from api.settings import Settings
 from rollups.clickhouse import ClickHouse
 from rollups.delivery.replica import NotTheIngestReplica, Replica
 from rollups.delivery.shard import Shard, shard_of
-from tests.faults.clusters import cluster, migrated, wait_until
+from tests.faults.clusters import wait_until
 from tests.faults.conftest import Record
 from tests.faults.test_cluster_kills import clickmill
 from tests.support import free_port
 from tests.support.clickhouse_cluster import NAME, Cluster, Node
 from tests.support.kafka_broker import KafkaBroker
 from tests.support.stack import ADMIN_KEY, LIMITLESS, Process, Stack
-
-__all__ = ["cluster", "migrated"]
 
 NOON_MS = 1_767_268_800_000
 DAY = datetime.fromtimestamp(NOON_MS / 1000, UTC).date().isoformat()

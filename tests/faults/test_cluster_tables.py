@@ -7,10 +7,7 @@ import pytest
 from ingest.errors import OperatorError
 from rollups.clickhouse import ClickHouse
 from rollups.migrations.cluster import cluster_ddl, migrate_cluster
-from tests.faults.clusters import migrated
 from tests.support.clickhouse_cluster import NAME, Cluster
-
-__all__ = ["migrated"]
 
 TABLES = """
 SELECT database, name, engine, create_table_query FROM system.tables WHERE database LIKE 'clickmill%' ORDER BY ALL

@@ -126,10 +126,9 @@ def test_with_deduplication_tokens_instead_a_batch_is_lost(tmp_path: Path, kind:
     victim = subprocess.Popen([*command, "pause"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert victim.stdout is not None
     assert victim.stdout.readline().strip() == "go?"
-    strace = Strace(engine.pid(victim), "/^rename", tmp_path / "strace", "error=EIO:signal=KILL:when=1")
-    victim.communicate("go\n")
+    with Strace(engine.pid(victim), "/^rename", tmp_path / "strace", "error=EIO:signal=KILL:when=1"):
+        victim.communicate("go\n")
     assert victim.returncode != 0
-    strace.stop()
     engine.kill()
     engine.start()
     retried = subprocess.run([*command, "retry"], cwd=ROOT, capture_output=True, text=True, check=True)

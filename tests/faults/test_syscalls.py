@@ -76,12 +76,14 @@ class Batch:
         shutil.copytree(self.saved, self.engine.path, symlinks=True)
         self.engine.start()
         program = self._program(part.clicks, *part.options, *options, module=part.module)
-        assert program.said("go?"), program.log.read_text()
-        log = self.directory / "strace"
-        strace = Strace(self.engine.pid(program.child), call, log, fault, paths)
-        program.go()
-        code = self.engine.wait(program.child)
-        strace.stop()
+        try:
+            assert program.said("go?"), program.log.read_text()
+            log = self.directory / "strace"
+            with Strace(self.engine.pid(program.child), call, log, fault, paths):
+                program.go()
+                code = self.engine.wait(program.child)
+        finally:
+            program.kill()  # it would write into the next experiment
         return code, log.read_text().splitlines()
 
     def recover(self) -> None:

@@ -28,6 +28,7 @@ from tests.support.downloads import downloaded
 from tests.support.kafka_broker import require
 
 START_SECONDS = 60.0
+START_ATTEMPTS = 3  # one start in some hundreds ends with "recursive_mutex lock failed"
 STOP_SECONDS = 30.0
 BOTH_ENGINES = pytest.mark.parametrize("db", ["chDB", "server"], indirect=True)
 SERVER = pytest.mark.parametrize("db", ["server"], indirect=True)
@@ -89,16 +90,12 @@ class ClickHouseServer:
         return f"clickhouse://{user}:{password}@127.0.0.1:{self.port}/default"
 
     def start(self) -> None:
-        """Starts the process and waits until it responds. Blocks."""
-        program = [sys.executable, str(PROGRAM), str(library()), "Server", "--config-file", str(self._configure())]
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(program, stdout=log, stderr=log, env=os.environ | self.environment)
-        deadline = time.monotonic() + START_SECONDS
-        while not self._responds():
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                self.kill()
-                raise RuntimeError(f"ClickHouse did not start:\n{self.log.read_text(errors='replace')[-4000:]}")
-            time.sleep(0.01)
+        """Starts the process and waits until it responds; again if it crashes, as what runs a server does. Blocks."""
+        for _ in range(START_ATTEMPTS):
+            self._launch()
+            if self._responds_in_time():
+                return
+        raise RuntimeError(f"ClickHouse did not start:\n{self.log.read_text(errors='replace')[-4000:]}")
 
     def stop(self) -> None:
         """SIGTERM: statements in progress are finished first."""
@@ -150,6 +147,21 @@ class ClickHouseServer:
         users = {"profiles": {"default": ""}, "quotas": {"default": ""}, "users": {self.user: user}}
         _write(self.path / "users.xml", users)
         return _write(self.path / "config.xml", {**server, **self._config})
+
+    def _launch(self) -> None:
+        program = [sys.executable, str(PROGRAM), str(library()), "Server", "--config-file", str(self._configure())]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(program, stdout=log, stderr=log, env=os.environ | self.environment)
+
+    def _responds_in_time(self) -> bool:
+        """False, and no process is left, if it ends or says nothing in time."""
+        deadline = time.monotonic() + START_SECONDS
+        while not self._responds():
+            if self.process is None or self.process.poll() is not None or time.monotonic() > deadline:
+                self.kill()
+                return False
+            time.sleep(0.01)
+        return True
 
     def _responds(self) -> bool:
         try:
