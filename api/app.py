@@ -29,6 +29,7 @@ from api.http.openapi import DocumentedApp, schema_router
 from api.insights.common import Insights
 from api.insights.series import SeriesEndpoint
 from api.insights.top import TopEndpoint
+from api.integration.endpoint import IntegrationEndpoint
 from api.live.endpoint import LiveEndpoint
 from api.live.feed import ChangeFeed
 from api.live.streams import LiveStreams
@@ -117,6 +118,7 @@ def _app_without_routes(settings: Settings, lifespan: Lifespan[FastAPI]) -> Fast
 def _include_discovery(app: FastAPI, own_key: OwnKeyEndpoint) -> None:
     app.include_router(own_key.router())
     app.include_router(Discovery(app.openapi).router())
+    app.include_router(IntegrationEndpoint().router())
     app.include_router(schema_router())
 
 

@@ -27,6 +27,12 @@ _RULES = """\
 - Answers carry an `ETag`; send it as `If-None-Match` and take 304 as unchanged."""
 
 
+_DRAFT = (
+    "A program without a model has read the need like this; check it, above all what it calls unclear. `code` is a "
+    "sample of the call:"
+)
+
+
 class Discovery:
     """The handlers. They require no key, since they show no data."""
 
@@ -86,8 +92,8 @@ def mcp_integration(base_url: str, tools: list[ToolView]) -> Json:
     }
 
 
-def integration_prompt(openapi: Json, base_url: str, need: str, language: str | None) -> str:
-    """A prompt for a model that writes code: the need and a manual of the API."""
+def integration_prompt(openapi: Json, base_url: str, need: str, language: str | None, draft: str | None) -> str:
+    """A prompt for a model that writes code: the need, what the server makes of it, and a manual of the API."""
     return "\n".join(
         [
             f"Write a small, complete program{f' in {language}' if language else ''} that meets this need with the "
@@ -99,6 +105,7 @@ def integration_prompt(openapi: Json, base_url: str, need: str, language: str | 
             "Read the key from the environment variable CLICKMILL_KEY; never write it into the code.",
             "Use only the calls and parameters below, follow every page, and say what you assumed.",
             "",
+            *(() if draft is None else (_DRAFT, "", draft, "")),
             *_manual(openapi),
         ]
     )

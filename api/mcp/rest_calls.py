@@ -88,14 +88,25 @@ async def read_document(app: ASGIApp, path: str, request: Request) -> str:
     return response.text
 
 
+async def draft_integration(app: ASGIApp, need: str, language: str | None, request: Request) -> str | None:
+    """The body of `/api/v1/integration`, by default with curl; None if it is refused, as is a need that is too long."""
+    for chosen in (language or "curl").lower(), "curl":
+        call = RestCall("/api/v1/integration", (("need", need), ("language", chosen)))
+        response = await _send(app, call, request)
+        if response.status_code == 200:
+            return response.text
+    return None
+
+
 async def _send(app: ASGIApp, call: RestCall, request: Request) -> httpx.Response:
     key = presented_key(request.headers, request.query_params, *ANY_SCHEME)
     headers = {"accept": "application/json", "x-request-id": request_id(request), **credentials(call, key)}
-    if (agent := request.headers.get("user-agent")) is not None:
-        headers["user-agent"] = agent
+    for name in ("host", "user-agent"):  # samples of code name the host
+        if (value := request.headers.get(name)) is not None:
+            headers[name] = value
     # As bytes: httpx accepts only ASCII in texts.
     raw = [(name.encode(), value.encode("latin-1", "backslashreplace")) for name, value in headers.items()]
-    url = httpx.URL(f"http://localhost{call.path}?{urlencode(call.query, errors='replace')}")
+    url = httpx.URL(f"{request.url.scheme}://localhost{call.path}?{urlencode(call.query, errors='replace')}")
     # Without an httpx client, which would add headers. The client's address is passed on for limits by address.
     client = (request.client.host, request.client.port) if request.client else ("", 0)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=client)

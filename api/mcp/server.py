@@ -15,7 +15,7 @@ from starlette.requests import Request
 
 from api.http.headers import request_id
 from api.mcp.discovery import integration_prompt
-from api.mcp.rest_calls import call_tool, read_document
+from api.mcp.rest_calls import call_tool, draft_integration, read_document
 from api.mcp.tools import Json, tool_list
 
 log = logging.getLogger(__name__)
@@ -112,8 +112,9 @@ class Handlers:
         given = params.arguments or {}
         if params.name != PROMPT.name or not given.get("need"):
             raise _not_found(f"The only prompt is {PROMPT.name}, and its argument `need` is required.")
-        base_url = str(_request(context).base_url)
-        text = integration_prompt(self._app.openapi(), base_url, given["need"], given.get("language"))
+        need, language, request = given["need"], given.get("language"), _request(context)
+        draft = await draft_integration(self._app, need, language, request)
+        text = integration_prompt(self._app.openapi(), str(request.base_url), need, language, draft)
         message = types.PromptMessage(role="user", content=types.TextContent(type="text", text=text))
         return types.GetPromptResult(description=PROMPT.description, messages=[message])
 

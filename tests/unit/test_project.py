@@ -37,7 +37,7 @@ def test_every_setting_is_documented() -> None:
 @pytest.mark.parametrize(
     ("process", "others"),
     [
-        ("deploy.processes.api", ["aiokafka", "faust", "numba", "ahocorasick_rs"]),
+        ("deploy.processes.api", ["aiokafka", "faust", "numba", "ahocorasick_rs", "dateparser"]),
         ("deploy.processes.collector", ["faust", "numba", "mcp", "ahocorasick_rs"]),
         ("deploy.processes.worker", ["mcp"]),
         ("deploy.cli", ["faust", "numba", "mcp", "ahocorasick_rs"]),

@@ -87,6 +87,8 @@ PLAUSIBLE: dict[str, list[Any]] = {
     "grpIdxList": [None, "5", "5,6"],
     "pages": [None, 1, 2],
     "fill": [None, "1"],
+    "need": ["clicks of last week", "top 10 links as CSV"],
+    "today": [None, "2026-03-31"],
 }
 DOCUMENT = create_app(Away(), Settings(admin_key=ADMIN_KEY)).openapi()
 OPERATIONS = [(method.upper(), path) for path, item in DOCUMENT["paths"].items() for method in item]

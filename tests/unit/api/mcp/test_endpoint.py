@@ -102,6 +102,18 @@ def test_the_prompt_holds_the_need_and_every_call(api: Callers, mcp: RawMcp) -> 
     )
 
 
+def test_the_prompt_holds_what_the_server_makes_of_the_need(mcp: RawMcp) -> None:
+    for language, code in (("Python", "urlopen"), ("Ruby", "curl -")):
+        arguments = {"need": "clicks of group 12 per hour", "language": language}
+        (message,) = mcp.result("prompts/get", {"name": "write_integration", "arguments": arguments})["messages"]
+        assert "clicksByHour" in message["content"]["text"]
+        assert code in message["content"]["text"]
+        assert "http://localhost/api/statistics/v2/clicks-by-hour" in message["content"]["text"]
+    long = {"need": "clicks " * 200}
+    (message,) = mcp.result("prompts/get", {"name": "write_integration", "arguments": long})["messages"]
+    assert "alternatives" not in message["content"]["text"]
+
+
 @pytest.mark.parametrize("accept", ["*/*", "application/json", "text/html", "application/json, text/event-stream"])
 def test_get_tells_the_version(api: Callers, accept: str) -> None:
     answer = api.client.get("/mcp", headers={"Accept": accept})
