@@ -14,12 +14,14 @@ from api.dates import FIRST_DAY
 class LocalHour:
     """An hour, 0 to 23, of a local day: its start and end in seconds since 1970 (UTC).
 
-    An hour that is repeated, or longer, because the clock is set back ends with its repetition.
+    An hour that is repeated, or longer, because the clock is set back ends with its repetition, which begins at
+    `repeated_at`.
     """
 
     hour: int
     starts: int
     ends: int
+    repeated_at: int | None = None
 
 
 @lru_cache(maxsize=1024)
@@ -34,13 +36,15 @@ def _local_hour(day: date, hour: int, zone: ZoneInfo) -> LocalHour | None:
     if len({offset for pair in offsets for offset in pair}) == 1:  # the clock does not change in this hour
         starts = midnight + hour * 3600 - offsets[0][0]
         return LocalHour(hour, starts, starts + 3600)
-    moments = []
+    moments, repeated = [], []
     for minute in range(60):
         before, after = _offsets(day, hour, minute, zone)
         if before >= after:  # otherwise it lies in the gap of a clock set forward (PEP 495)
             wall = midnight + hour * 3600 + minute * 60
             moments += [wall - before, wall - after]
-    return LocalHour(hour, min(moments), max(moments) + 60) if moments else None
+        if before > after:
+            repeated.append(wall - after)
+    return LocalHour(hour, min(moments), max(moments) + 60, min(repeated, default=None)) if moments else None
 
 
 def _offsets(day: date, hour: int, minute: int, zone: ZoneInfo) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from typing import Any
 from ingest.event.addresses import AddressHasher
 
 WORKERS, READERS = "clickmill", "clickmill_api"  # the databases of a cluster
+REPEATED = 32  # is added to an hour of the rollups when the clock, set back, shows it for the second time
 LATE_SECONDS = 60.0  # behind by more than this, a partition is late
 LOG_APPEND_TIME = 1  # timestamp_type of a record if the broker sets the time
 

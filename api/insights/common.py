@@ -19,7 +19,7 @@ from api.http.errors import Forbidden
 from api.http.negotiation import preferred_media_type
 from api.http.openapi import JSON, Responses, error_responses, success_responses
 from api.http.tabular import CSV, CSV_CONTENT_TYPE, csv_header, csv_line
-from api.insights.buckets import cut_hour, instant, wall_hour
+from api.insights.buckets import DAY, cut_hour, instant, wall_hour
 from api.insights.parameters import Selection, parse_selection
 from api.query.response_cache import ResponseCache
 
@@ -51,7 +51,7 @@ class Asked:
     @property
     def end(self) -> int:
         """The wall hour after the selection."""
-        return wall_hour(self.selection.last) + 24
+        return wall_hour(self.selection.last) + DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Insights:
                 raise Forbidden(f"The {plan.name} plan has no statistics.")
         selection = parse_selection(request.query_params, owner_asked_for(principal, request.query_params))
         zone, as_of = await self._callers.zone(selection.owner), await self._cache.as_of()
-        end = instant(wall_hour(selection.last) + 24, zone)
+        end = instant(wall_hour(selection.last) + DAY, zone)
         reached = None if as_of is None else min(int(as_of) // _STEP_SECONDS * _STEP_SECONDS, end)
         moment = time.time() if as_of is None else as_of
         cut = cut_hour(selection.last, moment, zone, whole_days=selection.account_id is None)

@@ -8,9 +8,13 @@ from typing import Any, NamedTuple
 from api.catalog.scopes import AccountScope, scope_condition, scope_exists
 from api.dates import stored_range
 from api.http.errors import NotFound
-from api.insights.buckets import Buckets, day_of, wall_hour
+from api.insights.buckets import DAY, HOUR, WALL_HOUR, Buckets, day_of, wall_hour
 from api.insights.parameters import Selection
 from rollups.clickhouse import ClickHouse
+from rollups.model import REPEATED
+
+# A repeated hour that is no bucket of its own belongs to the hour.
+_HOUR_KEY = f"{WALL_HOUR} - (hour >= {REPEATED} AND NOT has({{repeated:Array(Int32)}}, toInt32({WALL_HOUR})))"
 
 
 class Counts(NamedTuple):
@@ -27,14 +31,14 @@ def read_buckets(db: ClickHouse, selection: Selection, wanted: Buckets, *, hourl
     days = stored_range(day_of(wanted.starts[0]), day_of(wanted.end - 1)) if wanted.starts else None
     found: dict[int, Counts] = {}
     if days is not None:
-        key = "toInt32(day) * 24 + hour" if hourly else "toInt32(day) * 24"
+        key = _HOUR_KEY if hourly else f"toInt32(day) * {DAY}"
         strays, starts = _strays(wanted, days, hourly=hourly)
         bucket = f"transform({key}, {{strays:Array(Int32)}}, {{starts:Array(Int32)}}, {key})" if strays else key
         condition, parameters = selection_condition(selection)
         rows = db.query(
             f"SELECT toInt32({bucket}) AS bucket, sum(clicks), sum(bots), {_users(selection)} FROM rollup "
             f"WHERE {condition} AND day BETWEEN {{first:Date}} AND {{last:Date}} "
-            "AND toInt32(day) * 24 + hour < {end:Int32} GROUP BY bucket",
+            f"AND {WALL_HOUR} < {{end:Int32}} GROUP BY bucket",
             {
                 **parameters,
                 "first": days[0],
@@ -42,6 +46,7 @@ def read_buckets(db: ClickHouse, selection: Selection, wanted: Buckets, *, hourl
                 "end": wanted.end,
                 "strays": strays,
                 "starts": starts,
+                "repeated": [start for start in wanted.starts if start % HOUR],
             },
         )
         found = {start: _counts(selection, clicks, bots, users) for start, clicks, bots, users in rows}
@@ -89,8 +94,8 @@ def _counts(selection: Selection, clicks: int, bots: int, users: int) -> Counts:
 
 def _strays(wanted: Buckets, days: tuple[date, date], *, hourly: bool) -> tuple[list[int], list[int]]:
     """The keys of rows that do not begin a bucket, and the start of the bucket of each."""
-    step = 1 if hourly else 24
+    step = HOUR if hourly else DAY
     known = set(wanted.starts)
-    keys = range(max(wanted.starts[0], wall_hour(days[0])), min(wanted.end, wall_hour(days[1]) + 24), step)
+    keys = range(max(wanted.starts[0], wall_hour(days[0])), min(wanted.end, wall_hour(days[1]) + DAY), step)
     strays = [key for key in keys if key not in known]
     return strays, [wanted.start_of(key) for key in strays]

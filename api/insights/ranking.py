@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from api.dates import stored_range
-from api.insights.buckets import day_of
+from api.insights.buckets import WALL_HOUR, day_of
 from api.insights.parameters import Dimension, Order, Selection
 from api.insights.queries import selection_condition
 from rollups.clickhouse import ClickHouse
@@ -38,7 +38,7 @@ FROM
         sumIf(bots, now) AS now_bots, sumIf(clicks, before) AS before_clicks
     FROM
     (
-        SELECT *, toInt32(day) * 24 + hour AS wall, wall >= {{now_start:Int32}} AND wall < {{now_end:Int32}} AS now,
+        SELECT *, {wall} AS wall, wall >= {{now_start:Int32}} AND wall < {{now_end:Int32}} AS now,
             wall >= {{before_start:Int32}} AND wall < {{before_end:Int32}} AS before
         FROM {source} WHERE {condition} AND day BETWEEN {{first:Date}} AND {{last:Date}}
     )
@@ -85,6 +85,7 @@ def read_ranking(
     found = db.query(
         _TOP.format(
             columns=columns,
+            wall=WALL_HOUR,
             ranked=f"{ranked} AND grp_idx > 0" if dimension == "group" else ranked,
             users="0" if selection.account_id is None else "uniqMergeIf(users, now)",
             source=_WITH_GROUPS if dimension == "group" else "rollup",

@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 from api.catalog.catalog import Catalog
 from api.http.openapi import HEADER_SECURITY
-from api.insights.buckets import wall_hour
+from api.insights.buckets import DAY, wall_hour
 from api.insights.common import Answer, Asked, Insights, documented_responses
 from api.insights.parameters import TOP, Dimension, Order, parse_dimension, parse_limit, parse_order
 from api.insights.queries import require_existence
@@ -92,7 +92,7 @@ class TopEndpoint:
         selection, start = asked.selection, wall_hour(asked.selection.first)
         cut = asked.end if asked.cut is None else min(asked.cut, asked.end)
         now = Span(start, asked.end if order == "clicks" else cut)
-        before = Span(start - selection.days * 24, cut - selection.days * 24)
+        before = Span(start - selection.days * DAY, cut - selection.days * DAY)
         ranking = read_ranking(self._db, selection, dimension, order, limit, now, before)
         if not any((ranking.rows, ranking.rest.clicks, ranking.rest.bots)):
             require_existence(self._db, selection)

@@ -14,6 +14,7 @@ from api.catalog.scopes import LinkScope, Scope, scope_condition, scope_exists
 from api.dates import stored_range
 from api.statistics.parameters import not_found
 from rollups.clickhouse import ClickHouse, Row
+from rollups.model import REPEATED
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ class ClickCounts:
             self._above.labels(cause)
 
     def by_hour(self, account_id: int, scope: Scope, first: date, last: date) -> dict[tuple[date, int], ClickCount]:
-        rows = self._read("day, hour", account_id, scope, first, last)
+        rows = self._read(f"day, hour % {REPEATED}", account_id, scope, first, last)
         return {(day, hour): count for (day, hour), count in self._capped_rows(rows, account_id)}
 
     def by_day(self, account_id: int, scope: Scope, first: date, last: date) -> dict[date, ClickCount]:

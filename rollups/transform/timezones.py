@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rollups.clickhouse import ClickHouse, Row
+from rollups.model import REPEATED
 
 DEFAULT_ZONE = "UTC"
 _MINUTE = 60  # zones change their offset on whole minutes only, except one in 1972: Newfoundland at 00:01 until 2011
@@ -115,23 +116,28 @@ def _known(zone: str) -> str:
 
 
 @lru_cache(maxsize=65536)
-def _offset(zone: str, minute: int) -> int:
-    """The UTC offset of the zone in seconds, at a minute since 1970."""
-    offset = datetime.fromtimestamp(minute * _MINUTE, ZoneInfo(zone)).utcoffset()
-    return 0 if offset is None else int(offset.total_seconds())
+def _offset(zone: str, minute: int) -> tuple[int, int]:
+    """The UTC offset of the zone in seconds, at a minute since 1970, and 1 if the clock repeats it."""
+    local = datetime.fromtimestamp(minute * _MINUTE, ZoneInfo(zone))
+    offset = local.utcoffset()
+    return 0 if offset is None else int(offset.total_seconds()), local.fold
 
 
 def local_day_hour(clicked_at_ms: Ints, owners: Ints, zones: OwnerZones) -> tuple[Ints, Ints]:
-    """Local day (days since 1970) and hour (0–23) of each click in the zone of its owner. Blocks for unknown owners."""
+    """Local day (days since 1970) and hour of each click in the zone of its owner. Blocks for unknown owners.
+
+    Hours are 0 to 23, and higher by REPEATED when the clock shows them for the second time.
+    """
     seconds = clicked_at_ms // 1000
-    local = np.empty_like(seconds)
+    local, repeated = np.empty_like(seconds), np.empty_like(seconds)
     distinct, place = np.unique(owners, return_inverse=True)
     by_owner = zones.zones_of(distinct.tolist())
     names = np.array([by_owner[owner] for owner in distinct.tolist()], dtype=object)
     for zone in set(names.tolist()):
         rows = (names == zone)[place]
         minutes, where = np.unique(seconds[rows] // _MINUTE, return_inverse=True)
-        offsets = np.array([_offset(zone, minute) for minute in minutes.tolist()], dtype=np.int64)
+        offsets, folds = np.array([_offset(zone, minute) for minute in minutes.tolist()], dtype=np.int64).T
         local[rows] = seconds[rows] + offsets[where]
+        repeated[rows] = folds[where]
     np.maximum(local, 0, out=local)  # the first hours of 1970 in a western zone; dates of ClickHouse start in 1970
-    return local // _DAY, local % _DAY // 3600
+    return local // _DAY, local % _DAY // 3600 + repeated * REPEATED

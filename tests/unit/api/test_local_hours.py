@@ -29,11 +29,16 @@ def walked_hours(day: date, zone: ZoneInfo) -> list[LocalHour]:
     start = datetime(day.year, day.month, day.day, tzinfo=UTC) - timedelta(hours=15)
     moments = [start + timedelta(minutes=minute) for minute in range(54 * 60)]
     hours: dict[int, list[int]] = {}
+    repeated: dict[int, int] = {}
     for moment in moments:
         local = moment.astimezone(zone)
         if local.date() == day:
             hours.setdefault(local.hour, []).append(int(moment.timestamp()))
-    return [LocalHour(hour, min(minutes), max(minutes) + 60) for hour, minutes in sorted(hours.items())]
+            if local.fold:
+                repeated.setdefault(local.hour, int(moment.timestamp()))
+    return [
+        LocalHour(hour, min(minutes), max(minutes) + 60, repeated.get(hour)) for hour, minutes in sorted(hours.items())
+    ]
 
 
 @settings(max_examples=60)

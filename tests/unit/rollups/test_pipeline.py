@@ -256,6 +256,22 @@ def test_local_days_and_hours_are_those_of_the_owner(db: ClickHouse) -> None:
     assert [str(day) for (day,) in db.query("SELECT day FROM clicks_daily")] == ["2026-01-02"]
 
 
+def test_an_hour_that_the_clock_repeats_is_one_in_the_views(db: ClickHouse) -> None:
+    db.insert("accounts", [(1, "A", "Free", "Europe/Berlin")], ["account_id", "name", "plan", "time_zone"])
+    first = 1_792_888_200_000  # 2026-10-25, 2:30 in summer
+    log = MemoryLog()
+    for number, at in enumerate((first, first + 3_600_000, first + 7_200_000)):
+        log.append(0, click(number, clicked_at=at, visitor_id="v"), at=first + 7_200_000)
+    asyncio.run(consumed(db, log, {0}))
+    for view in ("clicks_hourly", "clicks_hourly_by_account"):
+        assert db.query(f"SELECT hour, clicks, users FROM {view} ORDER BY hour") == [(2, 2, 1), (3, 1, 1)]
+    assert db.query("SELECT DISTINCT hour FROM rollup WHERE grain = 'account_hour' ORDER BY hour") == [
+        (2,),
+        (3,),
+        (34,),
+    ]
+
+
 def test_a_repeat_counts_once_and_its_own_retry_is_a_duplicate(db: ClickHouse) -> None:
     log = MemoryLog()
     log.append(0, click(0))

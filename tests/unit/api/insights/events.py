@@ -8,6 +8,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from rollups.clickhouse import ClickHouse
+from rollups.model import REPEATED
 from tests.support.seed import DOMAIN
 
 _HOURLY = """
@@ -38,7 +39,7 @@ class Event:
 
 
 def insert_account(db: ClickHouse, account: int, zone: str, events: Iterable[Event]) -> None:
-    rows = [(f"{_local(event, zone):%Y-%m-%d}", _local(event, zone).hour, event.link, event.user) for event in events]
+    rows = [(*_day_hour(event, zone), event.link, event.user) for event in events]
     db.command(_HOURLY, {"account": account, "domain": DOMAIN, "rows": rows})
 
 
@@ -53,6 +54,11 @@ def counted(events: Iterable[Event], start: str, end: str) -> tuple[int, int, in
     inside: Sequence[Event] = [event for event in events if first <= event.at < last]
     users = [event.user for event in inside if event.user]
     return len(users), len(set(users)), len(inside) - len(users)
+
+
+def _day_hour(event: Event, zone: str) -> tuple[str, int]:
+    local = _local(event, zone)
+    return f"{local:%Y-%m-%d}", local.hour + local.fold * REPEATED
 
 
 def _local(event: Event, zone: str) -> datetime:

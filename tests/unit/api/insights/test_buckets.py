@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from api.dates import FIRST_DAY
 from api.insights.buckets import (
+    DAY,
+    HOUR,
     Buckets,
     Comparison,
     Interval,
@@ -27,6 +29,7 @@ from tests.support import some
 
 BERLIN = ZoneInfo("Europe/Berlin")
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe", "America/Sao_Paulo"]
+AUTUMN = date(2026, 10, 25)
 
 
 def day(text: str) -> date:
@@ -34,7 +37,7 @@ def day(text: str) -> date:
 
 
 def whole(first: str, last: str, interval: Interval, zone: ZoneInfo = BERLIN) -> Buckets:
-    return buckets(day(first), wall_hour(day(last)) + 24, interval, zone)
+    return buckets(day(first), wall_hour(day(last)) + DAY, interval, zone)
 
 
 def days(found: Buckets) -> list[str]:
@@ -46,7 +49,7 @@ def days(found: Buckets) -> list[str]:
     [
         pytest.param("2026-03-28", 24, 24, id="usual"),
         pytest.param("2026-03-29", 23, 23, id="forward"),
-        pytest.param("2026-10-25", 24, 25, id="back"),  # two hours from 2 to 3: the rollup has them as one
+        pytest.param("2026-10-25", 25, 25, id="back"),
     ],
 )
 def test_hours_of_a_day(on: str, count: int, hours: int) -> None:
@@ -57,8 +60,29 @@ def test_hours_of_a_day(on: str, count: int, hours: int) -> None:
 
 def test_a_skipped_hour_belongs_to_the_hour_before() -> None:
     found = whole("2026-03-29", "2026-03-29", "hour")
-    assert [start % 24 for start in found.starts[:4]] == [0, 1, 3, 4]
+    assert [start % DAY // HOUR for start in found.starts[:4]] == [0, 1, 3, 4]
     assert found.start_of(wall_hour(day("2026-03-29"), 2)) == wall_hour(day("2026-03-29"), 1)
+
+
+def test_a_repeated_hour_is_two_buckets() -> None:
+    found = whole(str(AUTUMN), str(AUTUMN), "hour")
+    starts = [datetime.fromtimestamp(instant(start, BERLIN), BERLIN).isoformat()[11:] for start in found.starts[1:5]]
+    assert starts == ["01:00:00+02:00", "02:00:00+02:00", "02:00:00+01:00", "03:00:00+01:00"]
+
+
+def test_a_repeated_hour_is_compared_with_nothing() -> None:
+    given = whole(str(AUTUMN), str(AUTUMN), "hour")
+    before = compared(given, AUTUMN, AUTUMN, "previous")
+    start, end = list(before.pairs())[3]
+    assert instant(start, BERLIN) == instant(end, BERLIN)
+
+
+@pytest.mark.parametrize(("moment", "starts"), [("00:30:00", 2), ("01:30:00", 3)])
+def test_the_cut_of_a_day_on_which_the_clock_is_set_back(moment: str, starts: int) -> None:
+    at = datetime.fromisoformat(f"{AUTUMN}T{moment}+00:00").timestamp()
+    cut = cut_hour(AUTUMN, at, BERLIN, whole_days=False)
+    assert cut is not None
+    assert len(buckets(AUTUMN, cut, "hour", BERLIN).starts) == starts
 
 
 def test_weeks_begin_on_mondays_and_months_on_the_first() -> None:
@@ -85,7 +109,7 @@ def test_29_february_has_no_date_a_year_before() -> None:
     pairs = list(compared(given, day("2028-02-28"), day("2028-03-01"), "year").pairs())
     assert [pair for pair in pairs[24:48] if pair[0] != pair[1]] == []
     assert len(pairs) == 72
-    assert sum(end - start for start, end in pairs) == 48
+    assert sum(end - start for start, end in pairs) == 2 * DAY
 
 
 @pytest.mark.parametrize(
@@ -100,7 +124,7 @@ def test_a_range_that_has_not_ended_is_cut(moment: str, cut: str | None, daily: 
     at = datetime.fromisoformat(moment).timestamp()
     for expected, whole_days in ((cut, False), (daily, True)):
         found = cut_hour(day("2026-03-30"), at, BERLIN, whole_days=whole_days)
-        assert expected == (None if found is None else f"{day_of(found)} {found % 24}")
+        assert expected == (None if found is None else f"{day_of(found)} {found % DAY // HOUR}")
 
 
 @given(
@@ -115,7 +139,7 @@ def test_buckets_have_each_moment_once(
     name: str, interval: Interval, comparison: Comparison | None, first: date, length: int, hours: int
 ) -> None:
     zone, last = ZoneInfo(name), first + timedelta(days=length - 1)
-    given = buckets(first, min(wall_hour(first) + hours, wall_hour(last) + 24), interval, zone)
+    given = buckets(first, min(wall_hour(first) + hours * HOUR, wall_hour(last) + DAY), interval, zone)
     found = given if comparison is None else compared(given, first, last, comparison)
     assert len(found.starts) == len(given.starts)
     edges = [instant(wall, zone) for wall in [*found.starts, found.end]]
@@ -129,4 +153,4 @@ def test_buckets_have_each_moment_once(
 
 
 def test_wall_hours_count_from_1970() -> None:
-    assert (wall_hour(FIRST_DAY, 5), day_of(29), day_of(-1)) == (5, date(1970, 1, 2), date(1969, 12, 31))
+    assert (wall_hour(FIRST_DAY, 5), day_of(29 * HOUR), day_of(-1)) == (5 * HOUR, date(1970, 1, 2), date(1969, 12, 31))
