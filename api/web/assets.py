@@ -18,7 +18,7 @@ _TYPES = {
     ".mjs": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-_IMPORTS = re.compile(r"""(?:\bfrom|\bimport)\s*["']([^"']+)["']""")
+_IMPORTS = re.compile(r"""(?<!["'])\b(?:from|import)\s*["']([^"']+)["']""")  # not in a text, "from"
 
 # Packages that modules import by name; their files lie in `vendor`.
 PACKAGES = {

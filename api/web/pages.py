@@ -55,7 +55,10 @@ class Page:
     module: str
 
 
-PAGES = (Page("/", "Start", "static/home/page.js"),)
+PAGES = (
+    Page("/", "Start", "static/home/page.js"),
+    Page("/dashboard", "Dashboard", "static/dashboard/page.js"),
+)
 
 
 class WebPages:

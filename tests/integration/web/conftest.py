@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.support.browser import chromium, require_chromium
+from tests.support.page_clicks import PageClicks, send_page_clicks
 from tests.support.stack import Stack, embedded_stack
 
 
@@ -24,3 +25,14 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     stack.wait_for_output("up", "From event sent to number served")
     yield stack
     stack.stop()
+
+
+@pytest.fixture(scope="module")
+def page_clicks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageClicks]:
+    """A stack with clicks that are known, and no others."""
+    require_chromium()
+    stack = embedded_stack(tmp_path_factory.mktemp("page_clicks"))
+    try:
+        yield send_page_clicks(stack)
+    finally:
+        stack.stop()

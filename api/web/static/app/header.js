@@ -4,7 +4,10 @@ import { path } from "./router.js";
 import { principal, signOut } from "./session.js";
 import { nextTheme, theme } from "./theme_switch.js";
 
-const LINKS = [["/", "Start"]];
+const LINKS = [
+  ["/", "Start"],
+  ["/dashboard", "Dashboard"],
+];
 
 export function Header() {
   const who = principal.value;

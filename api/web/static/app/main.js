@@ -7,6 +7,7 @@ import { followLinks, path } from "./router.js";
 
 const PAGES = {
   "/": () => import("../home/page.js"),
+  "/dashboard": () => import("../dashboard/page.js"),
 };
 
 function App() {

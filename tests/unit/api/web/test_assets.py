@@ -43,7 +43,9 @@ def test_a_file_is_compressed_once(tmp_path: Path) -> None:
 
 
 def test_modules_are_found_through_relative_imports_and_packages(tmp_path: Path) -> None:
-    assets = write(tmp_path, main='import {a} from "./a.js"', a='import"preact";export * from"./b.js"', b="", c="")
+    assets = write(
+        tmp_path, main='import {a} from "./a.js";x("from", "to")', a='import"preact";export * from"./b.js"', b="", c=""
+    )
     names = ("static/main.js", "static/a.js", PACKAGES["preact"], "static/b.js")
     assert assets.modules("static/main.js") == [assets[name].url for name in names]
 
