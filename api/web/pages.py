@@ -58,6 +58,7 @@ class Page:
 PAGES = (
     Page("/", "Start", "static/home/page.js"),
     Page("/dashboard", "Dashboard", "static/dashboard/page.js"),
+    Page("/playground", "Playground", "static/playground/page.js"),
 )
 
 

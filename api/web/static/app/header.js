@@ -7,6 +7,7 @@ import { nextTheme, theme } from "./theme_switch.js";
 const LINKS = [
   ["/", "Start"],
   ["/dashboard", "Dashboard"],
+  ["/playground", "Playground"],
 ];
 
 export function Header() {

@@ -8,6 +8,7 @@ import { followLinks, path } from "./router.js";
 const PAGES = {
   "/": () => import("../home/page.js"),
   "/dashboard": () => import("../dashboard/page.js"),
+  "/playground": () => import("../playground/page.js"),
 };
 
 function App() {

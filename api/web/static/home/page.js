@@ -6,7 +6,8 @@ import { signIn } from "../app/session.js";
 export const title = "Start";
 
 const CARDS = [
-  ["/dashboard", "Dashboard", "Clicks by day and hour, the top, what rises and falls, live. Sign in with a key."],
+  ["/dashboard", "Dashboard", "Clicks by day and hour, the top, what rises and falls, live. Sign in with a key.", true],
+  ["/playground", "Playground", "Every call and MCP tool as a form: send it, see the answer, take the code with you.", true],
   ["/api/v1/schema", "OpenAPI", "Every call with its parameters, limits and errors, for code generators and clients."],
   ["/mcp/integration.json", "MCP", "The address and configuration with which an assistant asks for clicks."],
   ["/llms.txt", "llms.txt", "The manual of the API, for language models."],
@@ -24,7 +25,8 @@ export function Page() {
     <${DemoKeys} />
     <ul class="cards">
       ${CARDS.map(
-        ([to, name, text]) => html`<li><a href=${to} data-page=${to === "/dashboard" ? "" : null}><strong>${name}</strong><span>${text}</span></a></li>`,
+        ([to, name, text, page = null]) =>
+          html`<li><a href=${to} data-page=${page}><strong>${name}</strong><span>${text}</span></a></li>`,
       )}
     </ul>
   `;

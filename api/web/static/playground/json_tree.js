@@ -1,0 +1,82 @@
+// JSON as a tree that folds. Only what is open is drawn, a part of long lists at a time, so that no body is too large.
+import { useState } from "preact/hooks";
+import { html } from "../app/html.js";
+
+const STEP = 100; // entries that one click shows
+const OPEN_ENTRIES = 5; // of a list, which are open at first
+const MAX_PREVIEW = 10;
+const MAX_TEXT = 300;
+
+/** A value that `parse` has read. */
+export function JsonTree({ value }) {
+  return html`<div class="json"><${Node} value=${value} depth=${0} open /></div>`;
+}
+
+/** Integers with more digits than JavaScript's numbers hold become BigInts, where the browser tells their text. */
+export function parse(text) {
+  return JSON.parse(text, (_, value, context) => {
+    const exact = typeof value !== "number" || Number.isSafeInteger(value) || !/^-?\d+$/.test(context?.source ?? "");
+    return exact ? value : BigInt(context.source);
+  });
+}
+
+function Node({ name, value, depth, open: openAtFirst }) {
+  const [open, setOpen] = useState(openAtFirst);
+  if (value === null || typeof value !== "object") {
+    return html`<div><${Name} name=${name} /><${Leaf} value=${value} /></div>`;
+  }
+  const [start, end] = Array.isArray(value) ? "[]" : "{}";
+  const entries = Object.entries(value);
+  if (!entries.length) return html`<div><${Name} name=${name} />${start}${end}</div>`;
+  return html`
+    <div>
+      <button class="fold" aria-expanded=${open} onClick=${() => setOpen(!open)}>
+        <${Name} name=${name} />${start}${!open && html`<${Preview} entries=${entries} list=${start === "["} />`}
+        ${!open && end}
+      </button>
+      ${open && html`<${Entries} entries=${entries} depth=${depth + 1} list=${start === "["} />${end}`}
+    </div>
+  `;
+}
+
+function Entries({ entries, depth, list }) {
+  const [shown, setShown] = useState(STEP);
+  const left = entries.length - shown;
+  return html`
+    <div class="inside">
+      ${entries.slice(0, shown).map(
+        ([name, value], index) =>
+          html`<${Node} name=${list ? null : name} value=${value} depth=${depth} open=${!list || index < OPEN_ENTRIES} />`,
+      )}
+      ${left > 0 &&
+      html`<button class="more" onClick=${() => setShown(shown + STEP)}>
+        ${Math.min(left, STEP)} more of ${left.toLocaleString()}
+      </button>`}
+    </div>
+  `;
+}
+
+/** What a folded part holds, in a line. */
+function Preview({ entries, list }) {
+  if (list) return html`<span class="preview">${entries.length.toLocaleString()} entries</span>`;
+  const leaves = entries.filter(([, value]) => value === null || typeof value !== "object").slice(0, MAX_PREVIEW);
+  return html`<span class="preview">
+    ${leaves.map(([name, value], index) => html`${index > 0 && ", "}${name}: <${Leaf} value=${value} max=${40} />`)}
+    ${leaves.length < entries.length && " …"}
+  </span>`;
+}
+
+const Name = ({ name }) => (name === null || name === undefined ? null : html`<bdi class="name">${quoted(name)}</bdi>: `);
+
+function Leaf({ value, max = MAX_TEXT }) {
+  const [all, setAll] = useState(false);
+  if (typeof value !== "string") return html`<span class=${typeof value}>${String(value)}</span>`;
+  const cut = !all && value.length > max;
+  return html`<bdi class="string">${quoted(cut ? `${value.slice(0, max)}…` : value)}</bdi>${cut &&
+  max === MAX_TEXT &&
+  html`<button class="more" onClick=${() => setAll(true)}>all ${value.length.toLocaleString()} characters</button>`}`;
+}
+
+/** As in JSON, with characters that turn the direction of text, or are not seen, as escapes. */
+const quoted = (text) =>
+  JSON.stringify(text).replace(/[\p{Cf}\u2028\u2029]/gu, (found) => `\\u{${found.codePointAt(0).toString(16)}}`);
