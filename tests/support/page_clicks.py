@@ -76,17 +76,17 @@ def send_page_clicks(stack: Stack) -> PageClicks:
     """Sends the catalogue and the clicks, and returns once they are counted."""
     clicks = PageClicks(stack)
     stack.admin("PUT", "/admin/catalog", _CATALOG)
-    clicks.send([click(number, at, bot=number % 10 == 3) for number, at in enumerate(_times())])
+    clicks.send([click(number, at, bot=bot) for number, (at, bot) in enumerate(_times())])
     stack.wait_counted()
     return clicks
 
 
-def _times() -> Iterator[datetime]:
-    """Fewer and fewer clicks towards the past, and one in every hour of the days on which the clock is set."""
+def _times() -> Iterator[tuple[datetime, bool]]:
+    """When people and bots click: less towards the past, once in every hour of the days on which the clock is set."""
     now = datetime.now(UTC) - timedelta(seconds=30)
     for step in range(_DAYS * 86_400 // _STEP_SECONDS):
         for copy in range(1 + (step % 7 == 0) + (step < 500)):
-            yield now - timedelta(seconds=step * _STEP_SECONDS + copy)
+            yield now - timedelta(seconds=step * _STEP_SECONDS + copy), step % 10 == 3
     for day, hours in ((SPRING, 23), (AUTUMN, 25)):
         start = datetime(day.year, day.month, day.day, 0, 30, tzinfo=ZoneInfo(ACCOUNT_ZONE)).astimezone(UTC)
-        yield from (start + timedelta(hours=hour) for hour in range(hours))
+        yield from ((start + timedelta(hours=hour), False) for hour in range(hours))

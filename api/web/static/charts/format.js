@@ -29,10 +29,11 @@ export function clock(instant, zone) {
   return new Intl.DateTimeFormat(undefined, format).format(new Date(instant));
 }
 
-/** The local hours of a bucket; the hour that a clock repeats is one bucket of two hours. */
-export function hours({ start, end }) {
-  const repeated = Date.parse(end) - Date.parse(start) > 3_600_000 ? " (two hours: the clock is set back)" : "";
-  return `${start.slice(11, 16)}–${end.slice(11, 16)}${repeated}`;
+/** The local hour of a bucket; `again`: it is the second one of this name, as the clock was set back. */
+export function hours({ start, end, again }) {
+  const minutes = Number(start.slice(11, 13)) * 60 + Number(start.slice(14, 16)) + (Date.parse(end) - Date.parse(start)) / 60_000;
+  const two = (number) => String(number).padStart(2, "0");
+  return `${start.slice(11, 16)}–${two(Math.floor(minutes / 60) % 24)}:${two(minutes % 60)}${again ? " (again: the clock was set back)" : ""}`;
 }
 
 /** Text from outside on one line of bounded length, without marks that turn the direction of what is beside it. */

@@ -36,7 +36,7 @@ export function Affiliate() {
       bots=${withBots.value}
       pieces=${divided}
       tools=${html`<${By} chosen=${dimension} />`}
-      note=${comparison.value && "Hollow bars: the earlier period. Today has none until it is over."}
+      note=${comparison.value && `Hollow bars: the earlier period.${compared.data?.meta.cut_at ? " Today has none until it is over." : ""}`}
     />
     <div class="columns">
       <${Ranking} title=${`Top ${one}`} name=${`top-${one}-${from}-${to}`} answers=${[all]} rows=${ranked && top(ranked)} total=${ranked?.reduce((sum, row) => sum + row.clicks, 0)} go=${narrow} />

@@ -8,8 +8,10 @@ import { range } from "./view.js";
 export const PLAIN = [{ name: "Clicks", mark: "series-0" }];
 export const WITH_BOTS = [...PLAIN, { name: "Bots", mark: "series-1" }];
 
-/** Rows of a series, each with its counterpart of the earlier period. */
-export const besides = ({ data, compare }) => data.map((row, at) => ({ ...row, before: compare?.[at] ?? null }));
+/** Rows of a series, each with its counterpart of the earlier period, and whether it is an hour that the clock repeats. */
+export const besides = ({ data, compare }) =>
+  data.map((row, at) => ({ ...row, before: compare?.[at] ?? null, again: wall(row) === wall(data[at - 1]) }));
+const wall = (row) => row?.start.slice(0, 16);
 
 /** What a bar says in words. */
 export function inWords(when, { clicks, users, bots, status, before }, bots_shown) {

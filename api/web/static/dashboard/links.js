@@ -39,7 +39,7 @@ export function Links() {
       bots=${withBots.value}
       chosen=${day}
       onDay=${(chosen) => setParameters({ day: chosen }, { replace: true })}
-      note=${comparison.value ? "Hollow bars: the earlier period. Both end at the hour that is still open." : "Choose a day to see its hours."}
+      note=${comparison.value ? `Hollow bars: the earlier period.${compared.data?.meta.cut_at ? " Both end where the hour that is still open begins." : ""}` : "Choose a day to see its hours."}
     />
     <div class="pair">
       <${ByHour} answer=${week} day=${day} />
@@ -98,7 +98,7 @@ function ByHour({ answer, day }) {
 const oddDay = (hoursMore) => {
   if (!hoursMore) return "Hours of the local day.";
   if (hoursMore < 0) return "The clock is set forward on this day: it has 23 hours.";
-  return "The clock is set back on this day: it has 25 hours, and the one that is repeated is one bar of two hours.";
+  return "The clock is set back on this day: it has 25 hours, one of them twice.";
 };
 
 function Week({ answer }) {
@@ -107,13 +107,17 @@ function Week({ answer }) {
   const title = "A week by hour";
   const lines = days.map((day) => {
     const cells = Array.from({ length: 24 }, () => null);
-    for (const row of rows.filter(({ start }) => start.startsWith(day)))
-      cells[Number(row.start.slice(11, 13))] = { number: row.clicks, open: row.status === "open" && row.clicks > 0, text: inWords(`${longDay(day)}, ${hours(row)}`, row, withBots.value) };
+    for (const row of rows.filter(({ start }) => start.startsWith(day))) {
+      const hour = Number(row.start.slice(11, 13));
+      const text = inWords(`${longDay(day)}, ${hours(row)}`, row, withBots.value);
+      const first = cells[hour]; // there is one where the clock repeats the hour
+      cells[hour] = { number: row.clicks + (first?.number ?? 0), open: row.status === "open" && row.clicks > 0, text: first ? `${first.text}; ${text}` : text };
+    }
     return { label: `${weekdayOf(day)} ${shortDay(day)}`, cells };
   });
   const first = { name: "Hour", of: ({ start, end }) => `${start} / ${end}`, show: (row) => `${longDay(row.start.slice(0, 10))}, ${hours(row)}` };
   return html`
-    <${Figure} title=${title} name=${`clicks-by-hour-week-${days[0]}`} answers=${[answer]} columns=${rows && columnsOf(first, rows, withBots.value)} rows=${rows ?? null} note="The darker, the more clicks. With a broken line: still open.">
+    <${Figure} title=${title} name=${`clicks-by-hour-week-${days[0]}`} answers=${[answer]} columns=${rows && columnsOf(first, rows, withBots.value)} rows=${rows ?? null} note="The stronger the colour, the more clicks. With a broken line: still open.">
       <${HeatMap} title=${title} rows=${lines} />
     <//>
   `;

@@ -3,7 +3,8 @@
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { request, signOut } from "../app/session.js";
-import { allowance, refresh, shownAnswers } from "./answers.js";
+import { allowance, asOf, refresh, shownAnswers } from "./answers.js";
+import { range } from "./view.js";
 
 const PACE_MS = 1_000; // between two rounds of requests
 const RARE_MS = 10_000; // for answers that live mode may leave for later
@@ -113,7 +114,8 @@ async function read(path, stopped, rounds) {
         if (name === "end") return data.reason;
         if (name !== "as_of") continue;
         liveState.value = "streaming";
-        rounds.want(data.as_of);
+        if (!asOf.value || data.as_of > asOf.value) asOf.value = data.as_of;
+        if (!data.changed_from || data.changed_from <= range.value.to) rounds.want(data.as_of);
       }
     }
     return null;

@@ -15,10 +15,10 @@ const named = (name, id) => ({ name, of: (row) => row[`${id}_name`] ?? row[`${id
 const COLUMNS = [
   { name: "Day", of: (row) => row.click_date },
   named("Advertiser", "advertiser"),
-  { name: "Advertiser id", of: (row) => row.advertiser_id },
   named("Network", "network"),
-  named("Publisher", "publisher"),
   { name: "Clicks", of: (row) => row.click_count, number: true },
+  named("Publisher", "publisher"),
+  { name: "Advertiser id", of: (row) => row.advertiser_id },
 ];
 
 function sorting() {
