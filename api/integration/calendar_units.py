@@ -6,7 +6,8 @@ from calendar import monthrange
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-UNITS = ("day", "week", "month", "quarter", "year", "weekend")
+UNITS = ("hour", "day", "week", "month", "quarter", "year", "weekend")
+YEARS = range(1990, 2101)
 _MONTHS = {"month": 1, "quarter": 3, "year": 12}
 _DAY = timedelta(days=1)
 _MAX_BACK = 4000  # units: more would leave the calendar
@@ -44,20 +45,25 @@ def end_of_months(first: date, months: int) -> date:
 
 
 def last_so_many(unit: str, number: int, today: date, start: int, end: int) -> Period | None:
-    """The last so many days or weeks, today included; of months and years, back to the day after the same date."""
+    """The last so many days or weeks, today included; of months and years, back to the day after the same date.
+
+    The last so many hours are the days that they are part of.
+    """
     number = min(number, _MAX_BACK)
     if unit in _MONTHS:
         first = months_back(today, number * _MONTHS[unit]) + _DAY
+    elif unit == "hour":
+        first = today - -(-number // 24) * _DAY
     else:
         first = today - (number * (1 if unit == "day" else 7) - 1) * _DAY
-    return Period(first, today, start, end) if number else None
+    return Period(first, today, start, end, unit="hour" if unit == "hour" else "day") if number else None
 
 
 def calendar_unit(unit: str, back: int, today: date, start: int, end: int) -> Period:
     """The unit of the calendar so many before this one; this one ends today."""
     back = min(back, _MAX_BACK)
-    if unit == "day":
-        first = last = today - back * _DAY
+    if unit in ("hour", "day"):
+        first = last = today - (back if unit == "day" else back // 24) * _DAY
     elif unit in _MONTHS:
         length = _MONTHS[unit]
         first = months_back(today.replace(day=1), (today.month - 1) % length + back * length)

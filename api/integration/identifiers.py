@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
-from api.integration.sentence import Sentence, Token
+from api.integration.calendar_units import YEARS
+from api.integration.sentence import Sentence, Token, number_word
 from ingest.event import MAX_ID, MAX_LINK_ID, normal_domain
 
 ENTITIES = ("publisher", "advertiser", "network", "account", "group")
 _BETWEEN = frozenset("#:=._№nº°-")  # from `publisher #1338` to `publisher_id=1338`
-_COUNTED = ("link", "advertiser", "network", "publisher", "group", "counter", "gain", "loss", "in", "stop", "click")
+_UNITS = ("hour", "day", "week", "month", "year")
+_RANKED = ("top", "gain", "loss")
+_COUNTED = ("link", *ENTITIES, "counter", *_RANKED, "stop", "in", "click", "unknown")
 
 
 @dataclass(slots=True)
@@ -33,9 +37,15 @@ def read_identifiers(sentence: Sentence) -> Identifiers:
         if entity and not token.used:
             found.ids.setdefault(entity, []).extend(_ids_of(sentence.tokens, index, found))
     found.ids = {entity: ids for entity, ids in found.ids.items() if ids}
-    found.per_page = _number_beside(sentence.tokens, "per_page", "counter")
-    found.page = _number_beside(sentence.tokens, "page")
-    found.top = _number_beside(sentence.tokens, "top", "gain", "loss", over=_COUNTED)
+    tokens = sentence.tokens
+    found.per_page = _number_beside(tokens, "per_page") or _number_beside(tokens, "per_page", over=("counter",))
+    found.page = _number_beside(tokens, "page", over=("ordinal",))
+    if sentence.has(*_RANKED):
+        found.top = (
+            _number_beside(tokens, "top")
+            or _number_beside(tokens, "counter", "link", *ENTITIES, steps=(-1,))
+            or _number_beside(tokens, *_RANKED, over=_COUNTED, steps=(-1,))
+        )
     return found
 
 
@@ -58,7 +68,7 @@ def _ids_of(tokens: list[Token], index: int, found: Identifiers) -> list[int]:
 
 
 def _separates(token: Token) -> bool:
-    return token.means("and") or token.text == ","
+    return token.means("and") or token.text in (",", "、", "・", "&", "/")
 
 
 def _introduces(token: Token) -> bool:
@@ -68,7 +78,7 @@ def _introduces(token: Token) -> bool:
 def _ends_id(tokens: list[Token], place: int) -> bool:
     """Whether the number stands for itself and does not begin a date or a number of days."""
     after = tokens[place + 1] if place + 1 < len(tokens) else None
-    return after is None or not (after.means("day", "week", "month", "year") or after.text in tuple("월년月年"))
+    return after is None or not after.means(*_UNITS, "counter")
 
 
 def _id_before(tokens: list[Token], index: int) -> list[int]:
@@ -85,35 +95,38 @@ def _id_before(tokens: list[Token], index: int) -> list[int]:
     return [number] if number is not None and 1 <= number <= MAX_ID else []
 
 
-def _number_beside(tokens: list[Token], *meanings: str, over: tuple[str, ...] = ("stop", "in")) -> int | None:
-    """The number next to a word, behind or before it; behind it others may stand between."""
+def _number_beside(
+    tokens: list[Token], *meanings: str, over: tuple[str, ...] = (), steps: tuple[int, ...] = (1, -1)
+) -> int | None:
+    """The number next to a word, behind or before it; up to two tokens of other meanings may stand between."""
     for index, token in enumerate(tokens):
-        if not token.means(*meanings):
-            continue
-        for step in (1, -1):
-            place = index + step
-            for _ in range(3):
+        for step in steps if token.means(*meanings) else ():
+            for place in range(index + step, index + 4 * step, step):
                 if not 0 <= place < len(tokens):
                     break
-                beside = tokens[place]
-                number = beside.number if beside.number is not None else number_word(beside)
-                if number is not None and not beside.used and _ends_id(tokens, place):
-                    beside.used = True
+                if (number := _count(tokens, place)) is not None:
+                    tokens[place].used = True
                     return number
-                if not (beside.means(*over) or beside.text in (":", "=")):
+                beside = tokens[place]
+                unknown = "unknown" in over and not beside.meanings and beside.text.isalpha()
+                if not (unknown or beside.means(*over) or beside.text in (":", "=")):
                     break
-                place += step
     return None
 
 
-def number_word(token: Token) -> int | None:
-    return next((int(each[7:]) for each in token.meanings if each.startswith("number_")), None)
+def _count(tokens: list[Token], place: int) -> int | None:
+    """The number at a place, unless it belongs to a date."""
+    token = tokens[place]
+    number = token.number if token.number is not None else number_word(token)
+    after = tokens[place + 1] if place + 1 < len(tokens) else None
+    dated = number in YEARS or (after is not None and after.means(*_UNITS, "month_name"))
+    return None if token.used or dated else number
 
 
 def _read_link(sentence: Sentence, found: Identifiers) -> None:
     """A URL, or a link id beside a domain: `link hello on vvd.bz`."""
     links = list(sentence.links)
-    if not links and (named := _behind(sentence.tokens, "link")):
+    if not links and (named := _behind(sentence.tokens, "link") or _before_link(sentence)):
         if sentence.domains:
             links.append((sentence.domains[0], named.quoted or named.text))
             named.used = True
@@ -131,12 +144,21 @@ def _read_link(sentence: Sentence, found: Identifiers) -> None:
             found.link = (domain, link_id)
 
 
+def _before_link(sentence: Sentence) -> Token | None:
+    """`promo` in `the promo link on vvd.bz`."""
+    for before, token in pairwise(sentence.tokens if sentence.domains else ()):
+        if token.means("link") and not before.meanings and before.number is None and before.text.isalnum():
+            return before
+    return None
+
+
 def _behind(tokens: list[Token], meaning: str) -> Token | None:
     """The unknown or quoted word behind one with this meaning."""
     for index, token in enumerate(tokens):
         if token.means(meaning):
             for later in tokens[index + 1 : index + 5]:
-                if later.quoted or (not later.meanings and later.number is None and later.text.isalnum()):
+                unknown = not later.meanings or later.means("greeting")
+                if later.quoted or (unknown and later.number is None and later.text.isalnum()):
                     return later
                 if not (later.means("stop", "in", "named") or later.text in (":", "=", "_")):
                     break

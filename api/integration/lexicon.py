@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import tomllib
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
+
+from api.integration.folding import folded
+from api.integration.single_dates import date_names
 
 LANGUAGES = ("en", "ko", "es", "pt", "de", "ja")
 MIN_CORRECTED = 5  # letters of a word that may have a typing error
@@ -21,7 +23,7 @@ NUMERIC_DATE = (
     r"|[0-9]{1,2}/[0-9]{1,2}(?![0-9])|[0-9]{1,2}\.[0-9]{1,2}\.(?![0-9])"
 )
 ATOM = re.compile(rf"{NUMERIC_DATE}|[0-9]+|[{_CJK}]|[^\W\d_{_CJK}]+|\S")
-_MARKS = range(0x300, 0x370)  # accents; the marks of kana are others
+_ENDINGS = ("en", "em", "er", "es", "e", "n", "s", "as", "os", "a", "o")
 
 
 @dataclass(slots=True)
@@ -41,16 +43,14 @@ class Lexicon:
     words: frozenset[str]
 
     def corrected(self, word: str) -> str:
-        """The known word that differs from this one in a letter, else the word itself."""
+        """The known word that differs from this one in a letter or an ending, else the word itself."""
         if word in self.words or len(word) < MIN_CORRECTED:
             return word
-        return next((self.misspelt[part] for part in (word, *shortened(word)) if part in self.misspelt), word)
-
-
-def folded(text: str) -> str:
-    """Without case and accents: `Märzklicks` → `marzklicks`."""
-    plain = unicodedata.normalize("NFD", unicodedata.normalize("NFKC", text).casefold())
-    return unicodedata.normalize("NFC", "".join(char for char in plain if ord(char) not in _MARKS))
+        stems = [word.removesuffix(ending) for ending in _ENDINGS if word.endswith(ending)]
+        known = (stem + ending for stem in stems if len(stem) >= MIN_CORRECTED for ending in ("", *_ENDINGS))
+        if inflected := next((each for each in known if each in self.words), None):
+            return inflected
+        return next((self.misspelt[part] for part in (word, *sorted(shortened(word))) if part in self.misspelt), word)
 
 
 def atoms_of(phrase: str) -> list[str]:
@@ -69,17 +69,28 @@ def phrases(language: str) -> dict[str, list[str]]:
 
 @cache
 def own_words(language: str) -> frozenset[str]:
-    return frozenset(atom for texts in phrases(language).values() for text in texts for atom in atoms_of(text))
+    spoken = (atom for texts in phrases(language).values() for text in texts for atom in atoms_of(text))
+    return frozenset(spoken) | date_names(language).keys()
+
+
+@cache
+def exact_words(language: str) -> frozenset[str]:
+    """The words with their accents, which tell languages apart."""
+    return frozenset(word for texts in phrases(language).values() for text in texts for word in text.casefold().split())
 
 
 @cache
 def lexicon(language: str) -> Lexicon:
     """Built once for each language: a few milliseconds."""
     root = Node()
+    own = {folded(text) for texts in phrases(language).values() for text in texts}
     for spoken in dict.fromkeys((language, "en")):
-        known = set() if spoken == language else own_words(language)
+        known = set() if spoken == language else own
         for meaning, texts in phrases(spoken).items():
-            _add(root, meaning, (text for text in texts if text not in known))
+            _add(root, meaning, (text for text in texts if folded(text) not in known))
+        for name, kind in date_names(spoken).items():
+            if name not in known:
+                _add(root, kind, [name])
     words = own_words(language) | own_words("en")
     long = sorted(word for word in words if len(word) >= MIN_CORRECTED and word.isascii())
     misspelt = {part: word for word in long for part in (*shortened(word), word) if part not in words or part == word}

@@ -56,6 +56,10 @@ class Reading:
         return self.period.days if self.period else 0
 
     @property
+    def hourly(self) -> bool:
+        return self.has("by_hour") or (self.period is not None and self.period.unit == "hour")
+
+    @property
     def of_publishers(self) -> bool:
         return self.has(*_OF_PUBLISHERS) and not (self.ids.link or "group" in self.ids.ids)
 
@@ -81,11 +85,11 @@ def read(text: str, today: date) -> Reading:
     ids = read_identifiers(sentence)
     periods, wrong = read_ranges(sentence, today)
     unclear = [*ids.unclear, *(f"“{text}” is no date." for text in wrong)]
-    compare_at = next((place for place, token in enumerate(sentence.tokens) if token.means("compare")), None)
     basis = None
-    if compare_at is not None and len(periods) > 1:
-        behind = [period for period in periods if period.start > compare_at]
-        basis = behind[0] if behind and behind[0] is not periods[0] else periods[-1]
+    if sentence.has("compare") and len(periods) > 1:
+        basis = min(periods[:2], key=lambda period: period.first)  # the later is compared with the earlier
+    elif sentence.has("compare") and periods and sentence.tokens[periods[0].start].means("before"):
+        basis = periods[0]  # `compared with the week before`, in one word
     rest = [period for period in periods if period is not basis]
     if len(rest) > 1:
         unclear.append("More than one range of days is named; the first is filled in.")
@@ -131,7 +135,7 @@ def _over_time(reading: Reading, counts: bool) -> str | None:
     table = has("csv", "ndjson", "excel")
     if ids.keys() & {"advertiser", "network", "account"}:
         return "clickSeries"
-    if has("by_hour") and not reading.of_publishers:
+    if reading.hourly and not reading.of_publishers:
         if table or reading.days > CALLS["clicksByHourV3"].max_days:
             return "clickSeries"
         return "clicksByHour" if reading.days <= 1 else "clicksByHourV3"
@@ -222,6 +226,8 @@ def _scope(reading: Reading, call: Call, unclear: list[str]) -> Parameters:
 
 def _options(reading: Reading, call: Call, unclear: list[str]) -> Parameters:
     found: Parameters = {}
+    if reading.hourly and reading.of_publishers:
+        unclear.append("Clicks of publishers are counted by day, not by hour.")
     if call.name == "topValues":
         found |= _ranking(reading, unclear)
     if call.name == "clickSeries":
@@ -268,7 +274,7 @@ def _series(reading: Reading) -> Parameters:
     found: Parameters = {"interval": "day" if interval == "hour" and reading.of_publishers else interval}
     if has("same_weekday"):
         found["compare"] = "weekday"
-    elif has("compare"):
+    elif has("compare") and not (has("bot") and not (reading.compared_to or has("before"))):  # not with each other
         period, basis = reading.period, reading.compared_to
         year = (basis and period and (period.first - basis.first).days in range(350, 380)) or (
             basis and basis.unit == "year" and period and period.unit != "year"
@@ -279,9 +285,15 @@ def _series(reading: Reading) -> Parameters:
 
 def _left_over(sentence: Sentence) -> list[str]:
     """Words and numbers that nothing was made of."""
-    words = [
-        token.text
-        for token in sentence.tokens
-        if not token.used and not token.meanings and (token.number is not None or len(token.text) > 3)
-    ]
+    runs: list[str] = []
+    end = -1
+    for token in sentence.tokens:
+        if token.used or token.meanings or not token.text.isalnum():
+            continue
+        if token.start == end:
+            runs[-1] += token.text  # characters of a Korean or Japanese word
+        else:
+            runs.append(token.text)
+        end = token.end
+    words = [run for run in runs if len(run) > 2 or run.isdigit()]
     return [f"Not understood: {', '.join(words)[:200]}."] if words else []

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from api.integration.calendar_units import UNITS, Period, calendar_unit, end_of_months, last_so_many
-from api.integration.lexicon import folded
-from api.integration.sentence import Sentence, Token
-from api.integration.single_dates import date_names, read_date
+from api.integration.calendar_units import UNITS, YEARS, Period, calendar_unit, end_of_months, last_so_many
+from api.integration.sentence import Sentence, Token, number_word
+from api.integration.single_dates import read_date
 
 _DAY = timedelta(days=1)
-YEARS = range(1990, 2101)
 _GLUE = ("in", "stop", "ordinal", "from")
 
 
@@ -44,6 +42,7 @@ class PeriodReader:
             or self._ago(index)
             or self._last_or_this(index)
             or self._quarter(index)
+            or self._calendar_week(index)
             or self._numeric(index)
             or self._named(index)
         )
@@ -88,10 +87,11 @@ class PeriodReader:
         if unit_at is None:
             return None
         after = self._skip(unit_at + 1, "in")
-        if after < len(self._tokens) and self._tokens[after].means("last", "previous", "this"):
+        behind = after < len(self._tokens) and self._tokens[after].means("last", "previous", "this")
+        if behind and not self._unit(after + 1):  # in `the month last year` it belongs to the year
             return self._counted_back(self._tokens[after], number, unit_at, index, after + 1)
-        if number is not None and unit_at + 1 < len(self._tokens) and self._tokens[unit_at].means("last"):
-            return None
+        if number is not None and self._tokens[index + 1].means("last", "previous"):
+            return self._counted_back(self._tokens[index + 1], number, unit_at, index, unit_at + 1)
         return self._plain_weekend(unit_at, index)
 
     def _plain_weekend(self, unit_at: int, index: int) -> Period | None:
@@ -117,10 +117,10 @@ class PeriodReader:
         token, after = self._tokens[index], self._peek(index + 1)
         if token.text.lower() in ("q", "t") and after and after.number in range(1, 5) and after.start == token.end:
             number, end = after.number, index + 2
-        elif token.number in range(1, 5) and (place := self._skip(index + 1, "ordinal")) < len(self._tokens):
-            if not self._tokens[place].means("quarter"):
+        elif (number := self._number(token)) in range(1, 5):
+            end = self._skip(index + 1, "ordinal", "nth") + 1
+            if end > len(self._tokens) or not self._tokens[end - 1].means("quarter"):
                 return None
-            number, end = token.number, place + 1
         else:
             return None
         assert number is not None
@@ -132,12 +132,28 @@ class PeriodReader:
             first = first.replace(year=first.year - 1)
         return Period(first, end_of_months(first, 3), index, end, year is not None, "quarter")
 
+    def _calendar_week(self, index: int) -> Period | None:
+        """`week 10`, `KW 10`: by ISO 8601, the latest one that has begun."""
+        token, after = self._tokens[index], self._peek(index + 1)
+        if not token.means("week", "calendar_week") or after is None or after.used or after.number is None:
+            return None
+        for year in (self._today.year, self._today.year - 1):
+            try:
+                monday = date.fromisocalendar(year, after.number, 1)
+            except ValueError:
+                continue
+            if monday <= self._today:
+                return Period(monday, monday + 6 * _DAY, index, index + 2)
+        return None
+
     def _numeric(self, index: int) -> Period | None:
         text = self._tokens[index].text
         if len(text) == 8 and text.isdigit() and text.startswith("20"):
             return self._dated(f"{text[:4]}-{text[4:6]}-{text[6:]}", index, index + 1)
         if self._tokens[index].number is not None or not text[0].isdigit():
             return self._whole_year(index)
+        if self._tokens[index].meanings:
+            return None  # a phrase with a number
         return self._dated(text, index, index + 1)
 
     def _whole_year(self, index: int) -> Period | None:
@@ -149,7 +165,7 @@ class PeriodReader:
             suffixed or (before is not None and before.means("in", "year", "from", "since", "this"))
         ):
             return None
-        if after is not None and suffixed and (month := self._peek(index + 2)) and month.number in range(1, 13):
+        if after is not None and suffixed and (month := self._peek(index + 3)) and month.text in ("월", "月"):
             return None  # the year of a date
         return Period(date(year, 1, 1), date(year, 12, 31), index, index + (2 if suffixed else 1), unit="year")
 
@@ -174,13 +190,17 @@ class PeriodReader:
             return None
         order = ("year", "month", "day") if self._sentence.language in ("ko", "ja") else ("day", "month", "year")
         text = words.get("weekday") or " ".join(words[part] for part in order if part in words)
-        return self._dated(text, index, end)
+        found = self._dated(text, index, end)
+        if found and "weekday" in words:
+            found.unit = "weekday"
+        return found
 
     def _dated(self, text: str, start: int, end: int) -> Period | None:
         found = read_date(text, self._sentence.language, self._today)
         if found is None:
-            self.wrong.append(text)
-            for token in self._tokens[start:end]:
+            written = self._tokens[start:end]
+            self.wrong.append(self._sentence.text[written[0].start : written[-1].end])
+            for token in written:
                 token.used = True
             return None
         if found.length == "day":
@@ -201,10 +221,9 @@ class PeriodReader:
             if self._sentence.language in ("ko", "ja") and suffix not in ("일", "日"):
                 return None
             return "day" if 1 <= token.number <= 31 else None
-        name = date_names(self._sentence.language).get(folded(token.text))
-        name = name or date_names("en").get(folded(token.text))
-        if name:
-            return name
+        for name in ("month", "weekday"):
+            if token.means(f"{name}_name"):
+                return name
         return "glue" if token.means(*_GLUE) or token.text in (".", ",") else None
 
     def _width(self, place: int) -> int:
@@ -213,7 +232,7 @@ class PeriodReader:
         return 2 if self._tokens[place].number is not None and after and after.text in tuple("년월일年月日") else 1
 
     def _text(self, place: int) -> str:
-        return "".join(token.text for token in self._tokens[place : place + self._width(place)])
+        return "".join(token.known or token.text for token in self._tokens[place : place + self._width(place)])
 
     def _month_follows(self, place: int) -> bool:
         """Whether the name of a month comes at most three tokens after a number."""
@@ -230,7 +249,7 @@ class PeriodReader:
         token = self._peek(place)
         if token is None or token.used:
             return None, None
-        number = token.number if token.number is not None else self._number_word(token)
+        number = self._number(token)
         if number is None and token.means("stop") and self._unit(place + 1) and self._tokens[place].text != "일":
             return None, place + 1
         if number is None:
@@ -241,8 +260,8 @@ class PeriodReader:
             unit_at += 1
         return (number, unit_at) if self._unit(unit_at) else (None, None)
 
-    def _number_word(self, token: Token) -> int | None:
-        return next((int(each[7:]) for each in token.meanings if each.startswith("number_")), None)
+    def _number(self, token: Token) -> int | None:
+        return token.number if token.number is not None else number_word(token)
 
     def _unit(self, place: int) -> str | None:
         token = self._peek(place)
@@ -253,7 +272,7 @@ class PeriodReader:
     def _bare_cjk(self, place: int) -> bool:
         """A unit of one syllable counts only behind a number."""
         before = self._tokens[place - 1]
-        return before.number is None and self._number_word(before) is None and not before.means("this", "last")
+        return self._number(before) is None and not before.means("this", "last")
 
     def _year_at(self, place: int) -> int | None:
         token = self._peek(place)

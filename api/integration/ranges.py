@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from calendar import monthrange
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 
-from api.integration.calendar_units import Period
-from api.integration.periods import YEARS, PeriodReader
+from api.integration.calendar_units import YEARS, Period
+from api.integration.periods import PeriodReader
 from api.integration.sentence import Sentence, Token
 
 _DASHES = frozenset("-–—~〜～")
@@ -19,11 +19,37 @@ def read_ranges(sentence: Sentence, today: date) -> tuple[list[Period], list[str
     ranges: list[Period] = []
     for found in reader.read():
         period = _with_number_before(_with_number_after(found, sentence.tokens), sentence.tokens)
-        if ranges and _connects(sentence.tokens[ranges[-1].end : period.start]):
-            ranges[-1] = _from_to(ranges[-1], period)
+        if joined := ranges and _joined(ranges[-1], period, sentence, compared=sentence.has("compare")):
+            ranges[-1] = joined
         else:
             ranges.append(period)
     return [_to_today(period, sentence, today) for period in ranges], reader.wrong
+
+
+def _joined(first: Period, last: Period, sentence: Sentence, *, compared: bool) -> Period | None:
+    """The range from one period to the next, or the date that both name; None if they are two."""
+    between = sentence.tokens[first.end : last.start]
+    if not all(_is_connector(token) or _is_glue(token) for token in between):
+        return None
+    if not any(map(_is_connector, between)) and [token.text for token in between] not in ([".", "."], ["."] * 3):
+        return _part_of(first, last) or _part_of(last, first)
+    if compared and (first.first >= last.first or any(token.means("and") for token in between)):
+        return None  # both are compared
+    found = _from_to(first, last)
+    return found if found.first <= found.last else None
+
+
+def _part_of(whole: Period, part: Period) -> Period | None:
+    """`December` of `last year`, `Monday` of `last week`."""
+    start, end = min(whole.start, part.start), max(whole.end, part.end)
+    if whole.unit == "year" and not part.has_year:
+        years = whole.first.year - part.first.year
+        first, last = (_in_year(day, day.year + years) for day in (part.first, part.last))
+        return Period(first, last, start, end, unit=part.unit)
+    if whole.unit == "week" and part.unit == "weekday":
+        day = whole.first + timedelta(days=part.first.weekday())
+        return Period(day, day, start, end)
+    return None
 
 
 def _from_to(first: Period, last: Period) -> Period:
@@ -84,18 +110,18 @@ def _year(tokens: list[Token]) -> int | None:
 
 
 def _to_today(period: Period, sentence: Sentence, today: date) -> Period:
-    """A range that begins with the period and has no end, `since Monday`, lasts until today."""
+    """A range that begins with the period and has no end, `since Monday`, lasts until today; `the week of 2 March`."""
     tokens = sentence.tokens
     place = period.start - 1
-    while place >= 0 and tokens[place].means("stop", "in"):
+    while place >= 0 and tokens[place].means("stop", "in") and not tokens[place].means("week"):
         place -= 1
+    if period.days == 1 and 0 <= place < period.start - 1 and tokens[place].means("week"):
+        monday = period.first - timedelta(days=period.first.weekday())
+        return replace(period, first=monday, last=monday + timedelta(days=6))
     before = place >= 0 and tokens[place].means("since") and sentence.language not in ("ko", "ja")
-    after = period.end < len(tokens) and tokens[period.end].means("since") and sentence.language in ("ko", "ja")
+    behind = ("since", "onward") if sentence.language in ("ko", "ja") else ("onward",)
+    after = period.end < len(tokens) and tokens[period.end].means(*behind)
     return replace(period, last=today) if (before or after) and period.last < today else period
-
-
-def _connects(between: list[Token]) -> bool:
-    return any(map(_is_connector, between)) and all(_is_connector(token) or _is_glue(token) for token in between)
 
 
 def _is_connector(token: Token) -> bool:

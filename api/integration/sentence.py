@@ -7,8 +7,8 @@ import unicodedata
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-from api.integration.lexicon import ATOM, LANGUAGES, Lexicon, folded, lexicon, own_words
-from api.integration.single_dates import date_names
+from api.integration.folding import folded
+from api.integration.lexicon import ATOM, LANGUAGES, Lexicon, exact_words, lexicon, own_words
 
 _LINK = re.compile(r"(?:(https?)://)?([A-Za-z0-9][A-Za-z0-9.-]*\.[A-Za-z]{2,})/(\S+)")
 _DOMAIN = re.compile(r"(?:https?://)?[A-Za-z0-9][A-Za-z0-9.-]*\.[A-Za-z]{2,}")
@@ -28,10 +28,15 @@ class Token:
     meanings: frozenset[str] = frozenset()
     number: int | None = None
     quoted: str | None = None
+    known: str | None = None  # the phrase that it is taken for, folded
     used: bool = False
 
     def means(self, *meanings: str) -> bool:
         return not self.meanings.isdisjoint(meanings)
+
+
+def number_word(token: Token) -> int | None:
+    return next((int(each[7:]) for each in token.meanings if each.startswith("number_")), None)
 
 
 @dataclass(slots=True)
@@ -62,9 +67,11 @@ def language_of(text: str) -> str:
         return "ko"
     if _CJK.search(text):
         return "ja"
-    words = [word for word in ATOM.findall(folded(text)) if word.isalpha()]
+    words = [word for word in ATOM.findall(text.casefold()) if word.isalpha()]
     latin = [language for language in LANGUAGES if language not in ("ko", "ja")]
-    return max(latin, key=lambda each: sum(word in own_words(each) or word in date_names(each) for word in words))
+    return max(
+        latin, key=lambda each: sum((folded(word) in own_words(each)) + (word in exact_words(each)) for word in words)
+    )
 
 
 def _without_links(text: str, links: list[tuple[str, str]], domains: list[str]) -> str:
@@ -72,7 +79,7 @@ def _without_links(text: str, links: list[tuple[str, str]], domains: list[str]) 
 
     def link(found: re.Match[str]) -> str:
         scheme, host, path = found.groups()
-        link_id = re.split(r"[?#]", path, maxsplit=1)[0].rstrip(_END)
+        link_id = re.split(r"[?#]", path, maxsplit=1)[0].rstrip(_END + "/")
         if link_id[:1].isascii() and (glued := _CJK.search(link_id)):
             link_id = link_id[: glued.start()]
         rest = path[len(link_id) :] if path.startswith(link_id) else ""
@@ -102,28 +109,29 @@ def _tokens(text: str, words: Lexicon) -> list[Token]:
             while index < len(atoms) and places[atoms[index].start()] < end:
                 index += 1
             continue
-        length, meanings = _phrase([atom[0] for atom in atoms[index : index + 12]], words)
+        length, meanings, known = _phrase([atom[0] for atom in atoms[index : index + 12]], words)
         last = atoms[index + length - 1]
         end = places[last.end() - 1] + 1
         digits = atoms[index][0]
         number = int(digits) if length == 1 and digits.isdigit() and len(digits) <= 19 else None
-        tokens.append(Token(text[start:end], start, end, meanings, number))
+        tokens.append(Token(text[start:end], start, end, meanings, number, known=known))
         index += length
     return tokens
 
 
-def _phrase(atoms: list[str], words: Lexicon) -> tuple[int, frozenset[str]]:
-    """How many atoms the longest known phrase has, at least one, and its meanings."""
-    node, best = words.root, (1, frozenset[str]())
+def _phrase(atoms: list[str], words: Lexicon) -> tuple[int, frozenset[str], str | None]:
+    """How many atoms the longest known phrase has, at least one, its meanings, and the word if it is a single one."""
+    node = words.root
+    best: tuple[int, frozenset[str], str | None] = 1, frozenset(), None
     for length, atom in enumerate(atoms, 1):
-        child = node.next.get(atom) or node.next.get(words.corrected(atom))
-        if child is None:
-            if atom == "-" and length > 1:
+        word = atom if atom in node.next else words.corrected(atom)
+        if word not in node.next:
+            if atom in "-_" and length > 1:
                 continue
             break
-        node = child
+        node = node.next[word]
         if node.meanings:
-            best = (length, node.meanings)
+            best = length, node.meanings, word if length == 1 else None
     return best
 
 
