@@ -18,6 +18,8 @@ from api.access.plans import read_plans
 from api.access.rate_limits import RateLimiter
 from api.admin.audit import audit_router
 from api.admin.endpoints import AdminEndpoints
+from api.admin.log_status import log_status_router
+from api.admin.owners import owners_router
 from api.catalog.callers import Callers
 from api.catalog.catalog import Catalog
 from api.catalog.own_key import OwnKeyEndpoint
@@ -92,8 +94,7 @@ def create_app(
     _include_statistics(app, Statistics(authentication, limiter, catalog, cache), ClickCounts(reader, metrics), reader)
     _include_discovery(app, OwnKeyEndpoint(authentication, callers))
     app.router.routes.append(Route("/mcp", mcp))
-    app.include_router(AdminEndpoints(authentication, keys, catalog, cache).router())
-    app.include_router(audit_router(db, authentication))
+    _include_admin(app, AdminEndpoints(authentication, keys, catalog, cache), db, settings, authentication)
     app.include_router(health_router(db, ready, reader))
     if settings.web == "on":
         WebPages({} if demo_keys is None else demo_keys).install(app)
@@ -120,6 +121,15 @@ def _include_discovery(app: FastAPI, own_key: OwnKeyEndpoint) -> None:
     app.include_router(Discovery(app.openapi).router())
     app.include_router(IntegrationEndpoint().router())
     app.include_router(schema_router())
+
+
+def _include_admin(
+    app: FastAPI, endpoints: AdminEndpoints, db: ClickHouse, settings: Settings, authentication: Authentication
+) -> None:
+    app.include_router(endpoints.router())
+    app.include_router(owners_router(db, authentication))
+    app.include_router(audit_router(db, authentication))
+    app.include_router(log_status_router(db, settings, authentication))
 
 
 def _include_insights(

@@ -149,6 +149,20 @@ async def peek(settings: Settings, topic: str, offsets: Mapping[int, int]) -> di
         await consumer.stop()
 
 
+async def fetched_bounds(settings: Settings, topic: str) -> dict[int, tuple[int, int]]:
+    """By partition: (first offset, end), the end as a fetch reports it: the embedded broker may list it too low.
+
+    KafkaError if no broker responds.
+    """
+    listed = await log_bounds(settings, topic)
+    last = {partition: max(first, end - 1) for partition, (first, end, _) in listed.items()}
+    found = await peek(settings, topic, last)
+    return {
+        partition: (first, max(end, (found[partition].end or 0) if partition in found else 0))
+        for partition, (first, end, _) in listed.items()
+    }
+
+
 async def _peek(consumer: AIOKafkaConsumer, tp: TopicPartition, offset: int) -> Peek:
     consumer.assign([tp])
     consumer.seek(tp, offset)

@@ -10,13 +10,14 @@ from typing import Any
 
 from ingest.errors import InvalidInput
 from ingest.kafka.admin import MAX_RECORD_BYTES
-from ingest.kafka.reader import read_topic
+from ingest.kafka.reader import fetched_bounds, read_ranges, read_topic
 from rollups.model import DeadLetter
 from rollups.settings import Settings
 
 REPLAYED = "replayed"  # header of a note that a letter was replayed
 _MAX_KEY_BYTES = 32 * 1024
 _MAX_MESSAGE_LENGTH = 500  # characters
+_READ_SECONDS = 20.0
 # Tried in turn: a topic that others created may accept less, and a dead letter must not stop its partition.
 _MAX_BYTES = (MAX_RECORD_BYTES - 64 * 1024, 900_000, 32 * 1024)
 
@@ -75,7 +76,10 @@ def _record(
 
 @dataclass(frozen=True, slots=True)
 class PublishedDeadLetter:
-    """A dead letter as read back. `index` is its position in an array of events, None for a whole record."""
+    """A dead letter as read back. `index` is its position in an array of events, None for a whole record.
+
+    `size` is the number of bytes in the topic, of which `raw` may be the first only.
+    """
 
     id: str
     topic: str
@@ -87,6 +91,7 @@ class PublishedDeadLetter:
     message: str
     published_ms: int
     raw: bytes | None
+    size: int
     key: bytes | None  # of the original record
 
     @property
@@ -96,9 +101,13 @@ class PublishedDeadLetter:
 
 
 class PublishedDeadLetters:
-    """The letters of a dead-letter topic, one for each origin. Add its records in order."""
+    """The letters of a dead-letter topic, one for each origin. Add its records in order.
 
-    def __init__(self) -> None:
+    `most` is how many bytes of a letter are kept; None: all.
+    """
+
+    def __init__(self, most: int | None = None) -> None:
+        self._most = most
         self._letters: dict[str, PublishedDeadLetter] = {}
         self._replayed: set[str] = set()
 
@@ -108,7 +117,7 @@ class PublishedDeadLetters:
         if REPLAYED in headers:
             self._replayed.add(headers[REPLAYED])
         elif "reason" in headers and headers.get("partition", "").isdecimal():
-            letter = _from_record(headers, record)
+            letter = _from_record(headers, record, self._most)
             self._letters.setdefault(letter.id, letter)
 
     def all(self, error: str) -> list[PublishedDeadLetter]:
@@ -134,7 +143,20 @@ async def read_dead_letters(settings: Settings) -> PublishedDeadLetters:
     return letters
 
 
-def _from_record(headers: dict[str, str], record: Any) -> PublishedDeadLetter:
+async def read_newest_dead_letters(settings: Settings, most: int, most_bytes: int) -> tuple[PublishedDeadLetters, bool]:
+    """The last records of each partition of the dead-letter topic, at most `most`, with `most_bytes` of each.
+
+    False: there are older ones, or not all came in time. A topic that does not exist has none. Raises KafkaError of
+    aiokafka if the broker is away.
+    """
+    letters = PublishedDeadLetters(most_bytes)
+    bounds = await fetched_bounds(settings, settings.dead_topic)
+    ranges = {partition: (max(first, end - most), end) for partition, (first, end) in bounds.items() if end > first}
+    read = await read_ranges(settings, settings.dead_topic, ranges, letters.add, _READ_SECONDS) if ranges else set()
+    return letters, read == ranges.keys() and all(start == bounds[p][0] for p, (start, _) in ranges.items())
+
+
+def _from_record(headers: dict[str, str], record: Any, most: int | None) -> PublishedDeadLetter:
     index = int(headers["index"]) if headers.get("index", "").isdecimal() else None
     origin = "\0".join(headers.get(name, "") for name in ("topic", "partition", "offset", "index"))
     # The id covers the bytes too: a recreated topic has the same offsets for other records.
@@ -149,6 +171,7 @@ def _from_record(headers: dict[str, str], record: Any) -> PublishedDeadLetter:
         error=headers.get("error", ""),
         message=headers.get("message", ""),
         published_ms=record.timestamp,
-        raw=record.value,
+        raw=None if record.value is None else record.value[:most],
+        size=len(record.value or b""),
         key=record.key,
     )

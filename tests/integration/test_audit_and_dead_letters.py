@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from deploy.settings import Settings
+from ingest.kafka.reader import fetched_bounds
 from tests.integration.test_bad_input import produce
 from tests.support.stack import Stack
 
@@ -37,6 +39,17 @@ def test_the_audit_accounts_for_everything_and_counts_days_again(stack: Stack) -
     assert total[1:] == ["48", "42", "1", "1", "1", "1", "2", "0", "0", "42"]
 
 
+def test_the_lag_is_what_the_workers_have_not_counted(stack: Stack) -> None:
+    stack.send([event(number, event_id=f"lag-{number}") for number in range(7)]).raise_for_status()
+    stack.wait_counted()
+    found = stack.admin("GET", "/admin/lag", None)
+    ends = asyncio.run(fetched_bounds(Settings(kafka_url=stack.kafka), found["topic"]))
+    assert {row["partition"]: row["end"] for row in found["partitions"]} == {p: end for p, (_, end) in ends.items()}
+    assert sum(row["end"] - row["first"] for row in found["partitions"]) >= 1
+    assert all(row["next"] + row["lag"] == row["end"] for row in found["partitions"])
+    assert found["lag"] == 0
+
+
 def test_the_audit_wants_two_days_in_order(stack: Stack) -> None:
     assert stack.run("audit", "--from", DAY, check=False).returncode == 2
     assert stack.run("audit", "--from", DAY, "--to", "2020-01-01", check=False).returncode == 1
@@ -54,6 +67,11 @@ def test_dead_letters_are_listed_corrected_and_replayed_once(stack: Stack, tmp_p
     assert (letter["reason"], letter["error"]) == ("invalid", "time_invalid")
     [early] = [letter for letter in letters if letter["reason"] == "future"]
     assert json.loads(early["raw"])["ip"].startswith("h:")
+    listed = stack.admin("GET", "/admin/dead-letters", None)
+    [view] = [view for view in listed["data"] if view["id"] == letter["id"]]
+    assert (view["raw"], view["size"]) == (letter["raw"], len(json.dumps(wrong)))
+    assert (len(listed["data"]), listed["complete"]) == (len(letters), True)
+    assert sum(sum(errors.values()) for errors in listed["by_error"].values()) == len(letters)
     table = stack.run("dlq", "list", "--reason", "future").stdout
     assert early["id"] in table
     assert letter["id"] not in table
@@ -67,4 +85,5 @@ def test_dead_letters_are_listed_corrected_and_replayed_once(stack: Stack, tmp_p
     stack.wait_counted()
     assert stack.hours(stack.key("account", account_id=402), DAY) == [(12, 1, 0)]
     assert letter["id"] not in stack.run("dlq", "list").stdout
+    assert letter["id"] not in str(stack.admin("GET", "/admin/dead-letters", None))
     assert "Everything adds up." in stack.run("audit").stdout

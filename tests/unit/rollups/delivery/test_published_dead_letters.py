@@ -40,6 +40,14 @@ def test_the_same_offset_of_a_topic_that_was_made_again_is_another_letter() -> N
     assert len({one.id for one in read(letter(1, b"{"), letter(1, b"[")).open()}) == 2
 
 
+def test_of_a_long_letter_the_beginning_may_be_kept() -> None:
+    letters = PublishedDeadLetters(most=3)
+    for record in (letter(1, b"[1, 2]"), letter(2, None)):
+        letters.add(record)
+    assert [(one.raw, one.size) for one in letters.open()] == [(b"[1,", 6), (None, 0)]
+    assert [one.id for one in letters.open()][:1] == [one.id for one in read(letter(1, b"[1, 2]")).open()]
+
+
 def test_a_replayed_letter_is_not_open_and_stays_so() -> None:
     [one] = read(letter(1, b"{")).open()
     note = Record(None, [(REPLAYED, one.id.encode())])
