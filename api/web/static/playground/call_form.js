@@ -22,8 +22,8 @@ export function CallForm({ call, busy, onSend, onStop }) {
   return html`
     <form class="call" onSubmit=${submit} onKeyDown=${sendByKey} aria-labelledby="call-title">
       <h1 id="call-title" tabindex="-1">${call.title}</h1>
-      <p class="path"><${Method} method=${call.method} /> <code>${call.path}</code></p>
-      ${call.description && html`<p><${Prose} text=${call.description} /></p>`}
+      <p class="endpoint"><${Method} method=${call.method} /> <code>${call.path}</code></p>
+      ${call.description && html`<p class="about"><${Prose} text=${call.description} /></p>`}
       <${KeyNote} call=${call} />
       <${Presets} call=${call} />
       <div class="parameters">${own.map((each) => html`<${Parameter} key=${each.name} parameter=${each} />`)}</div>

@@ -20,14 +20,16 @@ export function CallList({ calls, current }) {
       </button>
       <div class="inside" data-open=${open} onClick=${(event) => event.target.closest("a, button") && setOpen(false)}>
         <${Examples} calls=${calls} />
-        <input
-          type="search"
-          aria-label="Search calls"
-          placeholder="Search calls"
-          value=${wanted}
-          onInput=${(event) => setWanted(event.target.value)}
-        />
-        <div role="status">${!found.length && html`<p class="hint">No call has this in its name.</p>`}</div>
+        <div>
+          <input
+            type="search"
+            aria-label="Search calls"
+            placeholder="Search calls"
+            value=${wanted}
+            onInput=${(event) => setWanted(event.target.value)}
+          />
+          <div role="status">${!found.length && html`<p class="hint">No call has this in its name.</p>`}</div>
+        </div>
         ${byGroup(found).map(([group, members]) => html`<${Group} name=${group} calls=${members} current=${current} />`)}
       </div>
     </nav>

@@ -10,6 +10,7 @@ import { CallForm } from "./call_form.js";
 import { CallList } from "./call_list.js";
 import { loadCalls } from "./catalog.js";
 import { requestOf } from "./http_request.js";
+import { Integration } from "./integration.js";
 import { Samples } from "./samples.js";
 import { send } from "./send.js";
 
@@ -35,6 +36,7 @@ export function Page() {
   };
   return html`
     <div class="playground">
+      ${calls && html`<${Integration} calls=${calls} />`}
       ${calls && html`<${CallList} calls=${calls} current=${call} />`}
       <div class="middle">
         ${!signedIn.value && html`<${SignIn} />`}
