@@ -31,7 +31,7 @@ export function signOut(reason = null) {
   ended.value = reason;
 }
 
-/** The response to a GET with the key of this tab. Throws RequestFailed unless it is a success. */
+/** The response to a request, by default a GET, with the key of this tab. Throws RequestFailed unless it is a success. */
 export async function request(path, options = {}) {
   const used = key.value;
   try {

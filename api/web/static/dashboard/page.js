@@ -4,6 +4,8 @@ import { html } from "../app/html.js";
 import { parameters, setParameters } from "../app/router.js";
 import { principal, signedIn } from "../app/session.js";
 import { SignIn } from "../app/sign_in.js";
+import { Health } from "../administration/health.js";
+import { Keys } from "../administration/keys.js";
 import { Affiliate } from "./affiliate.js";
 import { Links } from "./links.js";
 import { useLive } from "./live.js";
@@ -12,6 +14,7 @@ import { Toolbar } from "./toolbar.js";
 import { live, owner } from "./view.js";
 
 export const title = "Dashboard";
+const ADMINISTRATION = { keys: Keys, health: Health };
 
 export function Page() {
   if (!signedIn.value)
@@ -25,18 +28,37 @@ export function Page() {
 
 function Dashboard() {
   const [help, setHelp] = useState(false);
+  const view = tab();
   useShortcuts(() => setHelp(true));
-  useLive(live.value, new URLSearchParams(owner.value.query).toString());
-  const admin = principal.value.role === "admin";
+  useLive(live.value && view === "clicks", new URLSearchParams(owner.value.query).toString());
   return html`
     <div class="dashboard">
       <h1 class="unseen">Dashboard</h1>
-      ${admin && html`<${WhoseClicks} />`}
-      <${Toolbar} onHelp=${() => setHelp(true)} />
-      ${owner.value.kind === "links" ? html`<${Links} />` : html`<${Affiliate} />`}
+      ${principal.value.role === "admin" && html`<${Tabs} chosen=${view} />`}
+      ${view === "clicks" ? html`<${Clicks} onHelp=${() => setHelp(true)} />` : html`<${ADMINISTRATION[view]} />`}
       <${Help} open=${help} onClose=${() => setHelp(false)} />
     </div>
   `;
+}
+
+function Clicks({ onHelp }) {
+  return html`
+    ${principal.value.role === "admin" && html`<${WhoseClicks} />`}
+    <${Toolbar} onHelp=${onHelp} />
+    ${owner.value.kind === "links" ? html`<${Links} />` : html`<${Affiliate} />`}
+  `;
+}
+
+const tab = () => (principal.value.role === "admin" && parameters.value.get("view") in ADMINISTRATION ? parameters.value.get("view") : "clicks");
+
+function Tabs({ chosen }) {
+  const go = (view) => (event) => {
+    event.preventDefault();
+    setParameters({ view: view === "clicks" ? null : view });
+  };
+  return html`<nav class="tabs" aria-label="Views">
+    ${["clicks", ...Object.keys(ADMINISTRATION)].map((view) => html`<a href="" aria-current=${view === chosen ? "page" : null} onClick=${go(view)}>${view[0].toUpperCase() + view.slice(1)}</a>`)}
+  </nav>`;
 }
 
 const NOBODY = { publisher_id: null, account_id: null, advertiser_id: null, network_id: null, grpIdx: null, linkId: null, domain: null, page: null, by: null };
