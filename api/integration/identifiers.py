@@ -56,6 +56,8 @@ def _ids_of(tokens: list[Token], index: int, found: Identifiers) -> list[int]:
     while place < len(tokens):
         token = tokens[place]
         if token.number is not None and not token.used and _ends_id(tokens, place):
+            if tokens[index].means("account") and token.number in YEARS:
+                break  # `our account 2025`
             token.used = True
             if 1 <= token.number <= MAX_ID:
                 ids.append(token.number)
@@ -128,7 +130,7 @@ def _read_link(sentence: Sentence, found: Identifiers) -> None:
     links = list(sentence.links)
     if not links and (named := _behind(sentence.tokens, "link") or _before_link(sentence)):
         if sentence.domains:
-            links.append((sentence.domains[0], named.quoted or named.text))
+            links.append((sentence.domains[0], named.quoted or _whole_word(sentence, named)))
             named.used = True
         elif named.quoted:
             named.used = True
@@ -142,6 +144,18 @@ def _read_link(sentence: Sentence, found: Identifiers) -> None:
             found.unclear.append("This is no link that can exist.")
         else:
             found.link = (domain, link_id)
+
+
+def _whole_word(sentence: Sentence, token: Token) -> str:
+    """The word that a token is a part of: `promo_24`."""
+    start = end = sentence.tokens.index(token)
+    while start > 0 and sentence.tokens[start - 1].end == sentence.tokens[start].start:
+        start -= 1
+    while end + 1 < len(sentence.tokens) and sentence.tokens[end + 1].start == sentence.tokens[end].end:
+        end += 1
+    for part in sentence.tokens[start : end + 1]:
+        part.used = True
+    return sentence.text[sentence.tokens[start].start : sentence.tokens[end].end].strip(".,;:!?=()'")
 
 
 def _before_link(sentence: Sentence) -> Token | None:

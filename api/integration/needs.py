@@ -276,9 +276,8 @@ def _series(reading: Reading) -> Parameters:
         found["compare"] = "weekday"
     elif has("compare") and not (has("bot") and not (reading.compared_to or has("before"))):  # not with each other
         period, basis = reading.period, reading.compared_to
-        year = (basis and period and (period.first - basis.first).days in range(350, 380)) or (
-            basis and basis.unit == "year" and period and period.unit != "year"
-        )
+        years = period is not None and "year" in (period.unit, basis.unit if basis else None)
+        year = years or (basis and period and (period.first - basis.first).days in range(350, 380))
         found["compare"] = "year" if year else "previous"
     return found
 

@@ -9,6 +9,7 @@ from api.integration.sentence import Sentence, Token, number_word
 from api.integration.single_dates import read_date
 
 _DAY = timedelta(days=1)
+_MAX_DATES = 8  # that are read of a sentence, as each takes a millisecond
 _GLUE = ("in", "stop", "ordinal", "from")
 
 
@@ -19,6 +20,7 @@ class PeriodReader:
         self._sentence = sentence
         self._tokens = sentence.tokens
         self._today = today
+        self._asked = 0
         self.wrong: list[str] = []  # what looks like a date and is none
 
     def read(self) -> list[Period]:
@@ -196,6 +198,9 @@ class PeriodReader:
         return found
 
     def _dated(self, text: str, start: int, end: int) -> Period | None:
+        self._asked += 1
+        if self._asked > _MAX_DATES:
+            return None
         found = read_date(text, self._sentence.language, self._today)
         if found is None:
             written = self._tokens[start:end]
