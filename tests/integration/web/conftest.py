@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from tests.support.browser import chromium, require_chromium
 from tests.support.page_clicks import PageClicks, send_page_clicks
 from tests.support.stack import Stack, embedded_stack
+
+
+expect.set_options(timeout=20_000)  # for a busy machine
 
 
 @pytest.fixture(scope="module")  # while it is open, an event loop runs in this thread, where others may want theirs
@@ -27,7 +30,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     stack.stop()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def page_clicks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageClicks]:
     """A stack with clicks that are known, and no others."""
     require_chromium()

@@ -192,7 +192,7 @@ def test_a_day_on_which_the_clock_is_set_has_its_own_hours(
         expect(marks).to_have_count(bars)
         expect(hours).to_contain_text(note)
         labels = [str(mark.get_attribute("aria-label")) for mark in marks.all()]
-        assert all("1 clicks" in label for label in labels)
+        assert all(": 1 click," in label for label in labels)
         assert [at for at, label in enumerate(labels) if "again" in label] == ([3] if bars == 25 else [])
         shows(tab.page, page_clicks.count(ACCOUNT_ZONE, day, day))
 

@@ -6,7 +6,7 @@ import { leadsOn, ticks, useMarks, useWidth } from "./marks.js";
 const LEFT = 46;
 const TOP = 10;
 const BOTTOM = 22;
-const LABEL = 52; // pixels that a label of the axis needs
+const LABEL = 60; // pixels that a label of the axis needs
 
 /**
  * `bars`: `{label, text, parts, open, before, go}`: a label for the axis, the whole in words, a number for each of

@@ -8,13 +8,13 @@ import { savePng } from "./png.js";
 
 /**
  * `answers` are what the chart is drawn from: `{error, loading, stale}` each. `columns` and `rows` are its table;
- * `name` is that of its files.
+ * `name` is that of its files; `period` stands beside the title in pictures.
  */
-export function Figure({ title, note, name, answers, columns, rows, series = [], tools, children }) {
+export function Figure({ title, period, note, name, answers, columns, rows, series = [], tools, children }) {
   const [open, setOpen] = useState(false);
   const inside = useRef(null);
   const ready = rows !== null;
-  const png = () => savePng(name, inside.current.querySelector("svg"), title, series);
+  const png = () => savePng(name, inside.current.querySelector("svg"), [title, period].filter(Boolean).join(", "), series);
   return html`
     <figure class=${`panel chart-panel ${answers.some(({ stale }) => stale) ? "stale" : ""}`} ref=${inside} aria-label=${title} aria-busy=${answers.some(({ loading }) => loading)}>
       <figcaption>

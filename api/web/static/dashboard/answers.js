@@ -107,6 +107,7 @@ async function answer(entry) {
     response = await request(entry.path, { headers });
   } catch (error) {
     if (error.response) note(error.response);
+    if (error.status === 429) allowance.value = { left: 0, reset: Date.now() / 1_000 + Number(error.response.headers.get("Retry-After")) };
     throw error;
   }
   note(response);
@@ -122,7 +123,7 @@ function note({ headers }) {
   const counted = headers.get("X-Data-As-Of");
   if (counted && (!asOf.value || counted > asOf.value)) asOf.value = counted;
   const [left, seconds] = ["Remaining", "Reset"].map((name) => headers.get(`X-RateLimit-${name}`));
-  if (left !== null) allowance.value = { left: Number(left), reset: Number(seconds) };
+  allowance.value = left === null ? null : { left: Number(left), reset: Number(seconds) };
 }
 
 /** Rows of NDJSON, at most so many: a page is no place for more. */

@@ -2,7 +2,7 @@
 import { html } from "../app/html.js";
 import { Bars } from "../charts/bars.js";
 import { Figure } from "../charts/figure.js";
-import { count, longDay, shortDay } from "../charts/format.js";
+import { count, days, longDay, shortDay } from "../charts/format.js";
 import { range } from "./view.js";
 
 export const PLAIN = [{ name: "Clicks", mark: "series-0" }];
@@ -13,12 +13,14 @@ export const besides = ({ data, compare }) =>
   data.map((row, at) => ({ ...row, before: compare?.[at] ?? null, again: wall(row) === wall(data[at - 1]) }));
 const wall = (row) => row?.start.slice(0, 16);
 
+const of = (number, thing) => `${count(number)} ${thing}${number === 1 ? "" : "s"}`;
+
 /** What a bar says in words. */
 export function inWords(when, { clicks, users, bots, status, before }, bots_shown) {
-  const parts = [`${when}: ${count(clicks)} clicks`];
-  if (users !== null) parts.push(`${count(users)} users`);
-  if (bots_shown) parts.push(`${count(bots)} bots`);
-  if (before) parts.push(`${count(before.clicks)} clicks before, on ${longDay(before.start.slice(0, 10))}`);
+  const parts = [`${when}: ${of(clicks, "click")}`];
+  if (users !== null) parts.push(of(users, "user"));
+  if (bots_shown) parts.push(of(bots, "bot"));
+  if (before) parts.push(`${of(before.clicks, "click")} before, on ${longDay(before.start.slice(0, 10))}`);
   if (status === "open") parts.push("still open");
   return parts.join(", ");
 }
@@ -39,11 +41,11 @@ export function ByDay({ answer, others = [], bots, pieces, tools, note, chosen, 
   const rows = answer.data && besides(answer.data);
   const series = pieces?.series ?? (bots ? WITH_BOTS : PLAIN);
   const day = (row) => row.start.slice(0, 10);
-  const bars = rows?.map((row) => ({
+  const bars = rows?.map((row, at) => ({
     label: shortDay(day(row)),
     text: inWords(longDay(day(row)), row, bots) + (pieces ? pieces.words(day(row)) : ""),
     parts: pieces ? pieces.of(day(row)) : bots ? [row.clicks, row.bots] : [row.clicks],
-    open: row.status === "open",
+    open: row.status === "open" || (at === rows.length - 1 && answer.data.meta.cut_at !== null),
     before: row.before && row.before.clicks,
     go: onDay && (() => onDay(day(row))),
   }));
@@ -51,6 +53,7 @@ export function ByDay({ answer, others = [], bots, pieces, tools, note, chosen, 
   return html`
     <${Figure}
       title="Clicks by day"
+      period=${days(range.value.from, range.value.to)}
       name=${`clicks-by-day-${range.value.from}-${range.value.to}`}
       answers=${[answer, ...others]}
       columns=${columns}

@@ -4,7 +4,7 @@ import { parameters, setParameters } from "../app/router.js";
 import { principal } from "../app/session.js";
 import { Bars } from "../charts/bars.js";
 import { Figure } from "../charts/figure.js";
-import { hours, longDay, plain, shortDay, weekdayOf } from "../charts/format.js";
+import { days, hours, longDay, plain, shortDay, weekdayOf } from "../charts/format.js";
 import { HeatMap } from "../charts/heat_map.js";
 import { useAnswer } from "./answers.js";
 import { ByDay, PLAIN, WITH_BOTS, besides, columnsOf, inWords } from "./by_day.js";
@@ -103,9 +103,9 @@ const oddDay = (hoursMore) => {
 
 function Week({ answer }) {
   const rows = answer.data && besides(answer.data);
-  const days = [...new Set(rows?.map(({ start }) => start.slice(0, 10)) ?? [])];
+  const week = [...new Set(rows?.map(({ start }) => start.slice(0, 10)) ?? [])];
   const title = "A week by hour";
-  const lines = days.map((day) => {
+  const lines = week.map((day) => {
     const cells = Array.from({ length: 24 }, () => null);
     for (const row of rows.filter(({ start }) => start.startsWith(day))) {
       const hour = Number(row.start.slice(11, 13));
@@ -117,7 +117,7 @@ function Week({ answer }) {
   });
   const first = { name: "Hour", of: ({ start, end }) => `${start} / ${end}`, show: (row) => `${longDay(row.start.slice(0, 10))}, ${hours(row)}` };
   return html`
-    <${Figure} title=${title} name=${`clicks-by-hour-week-${days[0]}`} answers=${[answer]} columns=${rows && columnsOf(first, rows, withBots.value)} rows=${rows ?? null} note="The stronger the colour, the more clicks. With a broken line: still open.">
+    <${Figure} title=${title} period=${week[0] && days(week[0], week.at(-1))} name=${`clicks-by-hour-week-${week[0]}`} answers=${[answer]} columns=${rows && columnsOf(first, rows, withBots.value)} rows=${rows ?? null} note="The stronger the colour, the more clicks. With a broken line: still open.">
       <${HeatMap} title=${title} rows=${lines} />
     <//>
   `;

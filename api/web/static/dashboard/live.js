@@ -6,7 +6,7 @@ import { request, signOut } from "../app/session.js";
 import { allowance, asOf, refresh, shownAnswers } from "./answers.js";
 import { range } from "./view.js";
 
-const PACE_MS = 1_000; // between two rounds of requests
+const PACE_MS = 1_250; // between two rounds of requests: few enough for the smallest plan
 const RARE_MS = 10_000; // for answers that live mode may leave for later
 const POLL_MS = 5_000;
 const SILENCE_MS = 40_000; // a comment comes every 15 s, unless a proxy holds the stream back

@@ -1,9 +1,9 @@
 // The numbers of the whole range, and how they compare.
 import { html } from "../app/html.js";
-import { change, clock, count, days, longDay } from "../charts/format.js";
+import { change, count, days, longDay } from "../charts/format.js";
 import { States } from "../charts/figure.js";
-import { length } from "./days.js";
-import { range, withBots, zone } from "./view.js";
+import { addDays, length } from "./days.js";
+import { range, withBots } from "./view.js";
 
 export const sumOf = (rows, name) => rows.reduce((all, row) => all + row[name], 0);
 
@@ -48,7 +48,7 @@ function Comparison({ answer }) {
     <p class="comparison">
       <strong class=${now < before ? "fallen" : "risen"}>${change(now, before)}</strong>${" "}
       ${count(now)} clicks against <data value=${before}>${count(before)}</data> from ${longDay(compare[0].start.slice(0, 10))} to ${until(last)}.
-      ${meta.cut_at && ` Both are counted up to the same time: now up to ${clock(meta.cut_at, zone.value)}, so that no part of a day is held against a whole one.`}
+      ${meta.cut_at && ` Both are counted up to the same time: now up to ${until(meta.cut_at)}, so that no part of a day is held against a whole one.`}
     </p>
     <${States} answers=${[answer]} />
   `;
@@ -56,6 +56,6 @@ function Comparison({ answer }) {
 
 /** The end of a period: midnight is said as the day that it ends. */
 function until(end) {
-  if (end.slice(11, 16) !== "00:00") return clock(end, zone.value);
-  return `the end of ${longDay(new Date(Date.parse(`${end.slice(0, 10)}T00:00:00Z`) - 86_400_000).toISOString().slice(0, 10))}`;
+  if (end.slice(11, 16) !== "00:00") return `${longDay(end.slice(0, 10))}, ${end.slice(11, 16)}`;
+  return `the end of ${longDay(addDays(end.slice(0, 10), -1))}`;
 }
