@@ -109,7 +109,8 @@ def choose(reading: Reading) -> Call | None:
 def _chosen(reading: Reading) -> str | None:
     has = reading.has
     counts = has("click", "user", "bot")
-    if has("live") and not has("top", "compare"):
+    changes = has("live") or (has("soon") and reading.period is None)  # `at once` may also mean the answer
+    if changes and not has("top", "compare"):
         return "followChanges"
     if not counts and not reading.ids.ids:
         for meaning, name in (("schema", "getSchema"), ("tools", "listTools"), ("key", "getOwnKey")):

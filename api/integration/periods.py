@@ -42,6 +42,7 @@ class PeriodReader:
         return (
             self._relative_day(index)
             or self._ago(index)
+            or self._last_or_this_in_a_word(index)
             or self._last_or_this(index)
             or self._quarter(index)
             or self._calendar_week(index)
@@ -72,12 +73,17 @@ class PeriodReader:
         assert unit is not None
         return calendar_unit(unit, 1 if number is None else number, self._today, index, end)
 
-    def _last_or_this(self, index: int) -> Period | None:
-        token = self._tokens[index]
+    def _last_or_this_in_a_word(self, index: int) -> Period | None:
+        """`지난달`, `今週`, `Vorwoche`."""
         for back, prefix in ((1, "last_"), (0, "this_")):
             for unit in UNITS:
-                if token.means(prefix + unit):
+                if self._tokens[index].means(prefix + unit):
                     return calendar_unit(unit, back, self._today, index, index + 1)
+        return None
+
+    def _last_or_this(self, index: int) -> Period | None:
+        """`last week`, `semana pasada`, `las 2 últimas semanas`, `this month`."""
+        token = self._tokens[index]
         if token.means("last", "previous", "this"):
             number, unit_at = self._number_and_unit(self._skip(index + 1, "in"))
             if unit_at is not None:
@@ -94,24 +100,17 @@ class PeriodReader:
             return self._counted_back(self._tokens[after], number, unit_at, index, after + 1)
         if number is not None and self._tokens[index + 1].means("last", "previous"):
             return self._counted_back(self._tokens[index + 1], number, unit_at, index, unit_at + 1)
-        return self._plain_weekend(unit_at, index)
-
-    def _plain_weekend(self, unit_at: int, index: int) -> Period | None:
-        return (
-            calendar_unit("weekend", 1, self._today, index, unit_at + 1) if self._unit(unit_at) == "weekend" else None
-        )
+        if self._unit(unit_at) == "weekend":
+            return calendar_unit("weekend", 1, self._today, index, unit_at + 1)
+        return None
 
     def _counted_back(self, token: Token, number: int | None, unit_at: int, start: int, end: int) -> Period | None:
         unit = self._unit(unit_at)
         assert unit is not None
         if number is not None and not token.means("this"):
             return last_so_many(unit, number, self._today, start, end)
-        if unit == "day" and not token.means("this"):
-            return (
-                None
-                if self._tokens[unit_at].text.lower().endswith("s")
-                else calendar_unit(unit, 1, self._today, start, end)
-            )
+        if unit == "day" and self._tokens[unit_at].text.lower().endswith("s"):
+            return None  # it is not said how many
         return calendar_unit(unit, 0 if token.means("this") else 1, self._today, start, end)
 
     def _quarter(self, index: int) -> Period | None:

@@ -55,6 +55,36 @@ def test_what_was_not_understood_is_said_with_the_main_calls(client: TestClient)
 
 
 @pytest.mark.parametrize(
+    ("need", "said"),
+    [
+        ("clicks of publisher 45 from 2025-01-01 to 2025-12-31", "365 days and this call takes at most 90"),
+        ("hourly clicks of publisher 45 yesterday", "by day, not by hour"),
+        ("clicks by hour of group 3 yesterday as parquet", "does not give parquet"),
+        ("clicks on 31 February", "“31 February” is no date"),
+        ("top 500 links yesterday", "limit is at most 200, not 500"),
+        ("clicks yesterday with a cherry on top of vvd.bz", "A domain alone names no link"),
+        ("clicks of group 3 by country yesterday", "Not understood: country"),
+        ("clicks next year 2027-01-01", "is in the future"),
+    ],
+)
+def test_what_is_left_out_or_filled_in_is_said(need: str, said: str) -> None:
+    assert said in " ".join(integration(need, "curl", TODAY, "http://x/")["unclear"])
+
+
+def test_a_range_that_is_too_long_is_not_sent() -> None:
+    found = integration("clicks from 2025-01-01 to 2025-12-31", "curl", TODAY, "http://x/")["understood"]
+    assert found["parameters"] == {"start_date": "2025-10-03", "end_date": "2025-12-31"}
+
+
+def test_at_once_asks_for_changes_unless_days_are_named() -> None:
+    for need, call in (
+        ("tell me immediately when clicks change", "followChanges"),
+        ("어제 클릭 바로 보여줘", "listClicks"),
+    ):
+        assert integration(need, "curl", TODAY, "http://x/")["understood"]["call"] == call
+
+
+@pytest.mark.parametrize(
     ("query", "field"),
     [
         ({}, "need"),

@@ -71,7 +71,10 @@ def echo() -> Iterator[Echo]:
 
 def run(code: str, language: Language, directory: Path) -> subprocess.CompletedProcess[bytes]:
     program, name, words = PROGRAMS[language]
-    require(None if shutil.which(program) else f"{program} is not installed")
+    missing = None if shutil.which(program) else f"{program} is not installed"
+    if missing and program == "go":
+        pytest.skip(missing)  # .ci/run does not install it
+    require(missing)
     (directory / name).write_text(code, encoding="utf-8", newline="")
     environment = {**os.environ, "CLICKMILL_KEY": "cm_the-key", "GOTOOLCHAIN": "local", "no_proxy": "*"}
     return subprocess.run(words, cwd=directory, env=environment, capture_output=True, timeout=240)
