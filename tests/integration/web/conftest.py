@@ -11,7 +11,6 @@ from tests.support.browser import chromium, require_chromium
 from tests.support.page_clicks import PageClicks, send_page_clicks
 from tests.support.stack import Stack, embedded_stack
 
-
 expect.set_options(timeout=20_000)  # for a busy machine
 
 
