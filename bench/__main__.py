@@ -20,7 +20,19 @@ from bench.report.results import directory, runs_of, shaped, show_machine, write
 from bench.report.tables import write_tables
 
 # In the order of `all`: later parts use the rate that the pipeline reached.
-PARTS = ("pipeline", "scaling", "freshness", "hostile", "api", "collector", "strangers", "storage", "protocol", "soak")
+PARTS = (
+    "pipeline",
+    "scaling",
+    "freshness",
+    "hostile",
+    "api",
+    "collector",
+    "strangers",
+    "storage",
+    "web",
+    "protocol",
+    "soak",
+)
 _ALONE = {"protocol", "soak"}
 _QUIET = 20.0  # % of all processors
 _OPTIONS = {
