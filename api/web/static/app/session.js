@@ -37,8 +37,18 @@ export async function request(path, options = {}) {
   try {
     return await send(path, { key: used, ...options });
   } catch (error) {
-    if (error.status === 401 && used !== null && used === key.value) signOut(error.message);
+    if (error.status === 401 && used !== null && (await isRefused(used)) && used === key.value) signOut(error.message);
     throw error;
+  }
+}
+
+/** Whether the key itself is refused: a good one of another role is 401 too where statistics want that of an account. */
+async function isRefused(text) {
+  try {
+    await send("/api/v1/key", { key: text });
+    return false;
+  } catch ({ status }) {
+    return status === 401;
   }
 }
 

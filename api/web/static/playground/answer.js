@@ -37,7 +37,7 @@ function Status({ answer }) {
         <dd>${Number(left).toLocaleString()} of ${Number(header["x-ratelimit-limit"]).toLocaleString()}</dd>
       </div>`}
       ${header["x-data-as-of"] &&
-      html`<div><dt>Counted up to</dt><dd>${new Date(header["x-data-as-of"]).toLocaleTimeString()}</dd></div>`}
+      html`<div><dt>Counted up to</dt><dd>${timeOf(header["x-data-as-of"])}</dd></div>`}
     </dl>
   `;
 }
@@ -92,6 +92,7 @@ function refusalOf(body) {
   return typeof body?.code === "number" && body.code ? `Code ${body.code}: ${body.message}` : null;
 }
 
+const timeOf = (text) => new Date(text).toLocaleTimeString(undefined, { timeStyle: "long" });
 const isText = (type) => /^text\/|json|xml/.test(type);
 
 function textOf(parts) {

@@ -1,16 +1,32 @@
 // JSON as a tree that folds. Only what is open is drawn, a part of long lists at a time, so that no body is too large.
-import { useState } from "preact/hooks";
+import { useMemo, useState } from "preact/hooks";
 import { html } from "../app/html.js";
 
 const STEP = 100; // entries that one click shows
-const OPEN_ENTRIES = 5; // of a list, which are open at first
+const OPEN_NODES = 300; // drawn at first, about
 const MAX_PREVIEW = 10;
 const MAX_TEXT = 300;
 
 /** A value that `parse` has read. */
 export function JsonTree({ value }) {
-  return html`<div class="json"><${Node} value=${value} depth=${0} open /></div>`;
+  const opened = useMemo(() => openedAtFirst(value), [value]);
+  return html`<div class="json"><${Node} value=${value} opened=${opened} /></div>`;
 }
+
+/** Objects and lists from the outside in, as long as they are few; of a list the first entry. */
+function openedAtFirst(value) {
+  const [opened, waiting] = [new Set(), [value].filter(isNode)];
+  for (let left = OPEN_NODES; left > 0 && waiting.length; ) {
+    const node = waiting.shift();
+    const entries = Object.values(node);
+    opened.add(node);
+    left -= Math.min(entries.length, STEP);
+    waiting.push(...entries.slice(0, Array.isArray(node) ? 1 : STEP).filter(isNode));
+  }
+  return opened;
+}
+
+const isNode = (value) => value !== null && typeof value === "object";
 
 /** Integers with more digits than JavaScript's numbers hold become BigInts, where the browser tells their text. */
 export function parse(text) {
@@ -20,9 +36,9 @@ export function parse(text) {
   });
 }
 
-function Node({ name, value, depth, open: openAtFirst }) {
-  const [open, setOpen] = useState(openAtFirst);
-  if (value === null || typeof value !== "object") {
+function Node({ name, value, opened }) {
+  const [open, setOpen] = useState(opened.has(value));
+  if (!isNode(value)) {
     return html`<div><${Name} name=${name} /><${Leaf} value=${value} /></div>`;
   }
   const [start, end] = Array.isArray(value) ? "[]" : "{}";
@@ -34,19 +50,18 @@ function Node({ name, value, depth, open: openAtFirst }) {
         <${Name} name=${name} />${start}${!open && html`<${Preview} entries=${entries} list=${start === "["} />`}
         ${!open && end}
       </button>
-      ${open && html`<${Entries} entries=${entries} depth=${depth + 1} list=${start === "["} />${end}`}
+      ${open && html`<${Entries} entries=${entries} opened=${opened} list=${start === "["} />${end}`}
     </div>
   `;
 }
 
-function Entries({ entries, depth, list }) {
+function Entries({ entries, opened, list }) {
   const [shown, setShown] = useState(STEP);
   const left = entries.length - shown;
   return html`
     <div class="inside">
       ${entries.slice(0, shown).map(
-        ([name, value], index) =>
-          html`<${Node} name=${list ? null : name} value=${value} depth=${depth} open=${!list || index < OPEN_ENTRIES} />`,
+        ([name, value]) => html`<${Node} name=${list ? null : name} value=${value} opened=${opened} />`,
       )}
       ${left > 0 &&
       html`<button class="more" onClick=${() => setShown(shown + STEP)}>
@@ -59,7 +74,7 @@ function Entries({ entries, depth, list }) {
 /** What a folded part holds, in a line. */
 function Preview({ entries, list }) {
   if (list) return html`<span class="preview">${entries.length.toLocaleString()} entries</span>`;
-  const leaves = entries.filter(([, value]) => value === null || typeof value !== "object").slice(0, MAX_PREVIEW);
+  const leaves = entries.filter(([, value]) => !isNode(value)).slice(0, MAX_PREVIEW);
   return html`<span class="preview">
     ${leaves.map(([name, value], index) => html`${index > 0 && ", "}${name}: <${Leaf} value=${value} max=${40} />`)}
     ${leaves.length < entries.length && " …"}
