@@ -109,8 +109,8 @@ function parsed(text, type) {
 }
 
 function sizeOf(bytes) {
-  const [size, unit] = bytes < 1000 ? [bytes, "byte"] : bytes < 1e6 ? [bytes / 1000, "kilobyte"] : [bytes / 1e6, "megabyte"];
-  const unitDisplay = unit === "byte" ? "long" : "short";
+  const [size, unit, unitDisplay] =
+    bytes < 1000 ? [bytes, "byte", "long"] : bytes < 1e6 ? [bytes / 1000, "kilobyte"] : [bytes / 1e6, "megabyte"];
   return size.toLocaleString(undefined, { style: "unit", unit, unitDisplay, maximumFractionDigits: 1 });
 }
 

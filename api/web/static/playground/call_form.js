@@ -29,7 +29,12 @@ export function CallForm({ call, busy, onSend, onStop }) {
       <div class="parameters">${own.map((each) => html`<${Parameter} key=${each.name} parameter=${each} />`)}</div>
       <${Format} call=${call} />
       ${optional.length > 0 &&
-      html`<details><summary>Headers</summary>${optional.map((each) => html`<${Parameter} parameter=${each} />`)}</details>`}
+      html`
+        <details>
+          <summary>Headers</summary>
+          ${optional.map((each) => html`<${Parameter} parameter=${each} />`)}
+        </details>
+      `}
       ${call.body !== null && html`<${BodyEditor} call=${call} />`}
       <div class="row send">
         <button class="primary" disabled=${busy}>Send</button>
@@ -86,7 +91,7 @@ function BodyEditor({ call }) {
   const refuse = (field) => field?.setCustomValidity(fault ?? "");
   const change = (event) => setBody(call, event.target.value);
   return html`
-    <div class="parameter wide">
+    <div class="parameter">
       <label for="body">Body <span class="required">JSON</span></label>
       <textarea id="body" rows="10" ref=${refuse} value=${text} onInput=${change} spellcheck=${false}></textarea>
       <p class=${fault ? "hint bad" : "hint"} role="status">${fault ?? "It begins with an example."}</p>

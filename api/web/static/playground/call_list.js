@@ -16,7 +16,7 @@ export function CallList({ calls, current }) {
   return html`
     <nav class="calls" aria-label="Calls">
       <button class="toggle" aria-expanded=${open} onClick=${() => setOpen(!open)}>
-        ${open ? "Hide" : "Show"} all ${calls.length} calls and examples
+        ${open ? "Hide" : "Show"} all calls and examples
       </button>
       <div class="inside" data-open=${open} onClick=${(event) => event.target.closest("a, button") && setOpen(false)}>
         <${Examples} calls=${calls} />
@@ -28,7 +28,7 @@ export function CallList({ calls, current }) {
             value=${wanted}
             onInput=${(event) => setWanted(event.target.value)}
           />
-          <div role="status">${!found.length && html`<p class="hint">No call has this in its name.</p>`}</div>
+          <div role="status">${words.length > 0 && !found.length && html`<p class="hint">No call has this in its name.</p>`}</div>
         </div>
         ${byGroup(found).map(([group, members]) => html`<${Group} name=${group} calls=${members} current=${current} />`)}
       </div>

@@ -30,7 +30,7 @@ export function Integration({ calls }) {
           autocomplete="off"
           required
         />
-        <button disabled=${busy}>Find the call</button>
+        <button disabled=${busy || !calls.length}>Find the call</button>
       </div>
       <div role="status">${found && html`<${Found} ...${found} />`}</div>
     </form>
@@ -65,7 +65,9 @@ function Found({ call, understood, unclear, others, failure }) {
     ${others.length > 0 &&
     html`<p class="hint">
       ${call ? "Or: " : "The nearest: "}
-      ${others.map((other, index) => html`${index > 0 && " · "}<a href=${addressFromHere(other)} data-page>${other.title}</a>`)}
+      ${others.map(
+        (other, index) => html`${index > 0 && " · "}<a href=${addressFromHere(other)} data-page>${other.title}</a>`,
+      )}
     </p>`}
   `;
 }

@@ -15,6 +15,7 @@ import { Samples } from "./samples.js";
 import { send } from "./send.js";
 
 export const title = "Playground";
+const NONE = []; // until they are loaded: what is around them has its place from the start
 
 export function Page() {
   const { calls, failure, load } = useCalls();
@@ -28,6 +29,7 @@ export function Page() {
   }, [signedIn.value]);
   const call = calls?.find(({ id }) => id === wanted);
   const { answer, busy, start, stop } = useSending(wanted);
+  const coming = answer?.done === false;
   const request = call && requestOf(call);
   const place = useRef(null);
   const onSend = () => {
@@ -36,8 +38,8 @@ export function Page() {
   };
   return html`
     <div class="playground">
-      ${calls && html`<${Integration} calls=${calls} />`}
-      ${calls && html`<${CallList} calls=${calls} current=${call} />`}
+      <${Integration} calls=${calls ?? NONE} />
+      <${CallList} calls=${calls ?? NONE} current=${call} />
       <div class="middle">
         ${!signedIn.value && html`<${SignIn} />`}
         ${failure && html`<p class="notice bad" role="alert">${failure} <button onClick=${load}>Try again</button></p>`}
@@ -49,7 +51,7 @@ export function Page() {
       html`
         <div class="right">
           <${Samples} request=${request} />
-          <section class="panel answer" ref=${place} aria-labelledby="answer-title" aria-busy=${busy && answer?.done !== false}>
+          <section class="panel answer" ref=${place} aria-labelledby="answer-title" aria-busy=${busy && !coming}>
             <h2 id="answer-title">Answer</h2>
             <${Answer} key=${answer?.sent} answer=${answer} call=${call} />
           </section>
