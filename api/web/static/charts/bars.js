@@ -23,7 +23,7 @@ export function Bars({ title, bars, series, height = 230, chosen = null }) {
   const every = Math.max(1, Math.ceil(LABEL / slot));
   return html`
     <div class="chart-area" ref=${around}>
-      <p class="readout" aria-hidden="true">${looked === null ? " " : bars[looked]?.text}</p>
+      <p class="readout" aria-hidden="true">${looked !== null ? bars[looked]?.text : sums.some(Boolean) ? " " : "No clicks here."}</p>
       <svg class="chart" role="group" aria-label=${title} width=${width} height=${height}>
         ${levels.map(
           (level) => html`

@@ -60,7 +60,7 @@ function entryOf(path, as, rarely) {
     entries.set(name, known);
     return known;
   }
-  const entry = { path, as, rarely, users: 0, at: 0, etag: null, asking: null, state: signal({ loading: true }) };
+  const entry = { path, as, rarely, users: 0, at: 0, etag: null, counted: null, asking: null, state: signal({ loading: true }) };
   entries.set(name, entry);
   return entry;
 }
@@ -70,21 +70,25 @@ function forget() {
   for (const [name] of unused.slice(0, Math.max(0, unused.length - MOST_KEPT))) entries.delete(name);
 }
 
-/** `since`: a process that has not counted that far yet is asked once more. */
-function load(entry, since = null) {
-  entry.asking ??= ask(entry, since).finally(() => (entry.asking = null));
+/** `since`: an answer of a process that has not counted that far yet, or that was under way, is asked for once more. */
+async function load(entry, since = null) {
+  await ask(entry);
+  if (!since || !entry.counted || entry.counted >= since) return;
+  await new Promise((done) => setTimeout(done, 300));
+  await ask(entry);
+}
+
+/** Asks, unless a request is under way, whose answer is waited for. Never rejects. */
+function ask(entry) {
+  entry.asking ??= answerOrError(entry).finally(() => (entry.asking = null));
   return entry.asking;
 }
 
-async function ask(entry, since) {
+async function answerOrError(entry) {
   clearTimeout(entry.retry);
   entry.state.value = { ...entry.state.peek(), loading: true };
   try {
-    const counted = await answer(entry);
-    if (since && counted && counted < since) {
-      await new Promise((done) => setTimeout(done, 500));
-      await answer(entry);
-    }
+    await answer(entry);
   } catch (error) {
     if (error.status === 304) {
       entry.at = Date.now();
@@ -93,12 +97,12 @@ async function ask(entry, since) {
     }
     entry.state.value = { ...entry.state.peek(), error, loading: false };
     const wait = Number(error.response?.headers.get("Retry-After")) * 1_000 || RETRY_MS;
-    const passing = error.status === 0 || error.status === 429 || error.status >= 500;
-    if (passing) entry.retry = setTimeout(() => entry.users && load(entry), Math.min(wait, 60_000));
+    const lasting = error.status >= 400 && error.status < 500 && error.status !== 429;
+    if (!lasting) entry.retry = setTimeout(() => entry.users && load(entry), Math.min(wait, 60_000));
   }
 }
 
-/** Asks once; the time up to which the answer counts. Throws RequestFailed, also for a 304. */
+/** Asks once. Throws RequestFailed, also for a 304. */
 async function answer(entry) {
   const headers = entry.as === "rows" ? { Accept: "application/x-ndjson" } : { Accept: "application/json" };
   if (entry.etag) headers["If-None-Match"] = entry.etag;
@@ -106,21 +110,21 @@ async function answer(entry) {
   try {
     response = await request(entry.path, { headers });
   } catch (error) {
-    if (error.response) note(error.response);
+    if (error.response) note(entry, error.response);
     if (error.status === 429) allowance.value = { left: 0, reset: Date.now() / 1_000 + Number(error.response.headers.get("Retry-After")) };
     throw error;
   }
-  note(response);
+  note(entry, response);
   const data = await READ[entry.as](response);
   entry.etag = response.headers.get("ETag");
   entry.at = Date.now();
   if (data.rows?.length > MANY_ROWS) entry.rarely = true;
   entry.state.value = { data, error: null, loading: false };
-  return response.headers.get("X-Data-As-Of");
 }
 
-function note({ headers }) {
+function note(entry, { headers }) {
   const counted = headers.get("X-Data-As-Of");
+  entry.counted = counted;
   if (counted && (!asOf.value || counted > asOf.value)) asOf.value = counted;
   const [left, seconds] = ["Remaining", "Reset"].map((name) => headers.get(`X-RateLimit-${name}`));
   allowance.value = left === null ? null : { left: Number(left), reset: Number(seconds) };

@@ -19,7 +19,7 @@ export function useShortcuts(onHelp) {
   useEffect(() => {
     const press = (event) => {
       if (!enabled.value || event.ctrlKey || event.metaKey || event.altKey) return;
-      if (event.target.closest?.("input, select, textarea, dialog")) return;
+      if (event.target.closest?.("input, select, textarea, dialog, .table")) return;
       const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
       if (key === "?") onHelp();
       else if (KEYS[key]) KEYS[key][2]();
