@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from tests.integration.test_bad_input import produce
 from tests.support.axe import assert_accessible
 from tests.support.browser import Tab, open_tab
 from tests.support.page_clicks import ACCOUNT, ACCOUNT_ZONE, GROUP, PUBLISHER, PageClicks, click, today
@@ -74,7 +77,37 @@ def test_an_admin_sees_whether_the_numbers_add_up(browser: Browser, page_clicks:
         expect(tab.page.locator(".verdict")).to_contain_text("Yes.")
         ledger = tab.page.get_by_role("region", name="Ledger by reason", exact=True)
         expect(ledger.get_by_role("row").nth(1)).to_contain_text(f"{counted:,}")
+        partitions = tab.page.get_by_role("region", name="Partitions", exact=True)
+        expect(partitions.get_by_role("row").nth(1).locator("td").nth(3)).to_have_text("0")  # waiting
         assert_accessible(tab.page)
+
+
+def test_an_admin_sees_dead_letters_and_reads_their_beginning_as_text(
+    browser: Browser, page_clicks: PageClicks
+) -> None:
+    bad = produce(page_clicks.stack, [f"{IMAGE}{'x' * 100_000}".encode()])
+    with ThreadPoolExecutor(1) as thread:  # in this one the loop of Playwright runs
+        thread.submit(asyncio.run, bad).result()
+    page_clicks.stack.wait_counted()
+    with signed_in(browser, page_clicks, ADMIN_KEY, "?view=health") as tab:
+        letters = tab.page.get_by_role("region", name="Dead letters", exact=True)
+        expect(letters).to_contain_text("1 × invalid: not_json")
+        expect(letters).to_contain_text(IMAGE)
+        expect(letters).to_contain_text(f"{len(IMAGE) + 100_000:,}")
+        assert tab.page.evaluate("[document.images.length, window.hacked]") == [0, None]
+
+
+def test_an_admin_finds_an_account_and_goes_to_its_clicks(browser: Browser, page_clicks: PageClicks) -> None:
+    with signed_in(browser, page_clicks, ADMIN_KEY, "?view=accounts") as tab:
+        accounts = tab.page.get_by_role("region", name="Accounts", exact=True)
+        expect(accounts).to_contain_text(ACCOUNT_ZONE)
+        tab.page.get_by_label("Search accounts").fill("read")
+        tab.page.keyboard.press("Enter")
+        expect(accounts.get_by_role("row")).to_have_count(2)
+        assert_accessible(tab.page)
+        accounts.get_by_role("link", name=str(ACCOUNT), exact=True).click()
+        expect(tab.page.get_by_role("region", name="Top links", exact=True)).to_be_visible()
+        assert f"account_id={ACCOUNT}" in tab.page.url
 
 
 def test_a_key_that_is_revoked_ends_the_page_and_another_one_continues_it(

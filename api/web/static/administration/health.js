@@ -4,14 +4,15 @@ import { DataTable } from "../charts/data_table.js";
 import { States } from "../charts/figure.js";
 import { clock, count } from "../charts/format.js";
 import { useAnswer } from "../dashboard/answers.js";
+import { DeadLetters } from "./dead_letters.js";
 
 const time = (ms) => (ms ? clock(ms, "UTC") : "–");
 const behind = (ms) => (ms ? `${count(Math.max(0, Math.round((Date.now() - ms) / 1000)))} s` : "–");
 const PARTITIONS = [
-  { name: "Source", of: (row) => row.source, show: (row) => row.source },
   { name: "Partition", of: (row) => row.partition, show: (row) => row.partition },
   { name: "Counted up to", of: (row) => row.as_of_ms, show: (row) => time(row.as_of_ms) },
   { name: "Behind", of: (row) => row.as_of_ms, show: (row) => behind(row.as_of_ms) },
+  { name: "Waiting", of: (row) => row.lag, number: true },
   { name: "Records read", of: (row) => row.watermark, number: true },
   { name: "Unverified", of: (row) => row.unverified, number: true },
 ];
@@ -42,6 +43,7 @@ const TROUBLES = [
 export function Health() {
   const audit = useAnswer("/admin/audit");
   const found = audit.data;
+  const lag = useAnswer("/admin/lag");
   return html`
     <section class="panel" aria-label="Verdict">
       <div class="row"><h2>Do the numbers add up?</h2><span class="grow"></span><button disabled=${audit.loading} onClick=${audit.again}>Audit again</button></div>
@@ -50,11 +52,12 @@ export function Health() {
     </section>
     ${found && html`
       <div class="columns">
-        <${Part} title="Ledger by reason" columns=${REASONS} rows=${byReason(found.partitions)} note="Every click of the log has one reason. The command clickmill dlq list shows the text of dead letters." />
-        <${Part} title="Partitions" columns=${PARTITIONS} rows=${newest(found.partitions)} note="Of the topic that is read now; times are in UTC." />
+        <${Part} title="Ledger by reason" columns=${REASONS} rows=${byReason(found.partitions)} note="Every click of the log has one reason." />
+        <${Part} title="Partitions" columns=${PARTITIONS} rows=${withLag(newest(found.partitions), lag.data)} note=${`Of source ${newest(found.partitions)[0]?.source ?? "–"}, the topic that is read now; times are in UTC.`} />
       </div>
       ${found.troubles.length > 0 && html`<${Part} title="Partitions in trouble" columns=${TROUBLES} rows=${found.troubles} />`}
     `}
+    <${DeadLetters} />
   `;
 }
 
@@ -72,6 +75,8 @@ function newest(partitions) {
   const last = partitions.reduce((latest, part) => (part.as_of_ms > (latest?.as_of_ms ?? -1) ? part : latest), null);
   return partitions.filter(({ source }) => source === last?.source);
 }
+
+const withLag = (partitions, lag) => partitions.map((row) => ({ ...row, lag: lag?.partitions.find(({ partition }) => partition === row.partition)?.lag ?? null }));
 
 function byReason(partitions) {
   const sums = new Map();

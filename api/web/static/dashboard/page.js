@@ -4,6 +4,7 @@ import { html } from "../app/html.js";
 import { parameters, setParameters } from "../app/router.js";
 import { principal, signedIn } from "../app/session.js";
 import { SignIn } from "../app/sign_in.js";
+import { Accounts } from "../administration/accounts.js";
 import { Health } from "../administration/health.js";
 import { Keys } from "../administration/keys.js";
 import { Affiliate } from "./affiliate.js";
@@ -14,7 +15,7 @@ import { Toolbar } from "./toolbar.js";
 import { live, owner } from "./view.js";
 
 export const title = "Dashboard";
-const ADMINISTRATION = { keys: Keys, health: Health };
+const ADMINISTRATION = { keys: Keys, accounts: Accounts, health: Health };
 
 export function Page() {
   if (!signedIn.value)

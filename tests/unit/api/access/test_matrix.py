@@ -53,6 +53,9 @@ CALLS = {
     ("GET", "/mcp"): ANYBODY,
     ("POST", "/mcp"): ANYBODY,  # it lists what there is; its tools are the calls above, see mcp/test_tools.py
     ("GET", "/"): ANYBODY,
+    ("GET", "/dashboard"): ANYBODY,
+    ("GET", "/playground"): ANYBODY,
+    ("GET", "/api/v1/integration"): ANYBODY,
     ("GET", "/assets/{name:path}"): ANYBODY,
     ("GET", "/demo-keys"): ANYBODY,  # none but in a demonstration
     ("GET", "/api/v1/key"): ANY_KEY,
@@ -75,6 +78,10 @@ CALLS = {
     ("DELETE", "/admin/keys/{key_id}"): ADMIN,
     ("POST", "/admin/keys/{key_id}/rotate"): ADMIN,
     ("GET", "/admin/audit"): ADMIN,
+    ("GET", "/admin/accounts"): ADMIN,
+    ("GET", "/admin/publishers"): ADMIN,
+    ("GET", "/admin/lag"): ADMIN,
+    ("GET", "/admin/dead-letters"): ADMIN,
     ("POST", "/ingest/events"): INGEST,
 }
 OF_ACCOUNTS = [path for (_, path), who in CALLS.items() if who is STATISTICS]

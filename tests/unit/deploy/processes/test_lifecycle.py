@@ -41,7 +41,9 @@ def test_one_signal_stops_in_good_order(number: signal.Signals) -> None:
     assert (child.returncode, out, err) == (0, "stopping\nstopped\n", "")
 
 
-@pytest.mark.parametrize("stopping", ["await asyncio.sleep(60)", "time.sleep(60)"], ids=["waiting", "busy"])
+@pytest.mark.parametrize(
+    "stopping", ["await asyncio.sleep(60)", "while True: time.sleep(0.1)"], ids=["waiting", "busy"]
+)
 @pytest.mark.parametrize(
     ("first", "second", "status"),
     [
