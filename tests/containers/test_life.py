@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
+from playwright.sync_api import expect
 
 from tests.containers.deployment import (
     NEW_COMPOSE,
@@ -22,6 +23,7 @@ from tests.containers.deployment import (
 )
 from tests.containers.traffic import Traffic
 from tests.support import free_port
+from tests.support.browser import chromium, open_tab
 from tests.support.compose_file import ROOT
 from tests.support.kafka_broker import require
 
@@ -143,6 +145,19 @@ def test_clicks_are_counted(deployment: Deployment, traffic: Traffic, account_ke
     for _ in range(20):
         traffic.send()
     check_counted(traffic, account_key, api_of(deployment))
+
+
+def test_the_dashboard_shows_what_is_counted_as_it_is(
+    deployment: Deployment, traffic: Traffic, account_key: str
+) -> None:
+    with chromium() as browser, open_tab(browser) as tab:
+        tab.page.goto(f"{api_of(deployment)}/dashboard?live=1")
+        tab.page.get_by_label("API key").fill(account_key)
+        tab.page.get_by_role("button", name="Sign in").click()
+        total = tab.page.get_by_label("Totals").locator("data").first
+        expect(total).to_have_attribute("value", str(traffic.sent))
+        traffic.send()
+        expect(total).to_have_attribute("value", str(traffic.sent), timeout=COUNTED_SECONDS * 1000)
 
 
 @pytest.mark.parametrize("service", SERVICES)
