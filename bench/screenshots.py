@@ -10,7 +10,7 @@ import httpx
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
-from tests.support.browser import chromium
+from tests.support.browser import chromium, sign_in
 from tests.support.stack import Stack, embedded_stack
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
@@ -52,8 +52,7 @@ def _take(browser: Browser, stack: Stack, width: int, height: int, theme: str) -
 
 
 def _sign_in(page: Page, key: str) -> None:
-    page.get_by_label("API key").fill(key)
-    page.get_by_role("button", name="Sign in").click()
+    sign_in(page, key)
     page.get_by_role("button", name="Sign out").wait_for()
 
 

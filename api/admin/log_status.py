@@ -15,7 +15,9 @@ from typing_extensions import TypedDict
 from api.access.authentication import Authentication
 from api.admin.endpoints import admin_router
 from api.dates import iso_utc
+from api.http.errors import RETRY_AFTER_SECONDS
 from api.http.openapi import error_responses, example_response
+from api.query.change_detection import NEWEST_SOURCE
 from api.settings import Settings
 from rollups.clickhouse import ClickHouse
 
@@ -24,14 +26,8 @@ if TYPE_CHECKING:  # the client of Kafka is loaded with the first of these calls
 
 _NEWEST = 5000  # records of each partition
 _MAX_BYTES = 500  # of a letter
-_RETRY_AFTER = {"Retry-After": "5"}
-_COUNTED = """
-SELECT partition, next, toUnixTimestamp64Milli(as_of) FROM watermarks
-WHERE source = (
-    SELECT source FROM sources FINAL WHERE topic = {topic:String}
-    ORDER BY first_seen DESC, source DESC LIMIT 1
-)
-"""
+_RETRY_AFTER = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+_COUNTED = f"SELECT partition, next, toUnixTimestamp64Milli(as_of) FROM watermarks WHERE source = {NEWEST_SOURCE}"
 
 
 class PartitionLag(TypedDict):
@@ -111,7 +107,7 @@ def log_status_router(db: ClickHouse, settings: Settings, authentication: Authen
             bounds = await fetched_bounds(settings, settings.topic)
         rows = await to_thread.run_sync(db.query, _COUNTED, {"topic": settings.topic})
         counted = {partition: (position, as_of) for partition, position, as_of in rows}
-        partitions = [_lag(partition, first, end, counted) for partition, (first, end) in bounds.items()]
+        partitions = [_lag(partition, first, end, counted) for partition, (first, end, _) in bounds.items()]
         return {"topic": settings.topic, "lag": sum(row["lag"] for row in partitions), "partitions": partitions}
 
     @router.get(

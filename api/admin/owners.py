@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from typing_extensions import TypedDict
@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 from api.access.authentication import Authentication
 from api.admin.endpoints import admin_router
 from api.http.openapi import error_responses, example_response
-from rollups.clickhouse import ClickHouse, Row
+from rollups.clickhouse import ClickHouse
 
 PAGE_SIZE = 100
 _MAX_PAGE = 10_000
@@ -75,10 +75,7 @@ def owners_router(db: ClickHouse, authentication: Authentication) -> APIRouter:
         responses={**example_response(200, _ACCOUNTS), **error_responses(400)},
     )
     def get_accounts(search: Search = "", page: PageNumber = 1) -> AccountPage:
-        rows, total = _read(db, "accounts", "account_id, name, plan, time_zone", search, page)
-        data: list[AccountView] = [
-            {"account_id": key, "name": name, "plan": plan, "time_zone": zone} for key, name, plan, zone in rows
-        ]
+        data, total = _read(db, "accounts", list(AccountView.__annotations__), search, page)
         return {"data": data, "page": page, "total": total}
 
     @router.get(
@@ -88,16 +85,14 @@ def owners_router(db: ClickHouse, authentication: Authentication) -> APIRouter:
         responses={**example_response(200, _PUBLISHERS), **error_responses(400)},
     )
     def get_publishers(search: Search = "", page: PageNumber = 1) -> PublisherPage:
-        rows, total = _read(db, "publishers", "publisher_id, name, time_zone", search, page)
-        data: list[PublisherView] = [{"publisher_id": key, "name": name, "time_zone": zone} for key, name, zone in rows]
+        data, total = _read(db, "publishers", list(PublisherView.__annotations__), search, page)
         return {"data": data, "page": page, "total": total}
 
     return router
 
 
-def _read(db: ClickHouse, table: str, columns: str, search: str, page: int) -> tuple[list[Row], int]:
-    """The rows of a page, and how many there are; a page after the last has neither."""
-    key = columns.partition(",")[0]
-    query = _PAGE.format(columns=columns, table=table, key=key, size=PAGE_SIZE)
+def _read(db: ClickHouse, table: str, columns: list[str], search: str, page: int) -> tuple[list[Any], int]:
+    """The rows of a page by column, of which the first is the key, and how many there are; none after the last page."""
+    query = _PAGE.format(columns=", ".join(columns), table=table, key=columns[0], size=PAGE_SIZE)
     rows = db.query(query, {"search": search, "offset": (page - 1) * PAGE_SIZE})
-    return [row[:-1] for row in rows], rows[0][-1] if rows else 0
+    return [dict(zip(columns, row[:-1], strict=True)) for row in rows], rows[0][-1] if rows else 0

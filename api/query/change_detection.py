@@ -10,13 +10,11 @@ from typing import Literal, get_args
 
 from rollups.clickhouse import ClickHouse
 
-_AS_OF = """
-SELECT toUnixTimestamp64Milli(min(as_of)), sum(next) FROM watermarks
-WHERE source = (
+NEWEST_SOURCE = """(
     SELECT source FROM sources FINAL WHERE topic = {topic:String}
     ORDER BY first_seen DESC, source DESC LIMIT 1
-)
-"""
+)"""
+_AS_OF = f"SELECT toUnixTimestamp64Milli(min(as_of)), sum(next) FROM watermarks WHERE source = {NEWEST_SOURCE}"
 
 # Parts of a table are immutable, so the same parts hold the same rows. An insert makes the part with the next block
 # number, and a merge keeps the highest one of its parts; a Replicated table numbers parts before they are visible.

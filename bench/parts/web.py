@@ -16,7 +16,7 @@ import httpx
 from playwright.sync_api import Browser, CDPSession, Page
 
 from bench.report.results import show
-from tests.support.browser import chromium
+from tests.support.browser import chromium, sign_in
 from tests.support.stack import Stack, embedded_stack
 
 _YARDSTICK = "/healthz"
@@ -87,8 +87,7 @@ def _count_bytes(session: CDPSession) -> list[float]:
 
 
 def _sign_in(page: Page, key: str) -> None:
-    page.get_by_label("API key").fill(key)
-    page.get_by_role("button", name="Sign in").click()
+    sign_in(page, key)
     page.wait_for_selector(_TOTAL)
 
 

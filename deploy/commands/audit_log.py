@@ -11,7 +11,7 @@ from typing import Any
 
 from deploy.settings import Settings
 from ingest.kafka.admin import topic_identity
-from ingest.kafka.reader import log_bounds, peek
+from ingest.kafka.reader import log_bounds, peek, raise_ends
 from rollups.delivery.sources import source_number
 from rollups.kafka_log.marks import fingerprint_of
 from rollups.model import LATE_SECONDS
@@ -39,21 +39,14 @@ async def compare_with_log(settings: Settings, report: Mapping[str, Any]) -> Log
     view = LogView(source_number(cluster_id, settings.topic, topic_id), bounds)
     accounts = {a["partition"]: a for a in report["partitions"] if a["source"] == view.source}
     watermarks = {p: accounts[p]["watermark"] if p in accounts else 0 for p in bounds}
-    await _find_real_ends(settings, view, watermarks)
+    low = [partition for partition, (_, end, _) in bounds.items() if end < watermarks[partition]]
+    await raise_ends(settings, settings.topic, bounds, low)
     view.problems += _bounds_problems(view, watermarks)
     view.problems += await _late(settings, view, accounts, watermarks)
     view.problems += _troubles(view, report["troubles"], watermarks)
     view.problems += await _marks_problems(settings, view, marks_of(report, view.source))
     view.notes += _growths(settings, view.source, report["growths"])
     return view
-
-
-async def _find_real_ends(settings: Settings, view: LogView, watermarks: Mapping[int, int]) -> None:
-    """Replaces ends before the watermark, which the embedded broker may list too low, by those of a fetch."""
-    low = {p: max(first, end - 1) for p, (first, end, _) in view.bounds.items() if end < watermarks[p]}
-    for partition, found in (await peek(settings, settings.topic, low)).items():
-        first, end, commit = view.bounds[partition]
-        view.bounds[partition] = first, max(end, found.end or 0), commit
 
 
 def _bounds_problems(view: LogView, watermarks: Mapping[int, int]) -> Iterable[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -149,18 +149,21 @@ async def peek(settings: Settings, topic: str, offsets: Mapping[int, int]) -> di
         await consumer.stop()
 
 
-async def fetched_bounds(settings: Settings, topic: str) -> dict[int, tuple[int, int]]:
-    """By partition: (first offset, end), the end as a fetch reports it: the embedded broker may list it too low.
+async def fetched_bounds(settings: Settings, topic: str) -> dict[int, tuple[int, int, int | None]]:
+    """As `log_bounds`, with the ends that a fetch reports. KafkaError if no broker responds."""
+    bounds = await log_bounds(settings, topic)
+    await raise_ends(settings, topic, bounds, bounds)
+    return bounds
 
-    KafkaError if no broker responds.
-    """
-    listed = await log_bounds(settings, topic)
-    last = {partition: max(first, end - 1) for partition, (first, end, _) in listed.items()}
-    found = await peek(settings, topic, last)
-    return {
-        partition: (first, max(end, (found[partition].end or 0) if partition in found else 0))
-        for partition, (first, end, _) in listed.items()
-    }
+
+async def raise_ends(
+    settings: Settings, topic: str, bounds: dict[int, tuple[int, int, int | None]], partitions: Iterable[int]
+) -> None:
+    """Replaces the ends of these partitions, which the embedded broker may list too low, by those of a fetch."""
+    last = {partition: max(bounds[partition][0], bounds[partition][1] - 1) for partition in partitions}
+    for partition, found in (await peek(settings, topic, last)).items():
+        first, end, commit = bounds[partition]
+        bounds[partition] = first, max(end, found.end or 0), commit
 
 
 async def _peek(consumer: AIOKafkaConsumer, tp: TopicPartition, offset: int) -> Peek:

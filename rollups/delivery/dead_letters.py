@@ -151,7 +151,7 @@ async def read_newest_dead_letters(settings: Settings, most: int, most_bytes: in
     """
     letters = PublishedDeadLetters(most_bytes)
     bounds = await fetched_bounds(settings, settings.dead_topic)
-    ranges = {partition: (max(first, end - most), end) for partition, (first, end) in bounds.items() if end > first}
+    ranges = {partition: (max(first, end - most), end) for partition, (first, end, _) in bounds.items() if end > first}
     read = await read_ranges(settings, settings.dead_topic, ranges, letters.add, _READ_SECONDS) if ranges else set()
     return letters, read == ranges.keys() and all(start == bounds[p][0] for p, (start, _) in ranges.items())
 

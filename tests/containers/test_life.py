@@ -23,7 +23,7 @@ from tests.containers.deployment import (
 )
 from tests.containers.traffic import Traffic
 from tests.support import free_port
-from tests.support.browser import chromium, open_tab
+from tests.support.browser import chromium, open_tab, sign_in
 from tests.support.compose_file import ROOT
 from tests.support.kafka_broker import require
 
@@ -152,8 +152,7 @@ def test_the_dashboard_shows_what_is_counted_as_it_is(
 ) -> None:
     with chromium() as browser, open_tab(browser) as tab:
         tab.page.goto(f"{api_of(deployment)}/dashboard?live=1")
-        tab.page.get_by_label("API key").fill(account_key)
-        tab.page.get_by_role("button", name="Sign in").click()
+        sign_in(tab.page, account_key)
         total = tab.page.get_by_label("Totals").locator("data").first
         expect(total).to_have_attribute("value", str(traffic.sent))
         traffic.send()

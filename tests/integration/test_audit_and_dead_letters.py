@@ -44,7 +44,7 @@ def test_the_lag_is_what_the_workers_have_not_counted(stack: Stack) -> None:
     stack.wait_counted()
     found = stack.admin("GET", "/admin/lag", None)
     ends = asyncio.run(fetched_bounds(Settings(kafka_url=stack.kafka), found["topic"]))
-    assert {row["partition"]: row["end"] for row in found["partitions"]} == {p: end for p, (_, end) in ends.items()}
+    assert {row["partition"]: row["end"] for row in found["partitions"]} == {p: end for p, (_, end, _) in ends.items()}
     assert sum(row["end"] - row["first"] for row in found["partitions"]) >= 1
     assert all(row["next"] + row["lag"] == row["end"] for row in found["partitions"])
     assert found["lag"] == 0

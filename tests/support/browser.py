@@ -72,3 +72,9 @@ def open_tab(browser: Browser, *, width: int = 1440, height: int = 900, dark: bo
         context.close()
     assert tab.errors == []
     assert len(tab.hosts - {""}) == 1
+
+
+def sign_in(page: Page, key: str) -> None:
+    """Fills in the form of a page that asks for a key."""
+    page.get_by_label("API key").fill(key)
+    page.get_by_role("button", name="Sign in").click()

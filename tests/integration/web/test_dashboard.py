@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page, Request, expect
 from pyarrow import parquet
 
 from tests.support.axe import assert_accessible
-from tests.support.browser import Tab, open_tab
+from tests.support.browser import Tab, open_tab, sign_in
 from tests.support.page_clicks import (
     ACCOUNT,
     ACCOUNT_ZONE,
@@ -46,11 +46,6 @@ def keys(page_clicks: PageClicks) -> dict[str, str]:
         "publisher": stack.key("publisher", publisher_id=PUBLISHER),
         "admin": ADMIN_KEY,
     }
-
-
-def sign_in(page: Page, key: str) -> None:
-    page.get_by_label("API key").fill(key)
-    page.get_by_role("button", name="Sign in").click()
 
 
 @contextmanager

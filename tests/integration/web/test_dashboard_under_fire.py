@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.integration.test_bad_input import produce
 from tests.support.axe import assert_accessible
-from tests.support.browser import Tab, open_tab
+from tests.support.browser import Tab, open_tab, sign_in
 from tests.support.page_clicks import ACCOUNT, ACCOUNT_ZONE, GROUP, PUBLISHER, PageClicks, click, today
 from tests.support.stack import ADMIN_KEY
 
@@ -30,8 +30,7 @@ MONTH = timedelta(days=30)
 def signed_in(browser: Browser, clicks: PageClicks, key: str, query: str = "", width: int = 1440) -> Iterator[Tab]:
     with open_tab(browser, width=width) as tab:
         tab.page.goto(f"{clicks.stack.api}/dashboard{query}")
-        tab.page.get_by_label("API key").fill(key)
-        tab.page.get_by_role("button", name="Sign in").click()
+        sign_in(tab.page, key)
         expect(tab.page.get_by_role("button", name="Sign out")).to_be_visible()
         yield tab
 
@@ -124,8 +123,7 @@ def test_a_key_that_is_revoked_ends_the_page_and_another_one_continues_it(
         expect(tab.page.get_by_role("alert")).to_be_visible()
         assert tab.page.url.endswith("?live=1&by=network")
         assert tab.page.get_by_label("Totals").count() == 0, "nothing is left of what the key saw"
-        tab.page.get_by_label("API key").fill(page_clicks.stack.key("publisher", publisher_id=PUBLISHER))
-        tab.page.get_by_role("button", name="Sign in").click()
+        sign_in(tab.page, page_clicks.stack.key("publisher", publisher_id=PUBLISHER))
         expect(tab.page.locator(".legend")).to_contain_text("Net 1")
         tab.errors[:] = [error for error in tab.errors if "401" not in error]
 

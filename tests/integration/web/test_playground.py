@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.support import some
 from tests.support.axe import assert_accessible
-from tests.support.browser import Tab, open_tab
+from tests.support.browser import Tab, open_tab, sign_in
 from tests.support.stack import ADMIN_KEY, Stack
 
 HOSTILE = "<img src=x onerror=alert(1)>\u202e"
@@ -28,13 +28,12 @@ def open_playground(tab: Tab, demo: Stack, key: str = "", query: str = "") -> Pa
     tab.page.goto(f"{demo.api}/playground{query}")
     expect(tab.page.get_by_role("heading", level=1)).to_be_visible()
     if key:
-        sign_in(tab.page, key)
+        sign_in_well(tab.page, key)
     return tab.page
 
 
-def sign_in(page: Page, key: str) -> None:
-    page.get_by_label("API key").fill(key)
-    page.get_by_role("button", name="Sign in").click()
+def sign_in_well(page: Page, key: str) -> None:
+    sign_in(page, key)
     expect(page.get_by_role("button", name="Sign out")).to_be_visible()
 
 
@@ -73,13 +72,12 @@ def test_keys_of_every_role_sign_in_and_a_wrong_one_does_not(
 ) -> None:
     with open_tab(browser) as tab:
         page = open_playground(tab, demo)
-        page.get_by_label("API key").fill("cm_wrong")
-        page.get_by_role("button", name="Sign in").click()
+        sign_in(page, "cm_wrong")
         expect(page.get_by_role("alert")).to_contain_text("key")
         assert [error for error in tab.errors if "401" in error]
         tab.errors.clear()
         for role, key in keys.items():
-            sign_in(page, key)
+            sign_in_well(page, key)
             expect(page.locator("header")).to_contain_text(role)
             fits = {"account": 3, "publisher": 3, "admin": 3, "ingest": 0}[role]
             expect(page.locator(".examples button:enabled")).to_have_count(fits)
@@ -167,7 +165,7 @@ def test_it_works_from_the_keyboard_alone(browser: Browser, demo: Stack, keys: d
 def test_it_fits_a_phone(browser: Browser, demo: Stack, keys: dict[str, str]) -> None:
     with open_tab(browser, width=360, height=740) as tab:
         page = open_playground(tab, demo)
-        sign_in(page, keys["publisher"])
+        sign_in_well(page, keys["publisher"])
         page.get_by_role("button", name="Show all").click()
         page.get_by_role("link", name="/api/v1/key").click()
         expect(page.get_by_role("button", name="Show all")).to_be_visible()  # it closes itself
@@ -267,7 +265,7 @@ def test_failures_are_said(browser: Browser, demo: Stack) -> None:
         expect(page.get_by_role("alert")).to_contain_text("The server cannot be reached.")
         page.unroute("**/api/v1/schema")
         page.get_by_role("button", name="Try again").click()
-        sign_in(page, key["key"])
+        sign_in_well(page, key["key"])
         page.route("**/api/v1/clicks?*", lambda route: route.abort())
         page.get_by_role("button", name="Send", exact=True).click()
         expect(page.get_by_role("alert")).to_contain_text("The server cannot be reached.")
@@ -294,7 +292,7 @@ def test_everybody_can_use_it(browser: Browser, demo: Stack, keys: dict[str, str
     with open_tab(browser, dark=dark) as tab:
         page = open_playground(tab, demo)
         assert_accessible(page)
-        sign_in(page, keys["publisher"])
+        sign_in_well(page, keys["publisher"])
         send(page)
         page.get_by_text("Statuses").click()
         assert_accessible(page)
